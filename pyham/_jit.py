@@ -1,0 +1,48 @@
+"""Every Numba setting of the package, each with its reason.
+
+============================  =======================================================================================
+setting                       reason
+============================  =======================================================================================
+``cache=True``                machine code is kept on disk: the second process of a user compiles nothing
+``nogil=True``                a kernel runs beside other threads, so blocks of samples can be worked on in parallel
+``error_model="numpy"``       division by zero gives inf as in NumPy; Python's check would stop LLVM from vectorising
+``fastmath={"contract"}``     a * b + c may become one fused operation. Nothing that assumes finite numbers: NaN and
+                              inf pass through the kernels as they do through NumPy
+``fastmath={.., "reassoc"}``  only for sums over samples: without it, a sum is a chain of dependent additions
+============================  =======================================================================================
+
+Numba's disk cache looks at the time stamp of the file that holds a function, and not at the functions that it calls in
+other files: after an update, old machine code could go on being used. Every function compiled here therefore carries a
+digest of all the jitted sources in its name, which is part of the cache's file name.
+"""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+_JITTED_SOURCES = ("_jit.py", "_elementary.py", "kernels.py")
+
+
+def _digest() -> str:
+    sources = hashlib.sha256()
+    for name in _JITTED_SOURCES:
+        sources.update((Path(__file__).parent / name).read_bytes())
+    return sources.hexdigest()[:12]
+
+
+DIGEST = _digest()
+
+
+def _jit(fastmath: set[str]) -> Callable[[Callable[..., Any]], Any]:
+    def decorate(function: Callable[..., Any]) -> Any:
+        function.__qualname__ += f"_{DIGEST}"
+        return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=fastmath)(function)
+
+    return decorate
+
+
+kernel = _jit({"contract"})
+reduction = _jit({"contract", "reassoc"})

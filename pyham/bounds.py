@@ -1,0 +1,115 @@
+"""A-priori bounds on backward sensitivity matrices, from the weights alone.
+
+Stage s multiplies Phi by [[I, E], [0, I]] (or I + E where it reads what it updates) with E = W diag(sigma') A, so that
+||E||_2 <= e_s = S ||W_s||_2 ||A_s||_2, S the bound of sigma'. As W = h J A^T, e_s <= h S ||J|| ||K||^2 = h L_s. Bounds
+on ||Phi_j||_2 from the stages s of the layers j .. N-1, weakest first:
+
+=========  ========================================  ================================================================
+kind       bound                                     why
+=========  ========================================  ================================================================
+paper      sqrt(n) exp(Q (N - j) h),                 the form of Galimberti et al. (2023): a layer multiplies a
+           Q = max_j (sum of e_s over layer j) / h   column by at most exp(Q h), and n columns give sqrt(n)
+product    prod (1 + e_s)                            triangle inequality
+sharp      prod exp(asinh(e_s / 2)) for shears       the 2-norm of [[I, E], [0, I]] is exp(asinh(||E||/2)): about
+                                                     half the exponent
+=========  ========================================  ================================================================
+
+For forward Euler Q = S max_j ||J K_j^T|| ||K_j||, the Q of the continuous equation. Where a stage is no shear, sharp =
+product; where it replaces the state (MLP), the factor is e_s. A shear's inverse is a shear of the same norm, so for
+networks of shears the reciprocal of "sharp" bounds every singular value of Phi_j from below, whatever J is:
+
+    1 / sharp_j  <=  ||delta_j|| / ||delta_N||  <=  sharp_j
+
+The first inequality needs no symplecticity; where singular values pair (orthogonal J) it also follows from ||Phi_j||.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from pyham import _check
+from pyham.network import Network
+
+Array = np.ndarray[Any, Any]
+
+KINDS = ("paper", "product", "sharp")
+
+
+def upper(net: Network, kind: str = "sharp") -> Array:
+    """Bounds (N + 1,) on ||Phi_j||_2, j = 0 .. N, for every sample; inf where a bound exceeds the largest float64.
+
+    Raises
+    ------
+    ValueError
+        If ``kind`` is not "paper", "product" or "sharp"; or "paper" for an MLP, which discretises no equation.
+    """
+    with np.errstate(over="ignore"):
+        bound: Array = np.exp(log_upper(net, kind))
+    return bound
+
+
+def log_upper(net: Network, kind: str = "sharp") -> Array:
+    """Natural logarithms (N + 1,) of ``upper``; they do not overflow."""
+    _check.choice("kind", kind, KINDS)
+    arch = net.arch
+    e = excursions(net)
+    if kind == "paper":
+        if not arch.keep:
+            raise ValueError("kind: expected 'product' or 'sharp' for an MLP, got 'paper'")
+        Q = e.sum(axis=1).max(initial=0) / arch.step
+        return np.asarray(np.log(arch.width) / 2 + Q * arch.step * np.arange(arch.depth, -1, -1))
+    if not arch.keep:
+        with np.errstate(divide="ignore"):
+            factors = np.log(e)
+    elif kind == "sharp" and net.stages().shears:
+        factors = np.arcsinh(e / 2)
+    else:
+        factors = np.log1p(e)
+    log_bound = np.zeros(arch.depth + 1)
+    log_bound[:-1] = factors.sum(axis=1)[::-1].cumsum()[::-1]
+    return log_bound
+
+
+def lower(net: Network) -> Array | None:
+    """Bounds (N + 1,) from below on every singular value of Phi_j: 1 / sharp for networks of shears, else None."""
+    return np.asarray(np.exp(-log_upper(net))) if net.stages().shears else None
+
+
+def excursions(net: Network) -> Array:
+    """e_s = S ||W_s||_2 ||A_s||_2 of every stage, (N, stages per layer)."""
+    stages = net.stages()
+    e = stages.activation.slope * spectral_norm(stages.W) * spectral_norm(stages.A)
+    return e.reshape(stages.depth, stages.per_layer)
+
+
+def gradient_ratio(delta: Array) -> Array:
+    """||delta_j|| / ||delta_N|| (N + 1, B) of an adjoint's delta (N + 1, B, n)."""
+    sizes = np.linalg.norm(np.asarray(delta, dtype=np.float64), axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio: Array = sizes / sizes[-1]
+    return ratio
+
+
+def log_norm(net: Network) -> Array:
+    """Bounds (N,) on the logarithmic 2-norm of J S, S = K^T diag(sigma') K: mu_2 <= (S_sigma / 2) ||J|| ||K_j||^2.
+
+    Half of what ||J S|| allows: the symmetric part of J S is (J S - S J) / 2, in which S can be replaced by S - c I;
+    with c = ||S|| / 2 its norm is at most ||J|| ||S|| / 2. The continuous BSM grows at most like exp of the integral.
+
+    Raises
+    ------
+    ValueError
+        If the network has no interconnection matrix that is the same in all layers.
+    """
+    J = net.arch.J
+    if J is None:
+        raise ValueError(f"net: expected a network with one interconnection matrix, got {net.arch.name}")
+    slope = net.stages().activation.slope
+    return np.asarray(slope / 2 * np.linalg.norm(J, 2) * spectral_norm(net.K) ** 2)
+
+
+def spectral_norm(matrices: Array) -> Array:
+    """||.||_2 (...) of matrices (..., r, k)."""
+    if not matrices.size:
+        return np.zeros(matrices.shape[:-2])
+    return np.asarray(np.linalg.svd(matrices.astype(np.float64), compute_uv=False)[..., 0])

@@ -1,0 +1,62 @@
+"""Initial parameters: standard normal, as in the papers; scaled normal; or given arrays."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from pyham import _check
+
+Array = np.ndarray[Any, Any]
+
+
+def draw(
+    shapes: Mapping[str, tuple[int, ...]],
+    inputs: int,
+    rng: np.random.Generator | int | None = None,
+    initialization: str | Mapping[str, Any] = "normal",
+    dtype: Any = np.float64,
+) -> dict[str, Array]:
+    """Arrays of these ``shapes``, drawn or given.
+
+    Parameters
+    ----------
+    shapes : of the parameters, by name
+    inputs : k, the number of inputs that a stage reads (n, or m where p and q alternate)
+    rng : numpy Generator, int seed, or None for fresh entropy
+    initialization : one of
+
+        - "normal": every parameter from N(0, 1), as in the papers;
+        - "scaled-normal": from N(0, 1 / k), so that K y + b keeps its size when the width grows;
+        - a mapping from parameter names to arrays, each broadcast to the parameter's shape (so ``{"A": A0}`` with A0
+          (m, m) gives MS1 the same weights in all layers); names that it lacks are drawn from N(0, 1).
+    dtype : of the parameters
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was expected and what came.
+    """
+    generator = _check.generator(rng)
+    wanted: np.dtype[Any] = np.dtype(dtype)
+    if wanted.kind not in "fc":
+        raise TypeError(f"dtype: expected a floating or complex dtype, got {wanted}")
+    given: Mapping[str, Any] = {}
+    scale = 1.0
+    if isinstance(initialization, Mapping):
+        given = {_check.choice("initialization", name, shapes): value for name, value in initialization.items()}
+    elif _check.choice("initialization", initialization, ("normal", "scaled-normal")) == "scaled-normal":
+        scale = inputs**-0.5
+    params = {
+        name: _broadcast(name, given[name], shape) if name in given else scale * generator.standard_normal(shape)
+        for name, shape in shapes.items()
+    }
+    return {name: value.astype(wanted) for name, value in params.items()}
+
+
+def _broadcast(name: str, value: object, shape: tuple[int, ...]) -> Array:
+    array = np.asarray(value)
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise ValueError(f"initialization[{name!r}]: expected shape {shape}, got {array.shape}") from None

@@ -1,0 +1,73 @@
+"""Skew-symmetric interconnection matrices J, the ``J`` of y' = J grad H(y, t).
+
+Signs, stated once and tested: J1 has +I above the diagonal, J(X) has -X^T above it. So J(I) = -J1.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from pyham import _check
+
+Array = np.ndarray[Any, Any]
+
+
+def J1(width: int) -> Array:
+    """[[0, I], [-I, 0]] (n, n), orthogonal: p' = dH/dq, q' = -dH/dp. ``width`` n is even."""
+    m = half(width)
+    return from_block(-np.eye(m))
+
+
+def J2(width: int) -> Array:
+    """+1 above the diagonal, -1 below it (n, n); nonsingular for even n, singular for odd n."""
+    n = _check.integer("width", width, 1)
+    return np.triu(np.ones((n, n)), 1) - np.tril(np.ones((n, n)), -1)
+
+
+def from_block(X: object) -> Array:
+    """[[0, -X^T], [X, 0]] (2m, 2m) for X (m, m): p' = -X^T dH/dq, q' = X dH/dp."""
+    block = np.asarray(X)
+    m = block.shape[0] if block.ndim else 0
+    block = _check.array("X", block, (m, m))
+    zero = np.zeros_like(block)
+    return np.block([[zero, -block.T], [block, zero]])
+
+
+def skew(J: object, width: int) -> Array:
+    """``J`` (n, n), checked to be real, finite and exactly skew-symmetric: J^T = -J.
+
+    Exactly, because a rounding error in J would show as a defect of every network built on it.
+    """
+    checked = _check.array("interconnection", J, (width, width))
+    if checked.dtype.kind == "c":
+        raise TypeError(f"interconnection: expected a real matrix, got dtype {checked.dtype}")
+    asymmetry = np.abs(checked + checked.T)
+    if asymmetry.any():
+        i, j = (int(k) for k in np.unravel_index(int(asymmetry.argmax()), asymmetry.shape))
+        raise ValueError(
+            "interconnection: expected a skew-symmetric matrix (J^T = -J), "
+            f"got J[{i}, {j}] = {checked[i, j]} and J[{j}, {i}] = {checked[j, i]}"
+        )
+    return checked
+
+
+def invertible(X: object, size: int) -> Array:
+    """``X`` (m, m), checked to be real and numerically nonsingular: sigma_min > m eps sigma_max."""
+    checked = _check.array("X", X, (size, size))
+    if checked.dtype.kind == "c":
+        raise TypeError(f"X: expected a real matrix, got dtype {checked.dtype}")
+    singular_values = np.linalg.svd(checked.astype(np.float64), compute_uv=False)
+    if singular_values[-1] <= size * np.finfo(np.float64).eps * singular_values[0]:
+        raise ValueError(
+            f"X: expected a nonsingular matrix, got singular values from {singular_values[0]:.3g} "
+            f"down to {singular_values[-1]:.3g}"
+        )
+    return checked
+
+
+def half(width: int) -> int:
+    """m = n / 2, the size of p and of q, for an even state width n >= 2."""
+    n = _check.integer("width", width, 2)
+    if n % 2:
+        raise ValueError(f"width: expected an even number (the state is y = (p, q)), got {n}")
+    return n // 2
