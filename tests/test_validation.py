@@ -1,0 +1,126 @@
+"""The main job: its report, its exit code, its options; and that it notices."""
+
+import json
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import pyham
+from validation import __main__ as main
+from validation import claim, report
+
+KEYS = {"id", "statement", "network", "measured", "tolerance", "control", "passed", "control_failed"}
+
+
+@pytest.fixture(scope="module")
+def quick(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("report")
+    code = main.main(["--quick", "--json", str(folder / "report.json")])
+    return code, folder
+
+
+def test_main_job_passes_and_writes_report_and_picture(quick):
+    code, folder = quick
+    entries = json.loads((folder / "report.json").read_text())
+    assert code == 0
+    assert all(entry.keys() >= KEYS for entry in entries)
+    assert all(entry["passed"] and entry["control_failed"] for entry in entries)
+    assert {entry["id"] for entry in entries} == {"V2", "V3", "V4", "V5", "V7", "V8", "V11", "V17"}
+    assert (folder / "sensitivity_norms.png").read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in folder.iterdir()) == ["report.json", "sensitivity_norms.png"]
+
+
+def test_only_selects_claims_in_order(tmp_path):
+    assert list(claim.modules(["v7", "V2"])) == ["V2", "V7"]
+
+
+def test_only__raises_on_unknown_claims(capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main.main(["--only", "V99"])
+    assert stopped.value.code == 2
+    assert "--only: expected claims among V2 V3" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", ["-1", "x"])
+def test_seed__raises_on_anything_but_a_count(seed, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main.main(["--seed", seed])
+    assert stopped.value.code == 2
+    assert "--seed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("name", ["V3", "V4", "V5", "V7", "V8", "V17"])
+def test_claims_hold_for_other_seeds(name, seed):
+    lab = claim.Lab(seed, quick=True)
+    lab.classifier = SimpleNamespace(net=lab.untrained)  # trained networks are the main job's; here the seeds count
+    findings = list(claim.run(name, claim.modules([name])[name], lab))
+    assert findings and [f for f in findings if not f.ok] == []
+
+
+@pytest.mark.parametrize(
+    ("measured", "control", "ok"),
+    [
+        (0.5, 2.0, True),
+        (2.0, 3.0, False),
+        (0.5, 0.5, False),
+        (np.nan, 2.0, False),
+        (0.5, np.nan, False),
+        (1, np.inf, True),
+    ],
+)
+def test_a_finding_is_good_only_if_it_passes_and_its_control_fails(measured, control, ok):
+    finding = claim.Finding("V0", "a statement", claim.Result("net", measured, 1.0, control, "case"))
+    assert finding.ok is ok
+
+
+def test_exit_code_is_1_when_a_control_does_not_fail(monkeypatch, tmp_path):
+    def check(lab):
+        yield claim.Result("net", 0.0, 1.0, 0.5, "a control that passes")
+
+    toothless = SimpleNamespace(STATEMENT="nothing", check=check)
+    monkeypatch.setattr(claim, "modules", lambda only=None: {"V0": toothless})
+    monkeypatch.setattr(claim.Lab, "classifier", property(lambda lab: trained(lab)))
+    assert main.main(["--quick", "--json", str(tmp_path / "report.json")]) == 1
+    (entry,) = json.loads((tmp_path / "report.json").read_text())
+    assert entry["passed"] and not entry["control_failed"]
+
+
+def trained(lab):
+    return SimpleNamespace(net=lab.untrained, accuracy=lambda x, labels: 1.0)
+
+
+def test_a_claim_notices_a_broken_engine(monkeypatch):
+    from pyham import compiled
+
+    exact = compiled.sensitivity
+    monkeypatch.setattr(compiled, "sensitivity", lambda *args: exact(*args) * (1 + 1e-9))
+    lab = claim.Lab(0, quick=True)
+    lab.classifier = trained(lab)
+    findings = list(claim.run("V2", claim.modules(["V2"])["V2"], lab))
+    assert not any(f.result.passed for f in findings if "float64" in f.result.network)
+
+
+def test_report_spells_infinity_and_stays_json(tmp_path):
+    result = claim.Result("net", 0.0, 1.0, np.inf, "case")
+    report.write_json([claim.Finding("V0", "a statement", result)], tmp_path / "new" / "report.json")
+    (entry,) = json.loads((tmp_path / "new" / "report.json").read_text())
+    assert entry["control"] == "inf" and entry["control_failed"]
+
+
+def test_every_claim_documents_statement_tolerance_and_control():
+    for name, module in claim.modules().items():
+        text = module.__doc__
+        assert re.match(rf"{name}\. ", text), name
+        for word in ("Statement", "Source", "olerance", "ontrol"):
+            assert word in text, (name, word)
+
+
+def test_rng_of_a_claim_does_not_depend_on_the_others():
+    lab = claim.Lab(5)
+    first = lab.rng("V2").standard_normal()
+    lab.rng("V3").standard_normal()
+    assert lab.rng("V2").standard_normal() == first != lab.rng("V3").standard_normal()
+    assert isinstance(lab.untrained, pyham.Network)

@@ -1,0 +1,78 @@
+"""The picture of the main job: norms of backward sensitivity matrices, layer by layer."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+
+import pyham
+from pyham import bounds, symplectic
+from pyham.checkpoint import replace_file
+from validation.claim import Lab
+
+Array = np.ndarray[Any, Any]
+
+QUANTILES = (0, 5, 25, 50, 75, 95, 100)
+CEILING = 1e9  # of the axes: after training, the upper bounds lead far beyond what a picture can show
+NAMES = {"paper": "exponential", "product": "product", "sharp": "sharp"}
+BLUE, RED, GREY = "#0072b2", "#d55e00", "#4d4d4d"  # Okabe-Ito: told apart by colour-blind readers and in print
+
+
+def draw(lab: Lab, path: Path) -> None:
+    """||Phi_j||_2 of H2 before and after training and of an MLP, quantiles over samples, with bounds, as a PNG."""
+    mlp = pyham.MLP(width=4, depth=64).init(lab.seed)
+    panels = [
+        ("H2 before training", lab.untrained, BLUE),
+        (f"H2 trained, {100 * lab.accuracy:.1f} % of test samples right", lab.trained, BLUE),
+        ("MLP, same initialisation", mlp, RED),
+    ]
+    with plt.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+        figure, axes = plt.subplots(1, 3, figsize=(11, 4.4), layout="constrained")
+        for axis, (title, net, colour) in zip(axes, panels, strict=True):
+            panel(axis, net, lab.samples, colour)
+            axis.set_title(title, fontsize=10, loc="left")
+        for axis in axes[:2]:
+            axis.set_ylim(0.3, CEILING)
+        axes[0].set_ylabel(r"$\|\partial y_N/\partial y_j\|_2$, one matrix per sample")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+        figure.suptitle(
+            f"Backward sensitivity matrices of 64-layer networks on {len(lab.samples)} Swiss-roll samples", fontsize=11
+        )
+        buffer = io.BytesIO()
+        figure.savefig(buffer, dpi=150)
+        plt.close(figure)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, buffer.getvalue())
+
+
+def panel(axis: Axes, net: pyham.Network, x: Array, colour: str) -> None:
+    """One network: bands of quantiles, the lower bound 1, the upper bounds and where they lead."""
+    layers = np.arange(net.arch.depth + 1)
+    norm = symplectic.norms(net.sensitivity(x))["2"]
+    quantile = dict(zip(QUANTILES, np.percentile(norm, QUANTILES, axis=1), strict=True))
+    for low, high, alpha in ((0, 100, 0.15), (5, 95, 0.3), (25, 75, 0.5)):
+        label = "all samples" if low == 0 else f"{low} to {high} % of samples"
+        axis.fill_between(layers, quantile[low], quantile[high], color=colour, alpha=alpha, linewidth=0, label=label)
+    axis.plot(layers, quantile[50], color=colour, linewidth=1.5, label="median")
+    axis.axhline(1, color=GREY, linewidth=1, label="lower bound 1" if net.arch.keep else "1")
+    axis.set_yscale("log")
+    axis.set_xlim(0, net.arch.depth)
+    axis.set_xlabel("layer j (the input is on the left)")
+    if not net.arch.keep:
+        axis.text(0.96, 0.06, "1: gradients below have vanished", transform=axis.transAxes, ha="right", color=GREY)
+        return
+    leads = []
+    for kind, style in zip(bounds.KINDS, (":", "--", "-."), strict=True):
+        log10 = bounds.log_upper(net, kind) / np.log(10)
+        visible = log10 <= np.log10(CEILING) + 1
+        label = f"upper bound: {NAMES[kind]}"
+        axis.plot(layers[visible], 10 ** log10[visible], style, color="black", linewidth=1.2, label=label)
+        leads.append(
+            f"{NAMES[kind]} 10$^{{{log10[0]:.0f}}}$" if log10[0] > 3 else f"{NAMES[kind]} {10 ** log10[0]:.0f}"
+        )
+    found = f"largest measured: {norm[0].max():.3g}\nupper bounds: " + ",\n".join(leads)
+    axis.text(0.04, 0.97, f"at the input\n{found}", transform=axis.transAxes, va="top", fontsize=8, color=GREY)

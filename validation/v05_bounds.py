@@ -1,0 +1,64 @@
+"""V5. Upper bounds on sensitivities from the weights alone, three of them, and a two-sided bound on every gradient.
+
+Statement: ||Phi_j||_2 <= prod exp(asinh(e_s / 2)) <= prod (1 + e_s) <= sqrt(n) exp(Q (N - j) h) with e_s = S ||W_s||
+||A_s|| (= h L_s, L = S ||J|| ||K||^2, for orthogonal J), and for networks of shears every singular value is at least
+the reciprocal of the first. Source: the last has the form of Galimberti et al., IEEE TAC 2023, with Q derived as in
+``pyham.bounds``; the first is sharp for one shear, whose 2-norm is exp(asinh(||E|| / 2)). Oracle: LAPACK's singular
+values of the measured Phi_j. Number: max over j < N, samples and bounds of log(measured / bound), of consecutive
+bounds' order, and of log((1 / sharp) / sigma_min). Tolerance: relative error c eps (stages) of Phi, c = 4, and for
+sigma_min times the condition of Phi. Control: the last layer scaled up after the bound was computed.
+"""
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+import pyham
+from pyham import bounds, controls
+from validation.claim import Lab, Result
+from validation.v02_symplectic import tolerance
+
+STATEMENT = "1 / sharp <= singular values; ||Phi_j|| <= sharp <= product <= sqrt(n) exp(Q T) (measured: log excess)"
+
+KINDS = ("sharp", "product", "paper")  # an MLP discretises no equation and has no "paper" bound
+SCALE = 1000  # of the last layer in the control: more than the slack of one layer's bound
+
+Array = np.ndarray[Any, Any]
+
+
+def check(lab: Lab) -> Iterator[Result]:
+    rng = lab.rng("V5")
+    for label, net in (("H2 trained", lab.trained), ("H2 before training", lab.untrained)):
+        yield compare(label, net, lab.samples)
+    for name in ("MS1", "MS2", "MS3", "H1", "H2", "ResNet", "MLP"):
+        net = pyham.architecture(name, width=6, depth=32, step=1 / 32).init(rng)
+        yield compare(f"{name} random, n = 6, N = 32", net, rng.standard_normal((20, 6)))
+
+
+def compare(label: str, net: pyham.Network, x: Array) -> Result:
+    logs = [bounds.log_upper(net, kind) for kind in KINDS[: 3 if net.arch.keep else 2]]
+    measured = excess(net, x, logs)
+    control = excess(controls.Stretched(net, SCALE), x, logs)
+    size = np.log(singular_values(net, x)[..., 0].max())
+    found = ", ".join(f"{kind} 10^{(log[0] - size) / np.log(10):.1f}" for kind, log in zip(KINDS, logs, strict=False))
+    control_case = f"last layer x {SCALE}"
+    return Result(label, measured, tolerance(net, np.float64), control, control_case, f"bound / measured: {found}")
+
+
+def excess(net: pyham.Network, x: Array, logs: list[Array]) -> float:
+    """The largest violation of any inequality, as a logarithm; sigma_min's counts in units of its condition number."""
+    sigma = singular_values(net, x)
+    with np.errstate(divide="ignore"):
+        above = (np.log(sigma[..., 0]) - logs[0][:, None])[:-1].max()
+    order = max(float((low - high)[:-1].max()) for low, high in pairwise(logs))
+    if not net.stages().shears:
+        return max(float(above), order)
+    condition = sigma[..., 0] / sigma[..., -1]
+    below = ((-logs[0][:, None] - np.log(sigma[..., -1])) / condition)[:-1].max()
+    return max(float(above), order, float(below))
+
+
+def singular_values(net: pyham.Network, x: Array) -> Array:
+    return np.linalg.svd(net.sensitivity(x), compute_uv=False)

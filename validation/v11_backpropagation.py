@@ -1,0 +1,169 @@
+"""V11. Backpropagation is exact: the adjoint agrees with independent oracles, and a fault in any term is noticed.
+
+Statement: the adjoint's gradients of all parameters and of the input, and the backward sensitivity matrices, are the
+derivatives of the forward pass. Source: the chain rule; Squire & Trapp 1998 for the complex step. Oracles: complex step
+on the NumPy reference; the identity <v, Phi u> = <X v, u>; SciPy's ``approx_fprime`` and ``differentiate.jacobian``;
+Taylor remainders; PyTorch's autograd where it is installed. Tolerances. Complex step, identity and autograd: the
+adjoint sums B products a weight and n products a stage, so relative errors reach c eps (stages + n + B), c = 4, times
+the growth max ||Phi_j|| between two layers. Forward differences with step sqrt(eps): truncation and rounding of that
+order, times the curvature of the loss, at most (stages) S ||W|| ||A||^2 here taken as the number of parameters.
+``jacobian`` iterates until its own error estimate meets its tolerance, and that is compared. Taylor: orders 1 and 2
+within 0.1. Controls: planted faults (``validation.faults``): each term of the recursion zeroed, transposed, its sign
+flipped; the number shown is that of the fault that is hardest to see. All faults, of more kinds, are in ``python -m
+validation.faults``.
+"""
+
+import importlib.util
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from scipy import differentiate, optimize
+
+import pyham
+from pyham import gradcheck, symplectic
+from pyham.engine import Backend
+from validation import faults
+from validation.claim import Lab, Result, worst
+
+STATEMENT = "adjoint and sensitivities = derivatives of the forward pass"
+
+Array = np.ndarray[Any, Any]
+EPS = float(np.finfo(np.float64).eps)
+KINDS = ("zero", "sign", "transpose")
+
+
+def check(lab: Lab) -> Iterator[Result]:
+    rng = lab.rng("V11")
+    nets = networks(rng)
+    x, g = rng.standard_normal((2, 3, 4))
+    adjoint_fault = hardest("adjoint", lambda case, b: gradcheck.complex_step(case.net, case.x, case.g, backend=b))
+    sensitivity_fault = hardest("sensitivity", lambda case, b: {"": gradcheck.sensitivity(case.net, case.x, backend=b)})
+    measures: dict[str, tuple[Callable[[pyham.Network, Backend], float], float]] = {
+        "complex step": (lambda net, b: max(gradcheck.complex_step(net, x, g, backend=b).values()), adjoint_fault),
+        "sensitivity": (lambda net, b: gradcheck.sensitivity(net, x, backend=b), sensitivity_fault),
+        "dot products": (lambda net, b: max(gradcheck.dot_product(net, x, backend=b).values()), sensitivity_fault),
+    }
+    for backend in ("numba", "reference"):
+        for what, (measure, control) in measures.items():
+            cases = [(measure(net, backend), rounding(net, x), str(net.arch)) for net in nets]
+            measured, limit, case = worst(cases)
+            note = f"{len(nets)} networks; the worst: {case}"
+            yield Result(f"{what}, {backend}", measured, limit, control, "hardest planted fault", note)
+    yield from scipy_oracles(nets, x, g)
+    yield taylor(nets, x, g)
+    if importlib.util.find_spec("torch"):
+        yield autograd(nets, x, g, adjoint_fault)
+
+
+def networks(rng: np.random.Generator) -> list[pyham.Network]:
+    """Every architecture, scheme and order, n = 4, N = 4, and every activation (no sample sits on ReLU's kink)."""
+    split = [{"scheme": s, "order": o} for s in ("semi-implicit", "verlet", "yoshida4") for o in ("p-first", "q-first")]
+    found = []
+    for name in pyham.ARCHITECTURES:
+        for options in split if name in ("MS1", "MS3", "H2") else [{}]:
+            extra = {"X": rng.standard_normal((2, 2)) + 2 * np.eye(2)} if name == "H2" else {}
+            found.append(pyham.architecture(name, width=4, depth=4, step=0.3, **options, **extra).init(rng))
+    for activation in pyham.ACTIVATIONS:
+        found.append(pyham.H1(4, 4, 0.3, activation, interconnection="J2").init(rng))
+    return found
+
+
+def rounding(net: pyham.Network, x: Array) -> float:
+    """c eps (stages + n + B), times the growth between any two layers."""
+    sigma = symplectic.norms(net.sensitivity(x, backend="reference"))["2"]
+    growth = max(1.0, float(sigma.max() / min(1.0, sigma.min())))
+    return 4 * EPS * (len(net.stages().A) + net.arch.width + len(x)) * growth
+
+
+def hardest(function: str, measure: Callable[[faults.Case, Any], dict[str, float]]) -> float:
+    """The smallest, over planted faults of that function, of the largest residual over networks."""
+    planted = [fault for fault in faults.FAULTS if fault.function == function and fault.kind in KINDS]
+    return min(residual(faults.plant(fault), measure) for fault in planted)
+
+
+def residual(engine: Any, measure: Callable[[faults.Case, Any], dict[str, float]]) -> float:
+    largest = 0.0
+    for case in faults.networks():
+        try:
+            value = max(measure(case, engine).values())
+        except ValueError:  # shapes that do not fit: noticed by anyone
+            value = np.inf
+        largest = max(largest, np.inf if np.isnan(value) else value)
+    return largest
+
+
+def scipy_oracles(nets: list[pyham.Network], x: Array, g: Array) -> Iterator[Result]:
+    """Finite differences by other hands: all parameters of a network as one vector, and dy_N/dx."""
+    errors, negatives, sizes = zip(*(forward_differences(net, x, g) for net in nets), strict=True)
+    yield Result("SciPy approx_fprime", max(errors), np.sqrt(EPS) * max(sizes), min(negatives), "sign flipped")
+
+    measured, estimate, control = 0.0, 0.0, np.inf
+    for net in (net for net in nets if net.arch.activation != "relu"):
+        phi = net.sensitivity(x[:1])[0, 0]
+
+        def output(points: Array, net: pyham.Network = net) -> Array:
+            flat = points.reshape(4, -1).T
+            return net(np.ascontiguousarray(flat)).T.reshape(points.shape)
+
+        found = differentiate.jacobian(output, x[0])
+        size = np.abs(phi).max()
+        measured = max(measured, np.abs(found.df.T - phi).max() / size)
+        estimate = max(estimate, float(found.error.max()) / size)
+        control = min(control, np.abs(found.df - phi).max() / size)
+    limit = 4 * max(estimate, EPS ** (2 / 3))
+    yield Result("SciPy differentiate.jacobian", float(measured), limit, float(control), "Phi transposed")
+
+
+def forward_differences(net: pyham.Network, x: Array, g: Array) -> tuple[float, float, int]:
+    """Relative error of the gradient by forward differences, that of its negative, and the number of parameters."""
+    names, shapes = list(net.params), [value.shape for value in net.params.values()]
+    theta = np.concatenate([value.ravel() for value in net.params.values()])
+    ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
+
+    def loss(vector: Array) -> float:
+        pieces = zip(names, np.split(vector, ends), shapes, strict=True)
+        return float((net.replace({name: piece.reshape(shape) for name, piece, shape in pieces})(x) * g).sum())
+
+    gradients = net.adjoint(net.trace(x), g).params
+    exact = np.concatenate([gradients[name].ravel() for name in names])
+    differences = optimize.approx_fprime(theta, loss, np.sqrt(EPS))
+    size = np.abs(exact).max()
+    return np.abs(differences - exact).max() / size, np.abs(differences + exact).max() / size, len(theta)
+
+
+def taylor(nets: list[pyham.Network], x: Array, g: Array) -> Result:
+    """|order - 1| and |order - 2| of the remainders; a wrong gradient has 1 for 2."""
+    smooth = [net for net in nets if net.arch.activation not in ("relu", "identity")]
+    measured = max(order_error(gradcheck.taylor(net, x, g)) for net in smooth)
+    control = hardest(
+        "adjoint", lambda case, b: {"": order_error(gradcheck.taylor(case.net, case.x, case.g, backend=b))}
+    )
+    return Result("Taylor orders 1 and 2", measured, 0.1, control, "hardest planted fault")
+
+
+def order_error(rows: list[gradcheck.TaylorRow]) -> float:
+    first, second = gradcheck.orders(rows)
+    return max(abs(first - 1), abs(second - 2))
+
+
+def autograd(nets: list[pyham.Network], x: Array, g: Array, control: float) -> Result:
+    """PyTorch's gradient with respect to the input, through a forward pass of the stages written with tensors."""
+    import torch
+
+    cases = []
+    for net in (net for net in nets if net.arch.activation == "tanh"):
+        stages = net.stages()
+        start = torch.tensor(x, requires_grad=True)
+        y = start
+        for s, (A, c, W) in enumerate(zip(stages.A, stages.c, stages.W, strict=True)):
+            src, dst = stages.src[s % stages.per_layer], stages.dst[s % stages.per_layer]
+            update = torch.tanh(y[:, src] @ torch.tensor(A).T + torch.tensor(c)) @ torch.tensor(W).T
+            moved = stages.keep * y[:, dst] + update
+            y = torch.cat([y[:, : dst.start], moved, y[:, dst.stop :]], dim=1)
+        (y * torch.tensor(g)).sum().backward()
+        exact = net.adjoint(net.trace(x), g).delta[0]
+        error = float(np.abs(start.grad.numpy() - exact).max() / np.abs(exact).max())
+        cases.append((error, rounding(net, x), str(net.arch)))
+    measured, limit, case = worst(cases)
+    return Result("PyTorch autograd", measured, limit, control, "hardest planted fault", f"the worst: {case}")
