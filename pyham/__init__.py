@@ -26,8 +26,9 @@ from pyham.activations import ACTIVATIONS, Activation
 from pyham.architectures import ARCHITECTURES, H1, H2, MLP, MS1, MS2, MS3, ResNet, architecture
 from pyham.certificate import Certificate, certify
 from pyham.engine import Adjoint, Trace
+from pyham.files import load
 from pyham.lowering import Architecture
-from pyham.network import Network, load
+from pyham.network import Network
 from pyham.stages import Stages
 
 __all__ = [

@@ -33,9 +33,20 @@ def positive(argument: str, value: object) -> float:
     """``value`` as a positive finite float."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
         raise TypeError(f"{argument}: expected a positive finite number, got {type(value).__name__}")
-    if not 0 < float(value) < np.inf:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf
+    if not 0 < number < np.inf:
         raise ValueError(f"{argument}: expected a positive finite number, got {value}")
-    return float(value)
+    return number
+
+
+def read_only(value: Array) -> Array:
+    """A copy that cannot be written to."""
+    copy = value.copy()
+    copy.flags.writeable = False
+    return copy
 
 
 def generator(rng: object) -> np.random.Generator:
@@ -45,26 +56,31 @@ def generator(rng: object) -> np.random.Generator:
     return np.random.default_rng(None if rng is None else integer("rng", rng, 0))
 
 
-def array(argument: str, value: object, shape: tuple[int | str, ...], *, finite: bool = True) -> Array:
-    """``value`` as a numeric array of that shape; a name such as "B" in ``shape`` matches any length.
+def array(argument: str, value: object, shape: tuple[int | str, ...] | None, *, finite: bool = True) -> Array:
+    """``value`` as a numeric array of that shape; a name such as "B" in ``shape`` matches any length, None any shape.
 
     Integers and booleans are converted to float64; floating and complex dtypes are kept.
     """
-    expected = "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
+    expected = "numbers" if shape is None else f"shape {spell(shape)}"
     try:
         result = np.asarray(value)
     except ValueError:
-        raise ValueError(f"{argument}: expected shape {expected}, got nested sequences of unequal lengths") from None
+        raise ValueError(f"{argument}: expected {expected}, got nested sequences of unequal lengths") from None
     if result.dtype.kind in "biu":
         result = result.astype(np.float64)
     if result.dtype.kind not in "fc":
         raise TypeError(f"{argument}: expected numbers, got dtype {result.dtype}")
-    matches = len(shape) == result.ndim and all(
-        isinstance(want, str) or want == have for want, have in zip(shape, result.shape, strict=True)
-    )
-    if not matches:
-        raise ValueError(f"{argument}: expected shape {expected}, got {result.shape}")
+    if shape is not None and (
+        len(shape) != result.ndim
+        or any(isinstance(want, int) and want != have for want, have in zip(shape, result.shape, strict=True))
+    ):
+        raise ValueError(f"{argument}: expected {expected}, got {result.shape}")
     if finite and not np.isfinite(result).all():
         bad = tuple(int(i) for i in np.argwhere(~np.isfinite(result))[0])
         raise ValueError(f"{argument}: expected finite numbers, got {result[bad]} at index {bad}")
     return result
+
+
+def spell(shape: tuple[int | str, ...]) -> str:
+    """A shape as NumPy prints it, names without quotes."""
+    return "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"

@@ -46,8 +46,8 @@ def _tanh_derivative(a: Array) -> Array:
 
 
 def _log_cosh(a: Array) -> Array:
-    size = np.abs(a)  # cosh itself overflows at 710 in double precision
-    return size + np.log1p(np.exp(-2 * size)) - np.log(np.asarray(2, dtype=size.dtype))
+    size = np.where(a.real >= 0, a, -a)  # log of cosh itself would overflow at 710 in double precision
+    return size + np.log1p(np.exp(-2 * size)) - np.log(np.asarray(2, dtype=a.real.dtype))
 
 
 def _decay(a: Array) -> Array:

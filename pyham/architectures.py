@@ -79,14 +79,16 @@ class H1(_Whole):
     def __post_init__(self) -> None:
         super().__post_init__()
         if not isinstance(self.interconnection, str):
-            object.__setattr__(self, "interconnection", interconnection.skew(self.interconnection, self.width))
+            J = interconnection.skew(self.interconnection, self.width)
+            object.__setattr__(self, "interconnection", _check.read_only(J))
         self.J  # noqa: B018  builds it now, so that a wrong name or an odd width is refused here
 
     @cached_property
     def J(self) -> Array:
         if isinstance(self.interconnection, str):
             named = {"J1": interconnection.J1, "J2": interconnection.J2}
-            return named[_check.choice("interconnection", self.interconnection, named)](self.width)
+            J = named[_check.choice("interconnection", self.interconnection, named)](self.width)
+            return _check.read_only(J)
         return self.interconnection
 
 
@@ -199,7 +201,7 @@ class MS3(_Split):
 
     @cached_property
     def J(self) -> Array:
-        return interconnection.J1(self.width)
+        return _check.read_only(interconnection.J1(self.width))
 
     def assemble(self, params: Mapping[str, Array]) -> Array:
         K = self._empty(params["K1"])
@@ -222,7 +224,8 @@ class H2(_Split):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.X is not None:
-            object.__setattr__(self, "X", interconnection.invertible(self.X, self.width // 2))
+            X = interconnection.invertible(self.X, self.width // 2)
+            object.__setattr__(self, "X", _check.read_only(X))
 
     @property
     def p_part(self) -> Part:
@@ -238,7 +241,8 @@ class H2(_Split):
 
     @cached_property
     def J(self) -> Array:
-        return interconnection.from_block(np.eye(self.width // 2) if self.X is None else self.X)
+        X = np.eye(self.width // 2) if self.X is None else self.X
+        return _check.read_only(interconnection.from_block(X))
 
     def assemble(self, params: Mapping[str, Array]) -> Array:
         K = self._empty(params["Kp"])

@@ -141,8 +141,8 @@ class Evidence:
         """delta_j (N + 1, B, n)."""
         return self.net.adjoint(Trace(self.states), self.output_gradient, backend=self.backend).delta
 
-    def defect(self, J: Array) -> float:
-        return largest(symplectic.defect(self.phi, J))
+    def defect(self, of: Network) -> float:
+        return largest(defect(self.phi, of))
 
     def determinant(self) -> float:
         return largest(symplectic.determinant(self.phi)[1])
@@ -196,7 +196,7 @@ def _questions(net: Network, evidence: Evidence) -> Iterator[_Question]:
     if J is not None:
         twin = Evidence(controls.forward_euler(net), x, backend)
         measures: list[tuple[str, str, Callable[[Evidence], float]]] = [
-            ("symplectic", "Phi^T J Phi = J", lambda e: e.defect(J)),
+            ("symplectic", "Phi^T J Phi = J", lambda e: e.defect(net)),
             ("determinant", "det Phi = 1", Evidence.determinant),
             ("eigenvalues", "eigenvalues in pairs l, 1/l", lambda e: e.eigenvalues(J)),
         ]
@@ -263,6 +263,25 @@ def structure(net: Network) -> Array | None:
         return None  # J = K^-T does not exist
     J = net.interconnection
     return J if J is not None and J.ndim == 2 else None
+
+
+def defect(phi: Array, net: Network, *, norm: str = "fro") -> Array:
+    """rho (...) of phi (..., n, n) for the J of ``net``.
+
+    Where J = K^-T (MS1), the equivalent Phi K^T Phi^T = K^T is tested: inverting an ill-conditioned K would add errors
+    that are not Phi's.
+
+    Raises
+    ------
+    ValueError
+        If the network has no J that is the same in all layers.
+    """
+    J = structure(net)
+    if J is None:
+        raise ValueError(f"net: expected a network with the same J in all layers, got {net.arch}")
+    if net.arch.J is None:
+        return symplectic.defect(phi.swapaxes(-1, -2), net.K[0].T, norm=norm)
+    return symplectic.defect(phi, J, norm=norm)
 
 
 def largest(values: Array) -> float:

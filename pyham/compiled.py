@@ -27,7 +27,7 @@ BLOCKS = 16  # at most: bounds the memory for partial sums
 
 def forward(stages: Stages, x: Array) -> Array:
     """y_N (B, n) from x = y_0 (B, n)."""
-    samples_last = np.ascontiguousarray(x.T)
+    samples_last = _own(x.T)
     out = np.empty_like(samples_last)
     arguments = _plain(stages)
     _each_block(len(x), TILE, lambda lo, hi, _: kernels.forward(*arguments, samples_last, lo, hi, TILE, out))
@@ -45,7 +45,7 @@ def trace(stages: Stages, x: Array) -> Array:
 
 def adjoint(stages: Stages, states: Array, g: Array) -> tuple[Array, StageGradients]:
     """delta_0 .. delta_N (N + 1, B, n) and the gradients of A, c, W, from g = dLoss/dy_N (B, n)."""
-    samples_last = np.ascontiguousarray(states.transpose(0, 2, 1))
+    samples_last = _own(states.transpose(0, 2, 1))
     delta = np.empty_like(samples_last)
     delta[-1] = g.T
     count = len(blocks(len(g), TILE))
@@ -63,12 +63,18 @@ def sensitivity(stages: Stages, states: Array) -> Array:
     """Phi_0 .. Phi_N (N + 1, B, n, n) from the states."""
     n, batch = stages.width, states.shape[1]
     tile = max(8, TILE * 4 // n)  # n columns a sample: a smaller tile keeps them in cache
-    samples_last = np.ascontiguousarray(states.transpose(0, 2, 1))
+    samples_last = _own(states.transpose(0, 2, 1))
     phi = np.empty((stages.depth + 1, n, n, batch), stages.dtype)
     phi[-1] = np.eye(n, dtype=stages.dtype)[:, :, None]
     arguments = _plain(stages)
     _each_block(batch, tile, lambda lo, hi, _: kernels.sensitivity(*arguments, samples_last, lo, hi, tile, phi))
     return phi.transpose(0, 3, 1, 2)
+
+
+def _own(array: Array) -> Array:
+    """Contiguous and writeable, a copy only where needed: Numba would compile anew for any other kind of array."""
+    contiguous = np.ascontiguousarray(array)
+    return contiguous if contiguous.flags.writeable else contiguous.copy()
 
 
 def _plain(stages: Stages) -> tuple[Any, ...]:

@@ -38,7 +38,10 @@ def draw(
         Naming the argument, what was expected and what came.
     """
     generator = _check.generator(rng)
-    wanted: np.dtype[Any] = np.dtype(dtype)
+    try:
+        wanted: np.dtype[Any] = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"dtype: expected a floating or complex dtype, got {dtype!r}") from None
     if wanted.kind not in "fc":
         raise TypeError(f"dtype: expected a floating or complex dtype, got {wanted}")
     given: Mapping[str, Any] = {}
@@ -48,15 +51,18 @@ def draw(
     elif _check.choice("initialization", initialization, ("normal", "scaled-normal")) == "scaled-normal":
         scale = inputs**-0.5
     params = {
-        name: _broadcast(name, given[name], shape) if name in given else scale * generator.standard_normal(shape)
+        name: _given(name, given[name], shape, wanted) if name in given else scale * generator.standard_normal(shape)
         for name, shape in shapes.items()
     }
     return {name: value.astype(wanted) for name, value in params.items()}
 
 
-def _broadcast(name: str, value: object, shape: tuple[int, ...]) -> Array:
-    array = np.asarray(value)
+def _given(name: str, value: object, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    argument = f"initialization[{name!r}]"
+    array = _check.array(argument, value, None, finite=False)  # the network looks at the numbers
+    if array.dtype.kind == "c" and dtype.kind == "f":
+        raise TypeError(f"{argument}: expected a real dtype, as the network is {dtype}, got {array.dtype}")
     try:
         return np.broadcast_to(array, shape)
     except ValueError:
-        raise ValueError(f"initialization[{name!r}]: expected shape {shape}, got {array.shape}") from None
+        raise ValueError(f"{argument}: expected shape {shape}, got {array.shape}") from None

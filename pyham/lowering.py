@@ -113,7 +113,7 @@ class Architecture(ABC):
         return type(self) is type(other) and self.config() == other.config()
 
     def __hash__(self) -> int:
-        return hash(repr(self.config()))
+        return hash((self.name, self.width, self.depth, self.step, self.activation))
 
     # What follows from it
 

@@ -8,7 +8,6 @@ from typing import Any, cast
 import numpy as np
 
 from pyham import _check, checkpoint
-from pyham.architectures import architecture
 from pyham.engine import Adjoint, Backend, Trace, select
 from pyham.lowering import Architecture
 from pyham.stages import Stages
@@ -48,7 +47,7 @@ class Network:
         if len({value.dtype for value in arrays.values()}) > 1:
             raise TypeError(f"params: expected one dtype, got {', '.join(str(v.dtype) for v in arrays.values())}")
         self.arch = arch
-        self.params = MappingProxyType({name: _frozen(value) for name, value in arrays.items()})
+        self.params = MappingProxyType({name: _check.read_only(value) for name, value in arrays.items()})
         self._stages: dict[np.dtype[Any], Stages] = {}
 
     def __repr__(self) -> str:
@@ -63,7 +62,7 @@ class Network:
     @property
     def K(self) -> Array:
         """Assembled weights K (N, n, n)."""
-        return _frozen(self.arch.assemble(self.params))
+        return _check.read_only(self.arch.assemble(self.params))
 
     @property
     def b(self) -> Array:
@@ -76,12 +75,14 @@ class Network:
         return self.arch.effective_J(self.params)
 
     def stages(self, dtype: object = None) -> Stages:
-        """The network as stages, in ``dtype`` (the parameters' own by default)."""
+        """The network as stages, in ``dtype`` (the parameters' own by default), lowered in the wider of the two."""
         wanted: np.dtype[Any] = np.dtype(cast(Any, dtype)) if dtype is not None else self.dtype
         if wanted.kind == "f" and self.dtype.kind == "c":
             raise TypeError(f"x: expected a complex dtype, as the parameters are {self.dtype}, got {wanted}")
         if wanted not in self._stages:
-            self._stages[wanted] = self.arch.lower(self.params).astype(wanted)
+            wide = np.result_type(self.dtype, wanted)
+            params = {name: value.astype(wide, copy=False) for name, value in self.params.items()}
+            self._stages[wanted] = self.arch.lower(params).astype(wanted)
         return self._stages[wanted]
 
     def replace(self, params: Mapping[str, Any]) -> "Network":
@@ -135,27 +136,3 @@ class Network:
 
     def _input(self, argument: str, x: object) -> Array:
         return _check.array(argument, x, ("B", self.arch.width))
-
-
-def load(path: str | PathLike[str]) -> Network:
-    """The network that ``net.save(path)`` wrote.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be opened.
-    ValueError
-        If it is damaged, not a network of pyham's, or of a newer version.
-    """
-    header, arrays = checkpoint.read(path)
-    try:
-        return Network(architecture(**header["architecture"]), arrays)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: expected a network, got a header that describes none ({error})") from None
-
-
-def _frozen(array: Array) -> Array:
-    """A read-only copy: a network's parameters do not change under its cached stages."""
-    copy = array.copy()
-    copy.flags.writeable = False
-    return copy

@@ -46,7 +46,7 @@ def layer(stages: Stages, j: int, y: Array) -> list[Array]:
     for s, src, dst in of_layer(stages, j):
         a = inner[-1][:, src] @ stages.A[s].T + stages.c[s]
         z = inner[-1].copy()
-        z[:, dst] = stages.keep * z[:, dst] + stages.activation.sigma(a) @ stages.W[s].T
+        z[:, dst] = (z[:, dst] if stages.keep else 0) + stages.activation.sigma(a) @ stages.W[s].T
         inner.append(z)
     return inner
 
@@ -65,7 +65,7 @@ def adjoint(stages: Stages, states: Array, g: Array) -> tuple[Array, StageGradie
             g_a = stages.activation.derivative(a) * (d[:, dst] @ stages.W[s])
             grad.A[s] = g_a.T @ y[:, src]
             grad.c[s] = g_a.sum(axis=0)
-            d[:, dst] = stages.keep * d[:, dst]
+            d[:, dst] = d[:, dst] if stages.keep else 0
             d[:, src] += g_a @ stages.A[s]
         delta[j] = d
     return delta, grad
@@ -81,7 +81,7 @@ def sensitivity(stages: Stages, states: Array) -> Array:
         for (s, src, dst), y in reversed(list(zip(of_layer(stages, j), inner, strict=False))):
             a = y[:, src] @ stages.A[s].T + stages.c[s]
             g_a = stages.activation.derivative(a)[:, :, None] * (stages.W[s].T @ P[:, dst])
-            P[:, dst] = stages.keep * P[:, dst]
+            P[:, dst] = P[:, dst] if stages.keep else 0
             P[:, src] += stages.A[s].T @ g_a
         phi[j] = P
     return phi

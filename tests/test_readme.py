@@ -1,0 +1,64 @@
+"""The README's example prints what it says, and its commands and links exist."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+
+import pyham
+from pyham.architectures import ARCHITECTURES
+from validation import claim
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_example_prints_its_comments():
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    expected = re.findall(r"^print\(.*\)\s+# (.*)$", code, re.MULTILINE)
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        exec(compile(code, "README.md", "exec"), {})
+    assert len(expected) == code.count("print(") == 4
+    assert output.getvalue().splitlines() == expected
+
+
+def test_example_has_ten_lines():
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    statements = [line for line in code.splitlines() if line and not line.startswith("import")]
+    assert len(statements) == 10
+
+
+def test_quick_start_is_two_commands():
+    commands = re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL)
+    assert commands == [
+        "python -m pip install -e . && python -m validation",
+        'python -m pip install -e ".[test]" && python -m pytest',
+    ]
+
+
+def test_links_lead_somewhere():
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
+    assert len(links) > 10
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_network_and_claim_is_listed():
+    rows = re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)
+    assert sorted(rows) == sorted(ARCHITECTURES)
+    assert re.findall(r"^\| (V\d+) \|", README, re.MULTILINE) == list(claim.modules())
+
+
+def test_certificate_is_the_printed_one():
+    shown = re.search(r"```\n(H2.*?)```", README, re.DOTALL)
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(code, "README.md", "exec"), names)
+    printed = str(pyham.certify(names["net"], names["x"])).splitlines()
+    lines = shown[1].splitlines()
+    assert len(lines) == len(printed)
+    numbers = re.compile(r"-?\d\.\de[-+]\d\d")  # roundings differ from machine to machine; words do not
+    assert [re.sub(r"\s+", " ", numbers.sub("#", line)) for line in lines if "---" not in line] == [
+        re.sub(r"\s+", " ", numbers.sub("#", line)) for line in printed if "---" not in line
+    ]
