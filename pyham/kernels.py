@@ -258,21 +258,25 @@ def times_slope(code, a, s, g):
 
 @kernel
 def symplectic_defect(phi, J, out):
-    """out[i, 0] <- ||Phi_i^T J Phi_i - J||_F, out[i, 1] <- ||Phi_i||_F, for phi (M, n, n), in J's dtype."""
+    """out (M,) <- ||Phi_i^T J Phi_i - J||_F / max(1, ||Phi_i||_F^2) for phi (M, n, n), in J's dtype.
+
+    Computed on Phi / s, s the power of two below ||Phi||, which is exact and neither overflows nor underflows.
+    """
     n = phi.shape[1]
     P = np.empty((n, n), J.dtype)
     JP = np.empty((n, n), J.dtype)
     D = np.empty((n, n), J.dtype)
     for i in range(len(phi)):
+        size = max(1.0, frobenius(phi[i]))
+        s = np.exp2(np.floor(np.log2(size)))
         for a in range(n):
             for b in range(n):
-                P[a, b] = phi[i, a, b]
+                P[a, b] = phi[i, a, b] / s
                 JP[a, b] = 0
-                D[a, b] = -J[a, b]
+                D[a, b] = -J[a, b] / s / s
         add_product(J, P, JP)
         add_product(P.T, JP, D)
-        out[i, 0] = frobenius(D)
-        out[i, 1] = frobenius(P)
+        out[i] = frobenius(D) * (s / size) ** 2
 
 
 @reduction
@@ -282,7 +286,7 @@ def frobenius(D):
     for a in range(D.shape[0]):
         for b in range(D.shape[1]):
             largest = max(largest, abs(D[a, b]))
-    if not 0 < largest < np.inf:  # zero, infinite, or NaN somewhere
+    if largest == 0 or largest == np.inf:  # NaN, if any, shows in the sum
         return largest
     total = D.dtype.type(0)
     for a in range(D.shape[0]):

@@ -40,29 +40,27 @@ def defect(phi: object, J: object, *, norm: str = "fro") -> Array:
         If phi and J are not real matrices of one size, or J is zero.
     """
     P, n = _matrices(phi)
-    structure = _check.array("J", J, (n, n)).astype(np.float64)
+    structure = _structure(J, n)
     if not structure.any():
         raise ValueError("J: expected a nonzero matrix, got zeros")
+    finite = _finite(P)
     if _check.choice("norm", norm, ("fro", "2")) == "fro":
         from pyham import kernels  # here, because importing pyham should not import Numba
 
-        sizes = np.empty((P.size // (n * n), 2))
-        kernels.symplectic_defect(np.ascontiguousarray(P).reshape(-1, n, n), structure, sizes)
-        absolute, size = sizes.T.reshape(2, *P.shape[:-2])
-        scale = np.linalg.norm(structure)
+        flat = np.array(P.reshape(-1, n, n), order="C")
+        rho = np.empty(len(flat))
+        kernels.symplectic_defect(flat, structure, rho)
+        rho = rho.reshape(P.shape[:-2]) / np.linalg.norm(structure)
     else:
-        with np.errstate(over="ignore", invalid="ignore"):
-            absolute = _spectral(P.swapaxes(-1, -2) @ structure @ P - structure)
-        size, scale = _spectral(P), np.linalg.norm(structure, 2)
-    with np.errstate(over="ignore", invalid="ignore"):
-        rho = absolute / np.maximum(1, size) / np.maximum(1, size) / scale
-    return np.where(np.isfinite(rho) & np.isfinite(size), rho, np.inf)
+        scaled, s, ratio = _scaled(np.where(finite[..., None, None], P, 0.0))
+        rho = _spectral(scaled.swapaxes(-1, -2) @ structure @ scaled - structure / s / s) * ratio / _spectral(structure)
+    return np.where(finite, rho, np.inf)
 
 
 def norms(phi: object) -> dict[str, Array]:
     """The matrix norms 1, 2, inf, Frobenius ("fro") and nuclear ("nuc") of phi (..., n, n), each (...)."""
     P, _ = _matrices(phi)
-    magnitude = np.abs(P)
+    magnitude = np.where(_finite(P)[..., None, None], np.abs(P), np.inf)
     sigma = _singular_values(P)
     return {
         "1": magnitude.sum(axis=-2).max(axis=-1),
@@ -74,17 +72,25 @@ def norms(phi: object) -> dict[str, Array]:
 
 
 def determinant(phi: object) -> tuple[Array, Array]:
-    """det Phi, and the residual |det Phi - 1| / (||Phi||_F ||Phi^-1||_F), each (...).
+    """det Phi, and the residual |det Phi - 1| / max(n, ||Phi||_F ||adj Phi||_F), each (...).
 
-    The residual's denominator is the determinant's condition number: d(det) = det tr(Phi^-1 dPhi).
+    The denominator is the determinant's condition: d(det) = tr(adj(Phi) dPhi), and adj Phi = Phi^-1 where det Phi = 1.
+    It is taken from products of n - 1 singular values, which are known to the accuracy that matters, as Phi^-1 is not.
     """
     P, n = _matrices(phi)
-    sigma = _singular_values(P)
-    det = np.linalg.det(np.where(np.isfinite(P), P, 0))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        condition = np.linalg.norm(sigma, axis=-1) * np.linalg.norm(1 / sigma, axis=-1)
-        residual = np.where(np.isfinite(condition), np.abs(det - 1) / condition, np.abs(det - 1) / n)
     finite = _finite(P)
+    safe: Array = np.where(finite[..., None, None], P, np.eye(n))
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        sign, log_det = np.linalg.slogdet(safe)
+        det = np.linalg.det(safe)
+        det = np.where(np.isfinite(det), det, sign * np.exp(log_det))
+        log_gap = np.where(log_det > 100, log_det, np.log(np.abs(det - 1)))
+        log_sigma = np.log(_singular_values(safe))
+        one = np.zeros_like(log_sigma[..., :1])
+        before = np.concatenate([one, log_sigma[..., :-1].cumsum(axis=-1)], axis=-1)
+        after = np.concatenate([log_sigma[..., :0:-1].cumsum(axis=-1)[..., ::-1], one], axis=-1)
+        log_condition = _log_norm(log_sigma) + _log_norm(before + after)
+        residual = np.exp(log_gap - np.maximum(np.log(n), log_condition))
     return np.where(finite, det, np.nan), np.where(finite, residual, np.inf)
 
 
@@ -96,25 +102,28 @@ def eigenvalue_pairing(phi: object, J: object) -> Array:
     known. Eigenvalues themselves may be ill conditioned; this backward error is not.
     """
     P, n = _matrices(phi)
-    structure = _check.array("J", J, (n, n)).astype(np.float64)
+    structure = _structure(J, n)
+    sigma = np.linalg.svd(structure, compute_uv=False)
+    if sigma[-1] <= n * np.finfo(np.float64).eps * sigma[0]:
+        raise ValueError(
+            f"J: expected a nonsingular matrix, got singular values from {sigma[0]:.3g} to {sigma[-1]:.3g}"
+        )
     finite = _finite(P)
-    safe = np.where(finite[..., None, None], P, np.eye(n))
-    eigenvalues = np.linalg.eigvals(safe)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        shifted = eigenvalues[..., None, None] * safe[..., None, :, :] - np.eye(n)  # l (Phi - I/l)
-    smallest = np.linalg.svd(shifted, compute_uv=False)[..., -1]
-    size = _spectral(safe)
-    residual = smallest.max(axis=-1) / (np.linalg.cond(structure) * np.maximum(1, size) ** 2)
-    return np.where(finite, residual, np.inf)
+    scaled, s, ratio = _scaled(np.where(finite[..., None, None], P, np.eye(n)))
+    eigenvalues = np.linalg.eigvals(scaled)
+    shifted = eigenvalues[..., None, None] * scaled[..., None, :, :] - (np.eye(n) / s / s)[..., None, :, :]
+    smallest = np.linalg.svd(shifted, compute_uv=False)[..., -1]  # of l (Phi - I/l) / s^2
+    return np.where(finite, smallest.max(axis=-1) * ratio / (sigma[0] / sigma[-1]), np.inf)
 
 
 def singular_value_pairing(phi: object) -> Array:
     """max over i of |sigma_i sigma_{n+1-i} - 1| / max(1, ||Phi||_2^2): a residual (...), small for orthogonal J."""
     P, _ = _matrices(phi)
-    sigma = _singular_values(P)
-    with np.errstate(over="ignore", invalid="ignore"):
-        residual = np.abs(sigma * sigma[..., ::-1] - 1).max(axis=-1) / np.maximum(1, sigma[..., 0]) ** 2
-    return np.where(np.isfinite(residual), residual, np.inf)
+    finite = _finite(P)
+    scaled, s, ratio = _scaled(np.where(finite[..., None, None], P, 0.0))
+    sigma = _singular_values(scaled)
+    residual = np.abs(sigma * sigma[..., ::-1] - 1 / s[..., 0] / s[..., 0]).max(axis=-1)
+    return np.where(finite, residual * ratio, np.inf)
 
 
 def is_orthogonal(J: object) -> bool:
@@ -132,6 +141,29 @@ def _matrices(phi: object) -> tuple[Array, int]:
     if P.ndim < 2 or P.shape[-1] != P.shape[-2] or P.shape[-1] == 0:
         raise ValueError(f"phi: expected shape (..., n, n), got {P.shape}")
     return P.astype(np.float64, copy=False), P.shape[-1]
+
+
+def _structure(J: object, n: int) -> Array:
+    """J as a real float64 (n, n)."""
+    structure = _check.array("J", J, (n, n))
+    if structure.dtype.kind == "c":
+        raise TypeError(f"J: expected a real matrix, got dtype {structure.dtype}")
+    return structure.astype(np.float64)
+
+
+def _scaled(P: Array) -> tuple[Array, Array, Array]:
+    """P / s, s (..., 1, 1) and (s / max(1, ||P||_2))^2 (...), for a power of two s, so that P / s is exact and small.
+
+    Products of P / s do not overflow; the last number turns division by s^2 into division by max(1, ||P||^2).
+    """
+    size = np.maximum(1, _spectral(P))
+    s = np.exp2(np.floor(np.log2(size)))
+    return P / s[..., None, None], s[..., None, None], (s / size) ** 2
+
+
+def _log_norm(logs: Array) -> Array:
+    """log of the 2-norm of exp(logs), over the last axis."""
+    return np.logaddexp.reduce(2 * logs, axis=-1) / 2
 
 
 def _singular_values(P: Array) -> Array:
