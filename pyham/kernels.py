@@ -217,43 +217,41 @@ def add_sums(u, out):
 
 @kernel
 def activate(code, a, s):
-    """s <- sigma(a), entrywise (r, T)."""
-    for i in range(a.shape[0]):
-        u, v = a[i], s[i]
-        if code == TANH:
-            for t in range(len(u)):
-                v[t] = tanh(u[t])
-        elif code == LOGISTIC:
-            for t in range(len(u)):
-                v[t] = logistic(u[t])
-        elif code == RELU:
-            for t in range(len(u)):
-                v[t] = 0 if u[t] <= 0 else u[t]  # so, and not with >, because NaN stays NaN
-        elif code == SOFTPLUS:
-            for t in range(len(u)):
-                v[t] = softplus(u[t])
-        else:
-            for t in range(len(u)):
-                v[t] = u[t]
+    """s <- sigma(a), entrywise (r, T). Flat: in a nest of loops LLVM loads the polynomials anew for every vector."""
+    u, v = a.reshape(-1), s.reshape(-1)
+    if code == TANH:
+        for t in range(len(u)):
+            v[t] = tanh(u[t])
+    elif code == LOGISTIC:
+        for t in range(len(u)):
+            v[t] = logistic(u[t])
+    elif code == RELU:
+        for t in range(len(u)):
+            v[t] = 0 if u[t] <= 0 else u[t]  # so, and not with >, because NaN stays NaN
+    elif code == SOFTPLUS:
+        for t in range(len(u)):
+            v[t] = softplus(u[t])
+    else:
+        for t in range(len(u)):
+            v[t] = u[t]
 
 
 @kernel
 def times_slope(code, a, s, g):
     """g <- sigma'(a) * g, entrywise (r, T), from a and s = sigma(a)."""
-    for i in range(a.shape[0]):
-        u, v, w = a[i], s[i], g[i]
-        if code == TANH:
-            for t in range(len(u)):
-                w[t] *= (1 - v[t]) * (1 + v[t])
-        elif code == LOGISTIC:
-            for t in range(len(u)):
-                w[t] *= v[t] * (1 - v[t])
-        elif code == RELU:
-            for t in range(len(u)):
-                w[t] *= u[t] > 0
-        elif code == SOFTPLUS:
-            for t in range(len(u)):
-                w[t] *= logistic(u[t])
+    u, v, w = a.reshape(-1), s.reshape(-1), g.reshape(-1)
+    if code == TANH:
+        for t in range(len(u)):
+            w[t] *= (1 - v[t]) * (1 + v[t])
+    elif code == LOGISTIC:
+        for t in range(len(u)):
+            w[t] *= v[t] * (1 - v[t])
+    elif code == RELU:
+        for t in range(len(u)):
+            w[t] *= u[t] > 0
+    elif code == SOFTPLUS:
+        for t in range(len(u)):
+            w[t] *= logistic(u[t])
 
 
 @kernel
