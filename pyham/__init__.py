@@ -20,13 +20,14 @@ Phi_j = dy_N/dy_j           (B, n, n)              backward sensitivity matrix; 
 Importing the package compiles nothing and does not import Numba; the first call of a compiled function does.
 """
 
-from pyham import bounds, datasets, gradcheck, interconnection, symplectic, training
+from pyham import atlas, bounds, continuous, datasets, gradcheck, interconnection, symplectic, training
 from pyham._version import __version__
 from pyham.activations import ACTIVATIONS, Activation
 from pyham.architectures import ARCHITECTURES, H1, H2, MLP, MS1, MS2, MS3, ResNet, architecture
 from pyham.certificate import Certificate, certify
 from pyham.engine import Adjoint, Trace
 from pyham.files import load
+from pyham.foreign import from_arrays
 from pyham.lowering import Architecture
 from pyham.network import Network
 from pyham.stages import Stages
@@ -50,9 +51,12 @@ __all__ = [
     "Trace",
     "__version__",
     "architecture",
+    "atlas",
     "bounds",
     "certify",
+    "continuous",
     "datasets",
+    "from_arrays",
     "gradcheck",
     "interconnection",
     "load",

@@ -1,5 +1,6 @@
 """Checks of arguments: every message names the argument, what was expected and what came."""
 
+import sys
 from collections.abc import Iterable
 from numbers import Integral, Real
 from typing import Any
@@ -56,10 +57,18 @@ def generator(rng: object) -> np.random.Generator:
     return np.random.default_rng(None if rng is None else integer("rng", rng, 0))
 
 
-def array(argument: str, value: object, shape: tuple[int | str, ...] | None, *, finite: bool = True) -> Array:
+def array(
+    argument: str,
+    value: object,
+    shape: tuple[int | str, ...] | None,
+    *,
+    finite: bool = True,
+    multiprecision: bool = False,
+) -> Array:
     """``value`` as a numeric array of that shape; a name such as "B" in ``shape`` matches any length, None any shape.
 
-    Integers and booleans are converted to float64; floating and complex dtypes are kept.
+    Integers and booleans are converted to float64; floating and complex dtypes are kept, and with ``multiprecision``
+    arrays of ``mpmath.mpf`` too.
     """
     expected = "numbers" if shape is None else f"shape {spell(shape)}"
     try:
@@ -68,17 +77,38 @@ def array(argument: str, value: object, shape: tuple[int | str, ...] | None, *, 
         raise ValueError(f"{argument}: expected {expected}, got nested sequences of unequal lengths") from None
     if result.dtype.kind in "biu":
         result = result.astype(np.float64)
-    if result.dtype.kind not in "fc":
+    if not result.dtype.isnative:
+        result = result.astype(result.dtype.newbyteorder("="))
+    objects = multiprecision and _is_multiprecision(result)
+    if result.dtype.kind not in "fc" and not objects:
         raise TypeError(f"{argument}: expected numbers, got dtype {result.dtype}")
     if shape is not None and (
         len(shape) != result.ndim
         or any(isinstance(want, int) and want != have for want, have in zip(shape, result.shape, strict=True))
     ):
         raise ValueError(f"{argument}: expected {expected}, got {result.shape}")
-    if finite and not np.isfinite(result).all():
-        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(result))[0])
+    within = np.abs(result) < np.inf if objects else np.isfinite(result)
+    if finite and not within.all():
+        bad = tuple(int(i) for i in np.argwhere(~within)[0])
         raise ValueError(f"{argument}: expected finite numbers, got {result[bad]} at index {bad}")
     return result
+
+
+def _is_multiprecision(value: Array) -> bool:
+    """Whether ``value`` is an array of mpmath.mpf; nobody can have made one without importing mpmath."""
+    mpmath = sys.modules.get("mpmath")
+    return value.dtype == object and mpmath is not None and all(isinstance(v, mpmath.mpf) for v in value.flat)
+
+
+def multiprecision(value: Array) -> Array:
+    """Real ``value`` (...) as an array of mpmath.mpf, in mpmath's current precision."""
+    import mpmath  # here, because only those who bring such arrays need it
+
+    if value.dtype == object:
+        return np.asarray(np.frompyfunc(mpmath.mpf, 1, 1)(value))
+    high = value.astype(np.float64)
+    low = (value - high).astype(np.float64)  # of longdouble, what float64 does not hold
+    return np.asarray(np.frompyfunc(lambda a, b: mpmath.mpf(a) + b, 2, 1)(high, low))
 
 
 def spell(shape: tuple[int | str, ...]) -> str:

@@ -14,7 +14,8 @@ identity   a                    1                    1      a^2 / 2
 =========  ===================  ===================  =====  ==========================
 
 Everything but softplus' integrand works in any floating dtype, longdouble and complex included: the branches look at
-the real part only, so sigma is complex-differentiable where it is differentiable, as the complex-step check needs.
+the real part only, so sigma is complex-differentiable where it is differentiable, as the complex-step check needs. It
+also works on arrays of ``mpmath.mpf``, in mpmath's current precision.
 """
 
 from collections.abc import Callable
@@ -29,6 +30,23 @@ Array = np.ndarray[Any, Any]
 Function = Callable[[Array], Array]
 
 
+def _elementary(name: str) -> Function:
+    """NumPy's function of that name, and mpmath's for arrays of objects, whose functions NumPy does not know."""
+    function = getattr(np, name)
+
+    def apply(a: Array) -> Array:
+        if a.dtype != object:
+            return function(a)
+        import mpmath  # here, because only such arrays need it
+
+        return np.asarray(np.frompyfunc(getattr(mpmath, name), 1, 1)(a))
+
+    return apply
+
+
+_tanh, _exp, _log1p, _log = map(_elementary, ("tanh", "exp", "log1p", "log"))
+
+
 @dataclass(frozen=True)
 class Activation:
     """One activation: ``sigma``, ``derivative`` and ``integrand`` act entrywise; ``slope`` is S = sup sigma'."""
@@ -41,18 +59,18 @@ class Activation:
 
 
 def _tanh_derivative(a: Array) -> Array:
-    s = np.tanh(a)
+    s = _tanh(a)
     return (1 - s) * (1 + s)
 
 
 def _log_cosh(a: Array) -> Array:
     size = np.where(a.real >= 0, a, -a)  # log of cosh itself would overflow at 710 in double precision
-    return size + np.log1p(np.exp(-2 * size)) - np.log(np.asarray(2, dtype=a.real.dtype))
+    return size + _log1p(_exp(-2 * size)) - _log(np.asarray(2, dtype=a.real.dtype))
 
 
 def _decay(a: Array) -> Array:
     """exp(-|a|), with |a| taken by the sign of the real part: never overflows."""
-    return np.exp(np.where(a.real >= 0, -a, a))
+    return _exp(np.where(a.real >= 0, -a, a))
 
 
 def _logistic(a: Array) -> Array:
@@ -70,7 +88,7 @@ def _relu(a: Array) -> Array:
 
 
 def _softplus(a: Array) -> Array:
-    return _relu(a) + np.log1p(_decay(a))
+    return _relu(a) + _log1p(_decay(a))
 
 
 def _softplus_integrand(a: Array) -> Array:
@@ -84,7 +102,7 @@ def _softplus_integrand(a: Array) -> Array:
 ACTIVATIONS: dict[str, Activation] = {
     activation.name: activation
     for activation in (
-        Activation("tanh", np.tanh, _tanh_derivative, 1.0, _log_cosh),
+        Activation("tanh", _tanh, _tanh_derivative, 1.0, _log_cosh),
         Activation("logistic", _logistic, _logistic_derivative, 0.25, _softplus),
         Activation("relu", _relu, lambda a: (a.real > 0).astype(a.dtype), 1.0, lambda a: _relu(a) ** 2 / 2),
         Activation("softplus", _softplus, _logistic, 1.0, _softplus_integrand),

@@ -84,9 +84,12 @@ def excursions(net: Network) -> Array:
 
 def gradient_ratio(delta: Array) -> Array:
     """||delta_j|| / ||delta_N|| (N + 1, B) of an adjoint's delta (N + 1, B, n)."""
-    sizes = np.linalg.norm(np.asarray(delta, dtype=np.float64), axis=-1)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        ratio: Array = sizes / sizes[-1]
+    values = np.asarray(delta, dtype=np.float64)
+    largest = np.abs(values).max(axis=-1, initial=0)
+    scale = np.where((largest > 0) & np.isfinite(largest), largest, 1)  # squares would overflow or underflow
+    sizes = np.linalg.norm(values / scale[..., None], axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        ratio: Array = sizes / sizes[-1] * (scale / scale[-1])
     return ratio
 
 

@@ -7,15 +7,15 @@ file or the new one. The header is JSON in the file's metadata.
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
 
 Array = np.ndarray[Any, Any]
 
@@ -36,25 +36,21 @@ def write(path: str | PathLike[str], header: Mapping[str, Any], arrays: Mapping[
     for name, array in arrays.items():
         if array.dtype.kind not in "fiu" or array.dtype.itemsize > 8:
             raise TypeError(f"{name}: expected a real dtype of at most 64 bits, got {array.dtype}")
-    contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    text = json.dumps(header, sort_keys=True)
-    metadata = {"format": FORMAT, "version": str(VERSION), "header": text, "sha256": _digest(text, contiguous)}
-    replace_file(path, save(contiguous, metadata))
+    replace_file(path, _encode(json.dumps(header, sort_keys=True), dict(arrays)))
 
 
 def replace_file(path: str | PathLike[str], content: bytes) -> None:
     """Write ``content`` to a temporary file beside ``path``, then rename it."""
     target = Path(path)
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())  # mkstemp makes files that only their owner may read
-        os.replace(name, target)
+        os.replace(temporary, target)
     except BaseException:
-        Path(name).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -68,37 +64,35 @@ def read(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
     ValueError
         If it is damaged, truncated, not one of pyham's, or of a newer version.
     """
-    with open(path, "rb"):  # for the operating system's own message: safetensors hides which error it was
-        pass
+    content = Path(path).read_bytes()
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise ValueError(f"{path}: expected a file written by pyham, got another program's")
-            version = metadata.get("version", "")
-            if not version.isdecimal() or int(version) > VERSION:
-                raise ValueError(f"{path}: expected format version <= {VERSION}, got {version!r}")
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  safe_open is no dict
+        arrays = load(content)
+        length = int.from_bytes(content[:8], "little")
+        text = json.loads(content[8 : 8 + length]).get("__metadata__", {}).get(FORMAT)
     except SafetensorError as error:
         raise ValueError(f"{path}: expected a whole file written by pyham, got a damaged one ({error})") from None
-    text = metadata.get("header", "")
-    if metadata.get("sha256") != _digest(text, arrays):
+    if text is None:
+        raise ValueError(f"{path}: expected a file written by pyham, got another program's")
+    try:
+        stated = json.loads(text)
+        version, header = stated["version"], stated["header"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: expected a whole file written by pyham, got a damaged one ({error})") from None
+    if not (isinstance(version, str) and version.isdecimal() and int(version) <= VERSION):
+        raise ValueError(f"{path}: expected format version <= {VERSION}, got {version!r}")
+    if _encode(json.dumps(header, sort_keys=True), arrays) != content:
         raise ValueError(f"{path}: expected the checksum that the file states, got another: the file is damaged")
-    header = json.loads(text)
     if not isinstance(header, dict):
         raise ValueError(f"{path}: expected a JSON object as header, got {type(header).__name__}")
     return header, arrays
 
 
-def _digest(text: str, arrays: Mapping[str, Array]) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(arrays):
-        digest.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
-        digest.update(arrays[name].tobytes())
-    return digest.hexdigest()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _encode(header: str, arrays: dict[str, Array]) -> bytes:
+    """The file: every bit of it follows from header and arrays, so that a reader can compare."""
+    plain = {name: np.ascontiguousarray(a.astype(a.dtype.newbyteorder("<"))) for name, a in arrays.items()}
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(plain):
+        digest.update(f"{name} {plain[name].dtype.str} {plain[name].shape}".encode())
+        digest.update(plain[name].tobytes())
+    text = f'{{"version": "{VERSION}", "sha256": "{digest.hexdigest()}", "header": {header}}}'
+    return save(plain, {FORMAT: text})

@@ -36,7 +36,7 @@ def contracting_mlp(net: Network) -> Network:
 
 
 class Stretched(Network):
-    """A network whose last layer is ``factor`` times what its parameters say: bounds computed from them fail."""
+    """A network whose last stage is ``factor`` times what its parameters say: bounds computed from them fail."""
 
     def __init__(self, net: Network, factor: float) -> None:
         super().__init__(net.arch, dict(net.params))
@@ -45,5 +45,5 @@ class Stretched(Network):
     def stages(self, dtype: object = None) -> Stages:
         stages = super().stages(dtype)
         W = stages.W.copy()
-        W[max(0, len(W) - stages.per_layer) :] *= stages.dtype.type(self._factor)
+        W[-1:] *= stages.dtype.type(self._factor)
         return replace(stages, W=W)

@@ -11,10 +11,11 @@ check                compares                                                   
 ``taylor``           |L(theta + t d) - L(theta)| and the same less t <grad, d>: orders 1 and 2        orders
 ===================  ==============================================================================  ==================
 
-The loss is L = <g, y_N>, whose gradient at the output is g. Oracles run on the NumPy reference engine in complex double
-precision and use its forward pass only, so they share no line with the backward pass they check. Differences are
-relative to the largest entry of the oracle's result. ReLU has a kink at 0: a complex step or a small difference does
-not see it unless it sits on it.
+The loss is L = <g, y_N> for an array g (B, n), or any function of the output that returns its value and its gradient,
+``loss(y) -> (value, dvalue/dy)``; it is then checked together with the network, and must accept complex y for the
+complex step. Oracles run on the NumPy reference engine in complex double precision and use its forward pass only, so
+they share no line with the backward pass they check. Differences are relative to the largest entry of the oracle's
+result. ReLU has a kink at 0: a complex step or a small difference does not see it unless it sits on it.
 """
 
 from collections.abc import Callable
@@ -28,6 +29,8 @@ from pyham.network import Network
 
 Array = np.ndarray[Any, Any]
 
+Loss = Callable[[Array], tuple[Any, Array]]
+
 TINY = 1e-100  # the complex step: its square vanishes beside 1, itself does not underflow
 
 
@@ -39,7 +42,7 @@ class TaylorRow(NamedTuple):
     second: float
 
 
-def complex_step(net: Network, x: object, g: object, *, backend: Backend = "numba") -> dict[str, float]:
+def complex_step(net: Network, x: object, g: object | Loss, *, backend: Backend = "numba") -> dict[str, float]:
     """Relative error of the adjoint's gradients against the complex step, for every parameter and for ``"x"``.
 
     One forward pass for every entry of every parameter: for small networks.
@@ -52,7 +55,7 @@ def complex_step(net: Network, x: object, g: object, *, backend: Backend = "numb
 
 
 def finite_difference(
-    net: Network, x: object, g: object, *, step: float = 6e-6, backend: Backend = "numba"
+    net: Network, x: object, g: object | Loss, *, step: float = 6e-6, backend: Backend = "numba"
 ) -> dict[str, float]:
     """The same by central differences; the default step balances truncation and rounding at eps^(1/3)."""
 
@@ -105,24 +108,25 @@ def dot_product(
 
 
 def taylor(
-    net: Network, x: object, g: object, *, rng: int | np.random.Generator = 0, backend: Backend = "numba"
+    net: Network, x: object, g: object | Loss, *, rng: int | np.random.Generator = 0, backend: Backend = "numba"
 ) -> list[TaylorRow]:
     """Remainders along a random direction d of parameters and input, for steps t = 2^-4 .. 2^-16.
 
     Halving t halves ``first`` and quarters ``second`` when the gradient is right; ``orders`` reads off the exponents.
     """
-    start, gradient = _double("x", x, net), _double("g", g, net)
+    start, objective = _double("x", x, net), _objective(g, net)
     random = np.random.default_rng(rng)
     net = net.replace({name: value.astype(np.float64) for name, value in net.params.items()})
     directions = {name: random.standard_normal(value.shape) for name, value in net.params.items()}
     along_x = random.standard_normal(start.shape)
-    adjoint = net.adjoint(net.trace(start, backend=backend), gradient, backend=backend)
+    trace = net.trace(start, backend=backend)
+    adjoint = net.adjoint(trace, objective(trace.output)[1], backend=backend)
     slope = float((adjoint.delta[0] * along_x).sum())
     slope += sum(float((adjoint.params[name] * d).sum()) for name, d in directions.items())
 
     def loss(t: float) -> float:
         moved = net.replace({name: net.params[name] + t * d for name, d in directions.items()})
-        return float((moved(start + t * along_x, backend="reference") * gradient).sum())
+        return float(objective(moved(start + t * along_x, backend="reference"))[0])
 
     base = loss(0.0)
     steps = [2.0**-k for k in range(4, 17)]
@@ -144,17 +148,18 @@ def orders(rows: list[TaylorRow]) -> tuple[float, float]:
 def _compare(
     net: Network,
     x: object,
-    g: object,
+    g: object | Loss,
     backend: Backend,
     derivative: Callable[[Callable[[Array], Any], Array], Array],
     dtype: Any,
 ) -> dict[str, float]:
-    start, gradient = _double("x", x, net), _double("g", g, net)
-    adjoint = net.adjoint(net.trace(start, backend=backend), gradient, backend=backend)
+    start, objective = _double("x", x, net), _objective(g, net)
+    trace = net.trace(start, backend=backend)
+    adjoint = net.adjoint(trace, objective(trace.output)[1], backend=backend)
     plain = {name: value.astype(dtype) for name, value in net.params.items()}
 
     def loss(at: Array, params: dict[str, Array]) -> Any:
-        return (Network(net.arch, params)(at, backend="reference") * gradient).sum()
+        return objective(Network(net.arch, params)(at, backend="reference"))[0]
 
     def of_parameter(name: str) -> Callable[[Array], Any]:
         return lambda value: loss(start.astype(dtype), plain | {name: value})
@@ -163,6 +168,14 @@ def _compare(
         name: _relative(adjoint.params[name], derivative(of_parameter(name), value)) for name, value in plain.items()
     }
     return errors | {"x": _relative(adjoint.delta[0], derivative(lambda at: loss(at, plain), start.astype(dtype)))}
+
+
+def _objective(g: object | Loss, net: Network) -> Loss:
+    """The loss as a function of y_N that returns its value and its gradient."""
+    if callable(g):
+        return g
+    gradient = _double("g", g, net)
+    return lambda y: ((y * gradient).sum(), gradient)
 
 
 def _from_layer(stages: Any, j: int, y: Array) -> Array:

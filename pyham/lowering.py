@@ -67,6 +67,12 @@ class Architecture(ABC):
 
     # What an architecture says about itself
 
+    def __str__(self) -> str:
+        """Name and options on one line; of arrays, the shape."""
+        options = {f.name: getattr(self, f.name) for f in fields(self)}
+        words = {key: f"array{v.shape}" if isinstance(v, np.ndarray) else repr(v) for key, v in options.items()}
+        return f"{self.name}({', '.join(f'{key}={word}' for key, word in words.items())})"
+
     @property
     def name(self) -> str:
         return type(self).__name__

@@ -1,6 +1,7 @@
 """A network: an architecture with parameters. Everything that can be asked of it goes through the engine."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike
 from types import MappingProxyType
 from typing import Any, cast
@@ -31,7 +32,9 @@ class Network:
     Notes
     -----
     Samples are rows: x is (B, n). The computation runs in x's dtype, to which the parameters are rounded; integers
-    count as float64. ``backend`` is "numba" (float32, float64), "reference" (any floating dtype) or an engine.
+    count as float64. ``backend`` is "numba" (float32, float64), "reference" (any floating dtype) or an engine. With
+    samples of ``mpmath.mpf``, "reference" computes in mpmath's current precision; the products of J and h are float64
+    numbers then too, as the parameters are.
     """
 
     arch: Architecture
@@ -51,8 +54,7 @@ class Network:
         self._stages: dict[np.dtype[Any], Stages] = {}
 
     def __repr__(self) -> str:
-        options = ", ".join(f"{key}={value!r}" for key, value in self.arch.config().items() if key != "name")
-        return f"<Network {self.arch.name}({options}), {self.dtype}>"
+        return f"<Network {self.arch}, {self.dtype}>"
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -77,8 +79,12 @@ class Network:
     def stages(self, dtype: object = None) -> Stages:
         """The network as stages, in ``dtype`` (the parameters' own by default), lowered in the wider of the two."""
         wanted: np.dtype[Any] = np.dtype(cast(Any, dtype)) if dtype is not None else self.dtype
-        if wanted.kind == "f" and self.dtype.kind == "c":
+        if wanted.kind in "fO" and self.dtype.kind == "c":
             raise TypeError(f"x: expected a complex dtype, as the parameters are {self.dtype}, got {wanted}")
+        if wanted.kind == "O":  # not kept: mpmath's precision may be another the next time
+            lowered = self.arch.lower({name: _check.multiprecision(value) for name, value in self.params.items()})
+            A, c, W = map(_check.multiprecision, (lowered.A, lowered.c, lowered.W))
+            return replace(lowered, A=A, c=c, W=W)
         if wanted not in self._stages:
             wide = np.result_type(self.dtype, wanted)
             params = {name: value.astype(wide, copy=False) for name, value in self.params.items()}
@@ -106,12 +112,15 @@ class Network:
         """
         if not isinstance(trace, Trace):
             raise TypeError(f"trace: expected the Trace of a forward pass, got {type(trace).__name__}")
-        states = _check.array("trace", trace.states, (self.arch.depth + 1, "B", self.arch.width), finite=False)
-        gradient = _check.array("g", g, states.shape[1:])
-        if gradient.dtype.kind == "c" and states.dtype.kind == "f":
+        states = _check.array(
+            "trace", trace.states, (self.arch.depth + 1, "B", self.arch.width), finite=False, multiprecision=True
+        )
+        gradient = _check.array("g", g, states.shape[1:], multiprecision=True)
+        if gradient.dtype.kind in {"f": "cO", "O": "c"}.get(states.dtype.kind, ""):
             raise TypeError(f"g: expected a real dtype, as the trace is {states.dtype}, got {gradient.dtype}")
+        gradient = gradient.astype(states.dtype) if states.dtype.kind != "O" else _check.multiprecision(gradient)
         engine = select(backend, states.dtype)
-        delta, stage_gradients = engine.adjoint(self.stages(states.dtype), states, gradient.astype(states.dtype))
+        delta, stage_gradients = engine.adjoint(self.stages(states.dtype), states, gradient)
         return Adjoint(delta, self.arch.pullback(stage_gradients))
 
     def sensitivity(self, x: object, *, backend: Backend = "numba") -> Array:
@@ -126,7 +135,7 @@ class Network:
     def energy(self, y: object) -> Array:
         """The Hamiltonian H_j(y) = 1^T sigma~(K_j y + b_j) of every layer (N, B) at the states y (B, n)."""
         state = self._input("y", y)
-        a = np.einsum("jrk,bk->jbr", self.K, state) + self.b[:, None]
+        a = np.einsum("jrk,bk->jbr", self.K.astype(state.dtype), state) + self.b[:, None].astype(state.dtype)
         energy: Array = self.stages(state.dtype).activation.integrand(a).sum(axis=-1)
         return energy
 
@@ -135,4 +144,4 @@ class Network:
         checkpoint.write(path, {"architecture": self.arch.config()}, self.params)
 
     def _input(self, argument: str, x: object) -> Array:
-        return _check.array(argument, x, ("B", self.arch.width))
+        return _check.array(argument, x, ("B", self.arch.width), multiprecision=True)

@@ -1,5 +1,5 @@
 """The NumPy engine: the mathematics of the package in one page, for any floating dtype, complex and longdouble
-included.
+included, and for object arrays of ``mpmath.mpf`` in mpmath's current precision.
 
 Names: y state (B, n), one row per sample; a = A y[src] + c (B, r) what sigma is applied to; s = sigma(a);
 delta = dLoss/dy (B, n); Phi_j = dy_N/dy_j (B, n, n), entry [i, c] = d(y_N)_c / d(y_j)_i ("denominator layout", the

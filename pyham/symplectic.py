@@ -62,11 +62,12 @@ def norms(phi: object) -> dict[str, Array]:
     P, _ = _matrices(phi)
     magnitude = np.where(_finite(P)[..., None, None], np.abs(P), np.inf)
     sigma = _singular_values(P)
+    scale = np.where((sigma[..., 0] > 0) & np.isfinite(sigma[..., 0]), sigma[..., 0], 1)  # squares would overflow
     return {
         "1": magnitude.sum(axis=-2).max(axis=-1),
         "2": sigma[..., 0],
         "inf": magnitude.sum(axis=-1).max(axis=-1),
-        "fro": np.linalg.norm(sigma, axis=-1),
+        "fro": scale * np.linalg.norm(sigma / scale[..., None], axis=-1),
         "nuc": sigma.sum(axis=-1),
     }
 

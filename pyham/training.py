@@ -4,7 +4,7 @@ For every batch a fresh output layer (w, mu), started at zero, is fitted to the 
 then the weights take one Adam step through it. After all epochs the output layer alone is trained. The objective is
 
     mean over the batch of log(1 + exp z) - label z,  z = y_N w + mu
-    + alpha * smoothness(K, b) + alpha_c / 2 (||w||^2 + mu^2)
+    + alpha * smoothness(K, b) + decay / 2 ||parameters||^2 + alpha_c / 2 (||w||^2 + mu^2)
 
 The public implementation of the papers resets Adam's step counter to the epoch's number, for its first two tensors
 only; here Adam is the plain method.
@@ -36,6 +36,7 @@ class Protocol:
     output_epochs: int = 50
     alpha: float = 5e-4
     alpha_c: float = 1e-4
+    decay: float = 0.0
 
     def __post_init__(self) -> None:
         for name, minimum in (("epochs", 0), ("batch", 1), ("inner_steps", 1), ("output_epochs", 0)):
@@ -44,12 +45,16 @@ class Protocol:
 
 
 class Epoch(NamedTuple):
-    """What a callback hears: epochs done, of how many, the mean objective's data part, and the phase."""
+    """What a callback hears: epochs done, of how many, the mean objective's data part, and the phase.
+
+    ``network()`` is the network as it is now, a copy that further training leaves alone.
+    """
 
     done: int
     total: int
     loss: float
     phase: str
+    network: Callable[[], Network]
 
 
 @dataclass(frozen=True)
@@ -106,7 +111,7 @@ def train(
     def report(loss: float, phase: str) -> None:
         history.append(loss)
         if callback:
-            callback(Epoch(len(history), total, loss, phase))
+            callback(Epoch(len(history), total, loss, phase, model.network))
 
     model = _Trainable(net.arch, net.params, select(backend, net.dtype))
     adam = Adam(model.theta, settings.rate)
@@ -158,7 +163,8 @@ def _alternate(model: _Trainable, adam: Adam, x: Array, labels: Array, settings:
     loss, dz = losses.logistic(y @ layer[:-1] + layer[-1], labels)
     _, gradients = model.engine.adjoint(stages, states, dz[:, None] * layer[:-1])
     _, penalty = regularization.smoothness(model.arch, model.params)
-    adam.step(model.flat(model.arch.pullback(gradients)) + settings.alpha * model.flat(penalty))
+    weights = model.flat(model.arch.pullback(gradients)) + settings.alpha * model.flat(penalty)
+    adam.step(weights + settings.decay * model.theta)
     return loss
 
 

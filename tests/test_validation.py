@@ -15,21 +15,30 @@ KEYS = {"id", "statement", "network", "measured", "tolerance", "control", "passe
 
 
 @pytest.fixture(scope="module")
-def quick(tmp_path_factory):
+def standard(tmp_path_factory):
     folder = tmp_path_factory.mktemp("report")
-    code = main.main(["--quick", "--json", str(folder / "report.json")])
+    code = main.main(["--json", str(folder / "report.json")])
     return code, folder
 
 
-def test_main_job_passes_and_writes_report_and_picture(quick):
-    code, folder = quick
+def test_main_job_passes_and_writes_report_and_picture(standard):
+    code, folder = standard
     entries = json.loads((folder / "report.json").read_text())
     assert code == 0
     assert all(entry.keys() >= KEYS for entry in entries)
     assert all(entry["passed"] and entry["control_failed"] for entry in entries)
-    assert {entry["id"] for entry in entries} == {"V2", "V3", "V4", "V5", "V7", "V8", "V11", "V17"}
+    assert {entry["id"] for entry in entries} == set(claim.CORE)
     assert (folder / "sensitivity_norms.png").read_bytes().startswith(b"\x89PNG")
-    assert sorted(path.name for path in folder.iterdir()) == ["report.json", "sensitivity_norms.png"]
+    assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json", "sensitivity_norms.png"]
+
+
+def test_page_is_self_contained_and_says_everything(standard):
+    text = (standard[1] / "report.html").read_text()
+    assert not re.search(r'(src|href)="(?!data:|#)', text)
+    entries = json.loads((standard[1] / "report.json").read_text())
+    assert text.count("<tr><td>") == len(entries)
+    assert all(f"--only {name} --seed 0" in text for name in claim.CORE)
+    assert "Everything holds" in text and f"pyham {pyham.__version__}" in text
 
 
 def test_only_selects_claims_in_order(tmp_path):
@@ -40,7 +49,7 @@ def test_only__raises_on_unknown_claims(capsys):
     with pytest.raises(SystemExit) as stopped:
         main.main(["--only", "V99"])
     assert stopped.value.code == 2
-    assert "--only: expected claims among V2 V3" in capsys.readouterr().err
+    assert "--only: expected claims among V1 V2 V3" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("seed", ["-1", "x"])
@@ -81,7 +90,7 @@ def test_exit_code_is_1_when_a_control_does_not_fail(monkeypatch, tmp_path):
         yield claim.Result("net", 0.0, 1.0, 0.5, "a control that passes")
 
     toothless = SimpleNamespace(STATEMENT="nothing", check=check)
-    monkeypatch.setattr(claim, "modules", lambda only=None: {"V0": toothless})
+    monkeypatch.setattr(claim, "modules", lambda only=None, core=False: {"V0": toothless})
     monkeypatch.setattr(claim.Lab, "classifier", property(lambda lab: trained(lab)))
     assert main.main(["--quick", "--json", str(tmp_path / "report.json")]) == 1
     (entry,) = json.loads((tmp_path / "report.json").read_text())

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from pyham.training import Epoch
-from validation import claim, picture, report
+from validation import claim, faults, html, picture, report
 
 REPORT = Path(__file__).parent / "report"
 
@@ -17,10 +17,13 @@ REPORT = Path(__file__).parent / "report"
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m validation",
-        description="Train a 64-layer Hamiltonian network, then verify the theory on it and on random networks. "
+        description="Train a 64-layer Hamiltonian network, then verify the theory on it and on random networks: by "
+        "default the claims about backpropagation through symplectic networks, with --quick or --full all claims. "
         "Exit code 1 when a claim fails or a control, which must fail, does not.",
     )
-    parser.add_argument("--quick", action="store_true", help="shorter training, fewer samples and depths")
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="all claims: shorter training, fewer samples and depths")
+    size.add_argument("--full", action="store_true", help="all claims at full size, and the table of planted faults")
     parser.add_argument("--only", nargs="+", metavar="V", help="claims to check, such as V2 V3")
     parser.add_argument(
         "--json", type=Path, default=REPORT / "report.json", metavar="PATH", help="where the report goes"
@@ -30,9 +33,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     if options.seed < 0:
         parser.error(f"--seed: expected an integer >= 0, got {options.seed}")
     try:
-        options.claims = claim.modules(options.only)
+        options.claims = claim.modules(options.only, core=not (options.quick or options.full or options.only))
     except ValueError as error:
         parser.error(str(error))
+    options.mode = "quick" if options.quick else "full" if options.full else "standard"
+    options.command = " ".join(["python -m validation", *(sys.argv[1:] if argv is None else argv)])
     return options
 
 
@@ -40,7 +45,8 @@ def main(argv: list[str] | None = None) -> int:
     options = arguments(argv)
     console = Console(width=None if sys.stdout.isatty() else 120)
     started = time.perf_counter()
-    findings: list[claim.Finding] = []
+    folder = options.json.parent
+    page = html.Page(options.seed, options.mode, options.command)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         training = progress.add_task("training", total=None, note="compiling on first use")
@@ -55,16 +61,32 @@ def main(argv: list[str] | None = None) -> int:
         verifying = progress.add_task("verifying", total=len(options.claims), note="")
         for name, module in options.claims.items():
             progress.update(verifying, note=f"{name}: {module.STATEMENT}")
-            findings.extend(claim.run(name, module, lab))
+            page.findings.extend(claim.run(name, module, lab))
+            for caption, figure in claim.figures(module, lab):
+                page.add_figure(name, caption, figure)
             progress.advance(verifying)
         progress.update(verifying, note="drawing")
-        picture.draw(lab, options.json.parent / "sensitivity_norms.png")
+        figure = picture.draw(lab)
+        picture.save(figure, folder / "sensitivity_norms.png")
+        page.add_figure("", picture.CAPTION, figure)
+        planted = []
+        if options.full:
+            progress.update(verifying, note="planting faults")
+            planted = faults.table()
         progress.update(verifying, note="done")
-    report.write_json(findings, options.json)
-    report.show(findings, console)
-    console.print(f"report: {options.json}\npicture: {options.json.parent / 'sensitivity_norms.png'}", highlight=False)
-    console.print(f"{time.perf_counter() - started:.1f} s")
-    return 0 if all(finding.ok for finding in findings) else 1
+    page.seconds = time.perf_counter() - started
+    report.write_json(page.findings, options.json)
+    page.write(folder / "report.html", options.claims, planted)
+    report.show(page.findings, console)
+    escaped = [line.fault for line in planted if not line.checks]
+    if planted:
+        console.print(
+            f"{len(planted)} faults planted in the engine, {len(planted) - len(escaped)} noticed", highlight=False
+        )
+    for label, name in (("report", options.json), ("page", folder / "report.html")):
+        console.print(f"{label}: {name}", highlight=False)
+    console.print(f"{page.seconds:.1f} s")
+    return 0 if all(finding.ok for finding in page.findings) and not escaped else 1
 
 
 if __name__ == "__main__":

@@ -10,12 +10,16 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
+from matplotlib.figure import Figure
 
 import pyham
 from pyham import datasets
 from pyham.training import Classifier, Epoch, Protocol, train
 
 Array = np.ndarray[Any, Any]
+
+
+CORE = ("V2", "V3", "V4", "V5", "V7", "V8", "V11", "V17")
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,9 @@ class Lab:
         return self.classifier.accuracy(self.data[2], self.data[3])
 
 
-def modules(only: list[str] | None = None) -> dict[str, ModuleType]:
-    """The claims by id ("V2"), in order; all of them, or those named in ``only``.
+def modules(only: list[str] | None = None, *, core: bool = False) -> dict[str, ModuleType]:
+    """The claims by id ("V2"), in order; all of them, those named in ``only``, or the ``core``, without which no
+    newcomer should leave: symplecticity, norms, bounds, exact backpropagation, and their contrast.
 
     Raises
     ------
@@ -132,8 +137,13 @@ def modules(only: list[str] | None = None) -> dict[str, ModuleType]:
     unknown = [name for name in only or [] if name.upper() not in claims]
     if unknown:
         raise ValueError(f"--only: expected claims among {' '.join(claims)}, got {' '.join(unknown)}")
-    wanted = [name.upper() for name in only or claims]
+    wanted = [name.upper() for name in only or (CORE if core else claims)]
     return {name: module for name, module in claims.items() if name in wanted}
+
+
+def figures(module: ModuleType, lab: Lab) -> Iterator[tuple[str, Figure]]:
+    """(caption, figure) pairs of a claim, where it has any."""
+    return module.figures(lab) if hasattr(module, "figures") else iter(())
 
 
 def run(name: str, module: ModuleType, lab: Lab) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ import numpy as np
 
 import pyham
 from pyham import compiled, controls
-from pyham.certificate import defect
+from pyham.evidence import defect
 from validation.claim import Lab, Result, worst
 
 STATEMENT = "Phi_j^T J Phi_j = J for H2, MS3 and constant-A MS1, every layer j"

@@ -13,7 +13,9 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 import pyham
 from pyham import bounds, controls
@@ -62,3 +64,25 @@ def excess(net: pyham.Network, x: Array, logs: list[Array]) -> float:
 
 def singular_values(net: pyham.Network, x: Array) -> Array:
     return np.linalg.svd(net.sensitivity(x), compute_uv=False)
+
+
+def figures(lab: Lab) -> Iterator[tuple[str, Figure]]:
+    """What each bound exceeds the largest measured norm by, layer by layer."""
+    nets = (("H2 before training", lab.untrained, lab.samples), ("H2 trained", lab.trained, lab.samples))
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for axis, (label, net, x) in zip(axes, nets, strict=True):
+        measured = np.log10(singular_values(net, x)[..., 0].max(axis=1))
+        for kind, colour in zip(KINDS, ("#0072b2", "#009e73", "#d55e00"), strict=True):
+            excess = bounds.log_upper(net, kind) / np.log(10) - measured
+            axis.plot(excess, color=colour, label={"paper": "exponential"}.get(kind, kind))
+        axis.set_yscale("symlog", linthresh=1)
+        axis.set_xlabel("layer j")
+        axis.set_title(label, loc="left", fontsize=10)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel(r"$\log_{10}$(bound / largest measured $\|\Phi_j\|$)")
+    axes[0].legend(frameon=False)
+    yield (
+        "How far the three upper bounds lie above the largest measured norm, in powers of ten (0 would be attained). "
+        "The sharp bound has about half the exponent of the product; training moves all of them away.",
+        figure,
+    )

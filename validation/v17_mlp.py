@@ -9,7 +9,9 @@ of log norm against depth (R^2 of the fit over all depths).
 
 from collections.abc import Iterator
 
+import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.figure import Figure
 
 import pyham
 from pyham import symplectic
@@ -21,10 +23,7 @@ DEPTH = 512
 
 
 def check(lab: Lab) -> Iterator[Result]:
-    rng = lab.rng("V17")
-    x = rng.standard_normal((20, 4))
-    norm = symplectic.norms(pyham.MLP(width=4, depth=DEPTH).init(rng).sensitivity(x))["2"].max(axis=1)
-    kept = symplectic.norms(pyham.H2(width=4, depth=DEPTH, step=1 / DEPTH).init(rng).sensitivity(x))["2"].min(axis=1)
+    norm, kept = norms(lab)
     layers = DEPTH - np.arange(DEPTH + 1)
     visible = norm > np.finfo(np.float64).tiny  # below it, numbers lose digits
     slope, _ = np.polyfit(layers[visible], np.log10(norm[visible]), 1)
@@ -33,3 +32,28 @@ def check(lab: Lab) -> Iterator[Result]:
     note = f"factor {10**slope:.2f} a layer (R^2 = {straight:.3f}), below 1e-16 from depth {crossing} on"
     eps = float(np.finfo(np.float64).eps)
     yield Result(f"MLP, n = 4, {DEPTH} layers", float(norm[0]), eps, float(kept[0]), "H2, same weights' law", note)
+
+
+def norms(lab: Lab) -> tuple[np.ndarray, np.ndarray]:
+    """||Phi_j||_2 (N + 1,): the largest over samples of the MLP, the smallest of H2."""
+    rng = lab.rng("V17")
+    x = rng.standard_normal((20, 4))
+    mlp, h2 = pyham.MLP(width=4, depth=DEPTH).init(rng), pyham.H2(width=4, depth=DEPTH, step=1 / DEPTH).init(rng)
+    falling, kept = (symplectic.norms(net.sensitivity(x))["2"] for net in (mlp, h2))
+    return falling.max(axis=1), kept.min(axis=1)
+
+
+def figures(lab: Lab) -> Iterator[tuple[str, Figure]]:
+    """Norms against the number of layers between a state and the output."""
+    figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    distance = DEPTH - np.arange(DEPTH + 1)
+    for norm, colour, label in zip(norms(lab), ("#d55e00", "#0072b2"), ("MLP, largest", "H2, smallest"), strict=True):
+        axis.plot(distance, norm, color=colour, label=f"{label} over 20 samples")
+    axis.axhline(1e-16, color="#4d4d4d", linewidth=1, linestyle=":")
+    axis.annotate("1e-16", (DEPTH, 1e-16), (0, 4), textcoords="offset points", ha="right", color="#4d4d4d")
+    axis.set_yscale("log")
+    axis.set_xlabel("layers between state and output, N - j")
+    axis.set_ylabel(r"$\|\partial y_N/\partial y_j\|_2$")
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, loc="lower left")
+    yield "Depth: an MLP's sensitivities fall by a constant factor a layer, those of H2 stay at or above 1.", figure

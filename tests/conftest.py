@@ -1,0 +1,39 @@
+"""Hypothesis profiles and the fixtures that many tests share.
+
+Profiles: "ci" (the default) draws the same examples in every run; "thorough" draws many fresh ones. Choose with
+``--hypothesis-profile=thorough`` or the environment variable HYPOTHESIS_PROFILE.
+"""
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "ci",
+    max_examples=40,
+    derandomize=True,
+    deadline=None,  # the first example may compile
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "thorough",
+    max_examples=300,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(params=["numba", "reference"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Every backend by name."""
+    return request.param
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Random numbers that are the same in every run."""
+    return np.random.default_rng(20240607)

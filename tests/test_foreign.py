@@ -1,0 +1,131 @@
+"""Networks from arrays equal the networks that the arrays came from; the command line certifies files."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+import pyham
+from pyham import cli, foreign
+from pyham.interconnection import J2
+
+X = [[1.0, 2.0], [0.5, -3.0]]
+ARCHITECTURES = [
+    pyham.H1(4, 5, 0.1, interconnection="J2"),
+    pyham.MS2(4, 5, 0.1, "softplus"),
+    pyham.ResNet(3, 5, 0.1),
+    pyham.MLP(3, 5),
+    pyham.H2(4, 5, 0.1, X=X),
+    pyham.H2(4, 5, 0.1, scheme="yoshida4", order="q-first"),
+    pyham.MS3(4, 5, 0.1, "logistic", scheme="verlet"),
+    pyham.MS1(4, 5, 0.1),
+]
+
+
+def scheme_of(arch):
+    return "none" if arch.name == "MLP" else arch.config().get("scheme", "euler")
+
+
+def arrays_of(net):
+    """What somebody else's program would have: K, b, J, h and words."""
+    words = {"scheme": scheme_of(net.arch), "activation": net.arch.activation}
+    if "order" in net.arch.config():
+        words["order"] = net.arch.order
+    J = {} if net.arch.J is None else {"J": net.arch.J}
+    return {"K": net.K, "b": net.b, "h": net.arch.step, **J, **words}
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES, ids=str)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_network_from_its_own_arrays_is_itself(arch, dtype):
+    net = arch.init(0, dtype=dtype)
+    arrays = arrays_of(net)
+    again = pyham.from_arrays(arrays.pop("K"), arrays.pop("b"), step=arrays.pop("h"), **arrays)
+    x = np.random.default_rng(1).standard_normal((6, arch.width)).astype(dtype)
+    assert again.arch.name == arch.name and again.dtype == dtype
+    np.testing.assert_array_equal(again.sensitivity(x), net.sensitivity(x))
+
+
+@pytest.mark.parametrize("arch", ARCHITECTURES, ids=str)
+def test_arrays_in_a_file_are_certified_like_the_network(arch, tmp_path, capsys):
+    net = arch.init(0)
+    np.savez(tmp_path / "theirs.npz", **arrays_of(net))
+    net.save(tmp_path / "ours.pyham")
+    assert cli.main(["certify", str(tmp_path / "theirs.npz")]) == 0
+    theirs = capsys.readouterr().out.splitlines()
+    assert cli.main(["certify", str(tmp_path / "ours.pyham")]) == 0
+    ours = capsys.readouterr().out.splitlines()
+    assert ours[-1] == theirs[-1] and "PASSED" in ours[0]
+
+
+def test_samples_dtype_and_json_of_the_command_line(tmp_path, capsys):
+    pyham.H2(4, 8, 0.1).init(0).save(tmp_path / "net")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).standard_normal((7, 4)))
+    command = ["certify", str(tmp_path / "net"), "--samples", str(tmp_path / "x.npy"), "--dtype", "float32"]
+    assert cli.main([*command, "--json", str(tmp_path / "c.json")]) == 0
+    assert "7 samples, float32: PASSED" in capsys.readouterr().out
+    certificate = json.loads((tmp_path / "c.json").read_text())
+    assert certificate["passed"] and certificate["samples"] == 7
+    assert 1 <= certificate["facts"]["smallest norm"] <= certificate["facts"]["largest"]
+
+
+def test_exit_code_is_1_when_a_certificate_does_not_pass(tmp_path, capsys):
+    overflowing = pyham.H2(4, 300, 1e4, "identity").init(0)
+    overflowing.save(tmp_path / "net")
+    with np.errstate(all="ignore"):
+        assert cli.main(["certify", str(tmp_path / "net")]) == 1
+    assert "NOT PASSED" in capsys.readouterr().out
+
+
+ZEROS = {"K": np.zeros((2, 4, 4)), "b": np.zeros((2, 4)), "h": 0.1}
+ONES = ZEROS | {"K": np.ones((2, 4, 4))}
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"K": ZEROS["K"], "b": ZEROS["b"]}, "expected K, b, h and perhaps J"),
+        (ZEROS | {"weights": 1}, "expected K, b, h and perhaps J"),
+        (ZEROS | {"K": np.zeros((2, 4, 3))}, r"K: expected shape \(2, 4, 4\), got \(2, 4, 3\)"),
+        (ZEROS | {"b": np.zeros((2, 3))}, r"b: expected shape \(2, 4\), got \(2, 3\)"),
+        (ZEROS | {"h": -1.0}, "step: expected a positive finite number"),
+        (ZEROS | {"scheme": "rk4"}, "scheme: expected one of 'euler'"),
+        (ZEROS | {"J": np.eye(4)}, "expected a skew-symmetric matrix"),
+        (ONES | {"scheme": "verlet"}, "K: expected .* without J"),
+        (ONES | {"scheme": "verlet", "J": J2(4)}, "K: expected block diagonal K with J"),
+        (ONES | {"scheme": "none", "J": J2(4)}, "J: expected None with scheme='none'"),
+    ],
+)
+def test_read_arrays__raises_on_arrays_that_make_no_network(arrays, message, tmp_path):
+    np.savez(tmp_path / "net.npz", **arrays)
+    with pytest.raises((TypeError, ValueError), match=message):
+        foreign.read_arrays(tmp_path / "net.npz")
+
+
+def test_read_arrays__raises_on_pickles_and_damaged_files(tmp_path):
+    np.savez(tmp_path / "objects.npz", K=np.array([{}], dtype=object))
+    (tmp_path / "text.npz").write_text("no archive")
+    np.savez(tmp_path / "cut.npz", **arrays_of(ARCHITECTURES[0].init(0)))
+    (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:-100])
+    for name in ("objects", "text", "cut"):
+        with pytest.raises(ValueError, match=r"expected an \.npz file of plain arrays, got none"):
+            foreign.read_arrays(tmp_path / f"{name}.npz")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["certify", "missing.pyham"], "No such file"),
+        (["certify", "net", "--random", "-1"], "expected integers >= 0, got -1"),
+        (["certify", "net", "--samples", "x.npy"], r"x: expected shape \(B, 4\), got \(2, 3\)"),
+    ],
+)
+def test_cli__says_what_is_wrong_and_returns_2(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    pyham.H2(4, 2, 0.1).init(0).save("net")
+    np.save("x.npy", np.zeros((2, 3)))
+    assert cli.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("python -m pyham certify: ")
+    assert re.search(message, error)

@@ -1,0 +1,156 @@
+"""The findings as one self-contained page: no external files, light and dark, readable when printed."""
+
+import base64
+import html
+import importlib.metadata
+import io
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from types import ModuleType
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+import pyham
+from pyham.checkpoint import replace_file
+from validation import faults
+from validation.claim import Finding
+
+PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "matplotlib", "mpmath", "torch")
+
+STYLE = Path(__file__).with_name("report.css")
+
+
+@dataclass
+class Page:
+    """What the page is made of; the report fills it while it runs."""
+
+    seed: int
+    mode: str
+    command: str
+    findings: list[Finding] = field(default_factory=list)
+    pictures: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def add_figure(self, claim: str, caption: str, figure: Figure) -> None:
+        """Keep a figure as PNG, under its claim, and close it."""
+        buffer = io.BytesIO()
+        figure.savefig(buffer, dpi=130, format="png")
+        plt.close(figure)
+        self.pictures.setdefault(claim, []).append((caption, buffer.getvalue()))
+
+    def write(self, path: Path, modules: dict[str, ModuleType], planted: Sequence[faults.Row] = ()) -> None:
+        """The page, written at once or not at all."""
+        replace_file(path, self.render(modules, planted).encode())
+
+    def render(self, modules: dict[str, ModuleType], planted: Sequence[faults.Row] = ()) -> str:
+        """The page as text."""
+        good = sum(finding.ok for finding in self.findings)
+        everything = good == len(self.findings)
+        words = "Everything holds, and every control fails."
+        if not everything:
+            words = f"{len(self.findings) - good} results are not as they must be."
+        claims = [name for name in modules if any(f.id == name for f in self.findings)]
+        parts = [
+            "<h1>Hamiltonian deep neural networks, verified numerically</h1>",
+            f'<p class="quiet">pyham {pyham.__version__}, {self.mode} run of {len(claims)} claims, seed {self.seed}, '
+            f"{self.seconds:.0f} s, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC</p>",
+            f'<p class="verdict{"" if everything else " bad"}"><strong>{words}</strong> {len(self.findings)} results, '
+            "each with a tolerance and a control: a neighbouring case in which the same check must fail.</p>",
+            *self.picture("", ""),
+            f"<nav>{''.join(self.link(name, modules[name]) for name in claims)}</nav>",
+            *(self.section(name, modules[name]) for name in claims),
+            self.faults_table(planted),
+            environment(self.seed, self.command),
+        ]
+        head = (
+            '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+            f"<title>pyham: report</title><style>{STYLE.read_text()}</style>"
+        )
+        body = "\n".join(parts)
+        return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
+
+    def link(self, name: str, module: ModuleType) -> str:
+        return f'<a href="#{name}">{name}: {html.escape(module.STATEMENT)}</a>'
+
+    def section(self, name: str, module: ModuleType) -> str:
+        """One claim: statement, numbers, pictures, the documentation of its module, and how to run it alone."""
+        rows = "".join(row(finding) for finding in self.findings if finding.id == name)
+        numbers = "".join(f'<th class="number">{word}</th>' for word in ("measured", "tolerance", "control"))
+        text = html.escape((module.__doc__ or "").strip())
+        return "\n".join(
+            [
+                f'<h2 id="{name}">{name}&ensp;{html.escape(module.STATEMENT)}</h2>',
+                f"<table><tr><th>network</th>{numbers}<th>verdict</th><th>what the control is</th></tr>{rows}</table>",
+                *self.picture(name, name),
+                f"<details><summary>Statement, source, oracle, tolerance, control</summary><pre>{text}</pre></details>",
+                f'<p class="quiet">Alone: <code>python -m validation --only {name} --seed {self.seed}'
+                f"{' --' + self.mode if self.mode in ('quick', 'full') else ''}</code></p>",
+            ]
+        )
+
+    def picture(self, claim: str, name: str) -> list[str]:
+        """The figures of a claim ("" for those of the whole report)."""
+        return [
+            f'<figure><img alt="{html.escape(caption)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
+            f"<figcaption>{html.escape(caption)}</figcaption></figure>"
+            for caption, png in self.pictures.get(claim, [])
+        ]
+
+    def faults_table(self, planted: Sequence[faults.Row]) -> str:
+        """What the checks notice when the engine is broken on purpose."""
+        if not planted:
+            return ""
+        caught = sum(bool(line.checks) for line in planted)
+        rows = "".join(fault_row(line) for line in planted)
+        heads = '<th>fault</th><th>what it breaks</th><th>noticed by</th><th class="number">residual</th>'
+        return (
+            f'<h2 id="faults">Planted faults: {caught} of {len(planted)} noticed</h2><p>A check that never failed '
+            "proves nothing. Each of these errors was put into the engine on purpose; the last column is the largest "
+            "residual that a check found. Alone: <code>python -m validation.faults</code></p>"
+            f"<details><summary>The table</summary><table><tr>{heads}</tr>{rows}</table></details>"
+        )
+
+
+def fault_row(line: faults.Row) -> str:
+    cells = (line.fault, line.what, ", ".join(line.checks) or "NOTHING")
+    words = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
+    return f'<tr>{words}<td class="number">{line.residual:.1e}</td></tr>'
+
+
+def row(finding: Finding) -> str:
+    r = finding.result
+    verdict = '<span class="good">passed</span>'
+    if not r.passed:
+        verdict = '<span class="bad">failed</span>'
+    elif not r.control_failed:
+        verdict = '<span class="bad">control passed</span>'
+    note = f'<span class="note">{html.escape(r.note)}</span>' if r.note else ""
+    numbers = "".join(f'<td class="number">{value:.1e}</td>' for value in (r.measured, r.tolerance, r.control))
+    case = html.escape(r.control_case)
+    return f"<tr><td>{html.escape(r.network)}{note}</td>{numbers}<td>{verdict}</td><td>{case}</td></tr>"
+
+
+def environment(seed: int, command: str) -> str:
+    """Versions, machine, arithmetic: what a reader needs to judge or repeat the numbers."""
+    versions = {"pyham": pyham.__version__, "Python": sys.version.split()[0]}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    facts = {
+        "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        "eps": ", ".join(f"{np.dtype(t).name} {np.finfo(t).eps:.3g}" for t in (np.float32, np.float64, np.longdouble)),
+        "seed": str(seed),
+        "command": command,
+    }
+    rows = "".join(f"<tr><th>{key}</th><td>{html.escape(value)}</td></tr>" for key, value in facts.items())
+    return f'<h2 id="environment">Environment</h2><table>{rows}</table>'
