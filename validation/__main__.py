@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> int:
         planted = []
         if options.full:
             progress.update(verifying, note="planting faults")
-            planted = faults.table()
+            planted = faults.everything()
         progress.update(verifying, note="done")
     page.seconds = time.perf_counter() - started
     report.write_json(page.findings, options.json)
@@ -81,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
     escaped = [line.fault for line in planted if not line.checks]
     if planted:
         console.print(
-            f"{len(planted)} faults planted in the engine, {len(planted) - len(escaped)} noticed", highlight=False
+            f"{len(planted)} faults planted in the package, {len(planted) - len(escaped)} noticed", highlight=False
         )
     for label, name in (("report", options.json), ("page", folder / "report.html")):
         console.print(f"{label}: {name}", highlight=False)

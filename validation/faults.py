@@ -1,4 +1,4 @@
-"""Planted faults: what the checks of ``pyham.gradcheck`` and ``pyham.symplectic`` are worth.
+"""Planted faults in the engine: what the checks of ``pyham.gradcheck`` and ``pyham.symplectic`` are worth.
 
 A check that never failed proves nothing. Here every term of the engine's recursions is broken in turn: set to zero,
 given the wrong sign, transposed, applied to the wrong slice of the state, and bent in the ways in which people slip
@@ -15,7 +15,8 @@ The terms, with y the state that a stage reads and all else as in ``pyham.refere
 and the same for Phi in place of delta. Oracles run on the true reference engine in complex arithmetic, out of a fault's
 reach. Some faults show in some networks only: keep in the MLP, slices and the order of stages where a layer has
 several, transposes where W is not symmetric. A fault is caught when a check exceeds its tolerance on one network of
-``networks()``; the right engine must pass all checks on all of them. ``python -m validation.faults`` prints the table.
+``networks()``; the right engine must pass all checks on all of them. Faults in the rest of the package are those of
+``validation.faults_elsewhere``. ``python -m validation.faults`` prints both tables.
 """
 
 import inspect
@@ -439,23 +440,32 @@ def caught_by(fault: Fault) -> dict[str, float]:
 
 
 def table() -> list[Row]:
-    """A row for every fault."""
+    """A row for every fault of the engine."""
     return [row(fault) for fault in FAULTS]
 
 
+def everything() -> list[Row]:
+    """A row for every fault, of the engine and of the rest of the package."""
+    from validation import faults_elsewhere  # here, because it runs claims, which plant faults of the engine
+
+    return [*table(), *faults_elsewhere.table()]
+
+
 def main() -> int:
-    """Print the table; 1 if the right engine fails a check or a fault escapes all of them, else 0."""
-    wrong = failures(reference)
-    rows = table()
+    """Print the table; 1 if the right package fails a check or a fault escapes all of them, else 0."""
+    from validation import faults_elsewhere
+
+    wrong = [*failures(reference), *faults_elsewhere.failures()]
+    rows = everything()
     cells = [("fault", "what it breaks", "caught by", "on", "residual")]
     for line in rows:
-        on = "all" if len(line.networks) == len(networks()) else ", ".join(line.networks)
+        on = ", ".join(line.networks) if len(line.networks) < 5 else f"{len(line.networks)} networks"
         cells.append((line.fault, line.what, ", ".join(line.checks) or "NOTHING", on, f"{line.residual:.1e}"))
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for cell in cells:
         print("  ".join(text.ljust(width) for text, width in zip(cell, widths, strict=True)).rstrip())
     escaped = [line.fault for line in rows if not line.checks]
-    print(f"\n{len(rows)} faults, {len(rows) - len(escaped)} caught; the right engine fails {len(wrong)} checks")
+    print(f"\n{len(rows)} faults, {len(rows) - len(escaped)} caught; the right package fails {len(wrong)} checks")
     return int(bool(wrong or escaped))
 
 

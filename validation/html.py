@@ -104,7 +104,7 @@ class Page:
         ]
 
     def faults_table(self, planted: Sequence[faults.Row]) -> str:
-        """What the checks notice when the engine is broken on purpose."""
+        """What the checks notice when the package is broken on purpose."""
         if not planted:
             return ""
         caught = sum(bool(line.checks) for line in planted)
@@ -112,7 +112,7 @@ class Page:
         heads = '<th>fault</th><th>what it breaks</th><th>noticed by</th><th class="number">residual</th>'
         return (
             f'<h2 id="faults">Planted faults: {caught} of {len(planted)} noticed</h2><p>A check that never failed '
-            "proves nothing. Each of these errors was put into the engine on purpose; the last column is the largest "
+            "proves nothing. Each of these errors was put into the package on purpose; the last column is the largest "
             "residual that a check found. Alone: <code>python -m validation.faults</code></p>"
             f"<details><summary>The table</summary><table><tr>{heads}</tr>{rows}</table></details>"
         )

@@ -87,4 +87,6 @@ def panel(axis: Axes, net: pyham.Network, x: Array, colour: str) -> None:
             f"{NAMES[kind]} 10$^{{{log10[0]:.0f}}}$" if log10[0] > 3 else f"{NAMES[kind]} {10 ** log10[0]:.0f}"
         )
     found = f"largest measured: {norm[0].max():.3g}\nupper bounds:\n" + "\n".join(leads)
-    axis.text(0.3, 0.98, f"at the input\n{found}", transform=axis.transAxes, va="top", fontsize=8, color=GREY)
+    paper = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2}  # over lines that come too near
+    text = f"at the input\n{found}"
+    axis.text(0.3, 0.98, text, transform=axis.transAxes, va="top", fontsize=8, color=GREY, bbox=paper)

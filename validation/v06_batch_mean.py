@@ -35,7 +35,7 @@ Array = np.ndarray[Any, Any]
 def check(lab: Lab) -> Iterator[Result]:
     rng = lab.rng("V6")
     cases = [("H2 trained", lab.trained, lab.samples), ("H2 before training", lab.untrained, lab.samples)]
-    swings = [(f"oscillators, n = {n}", *oscillators(n, 256, rng)) for n in (2, 4)]
+    swings = [(f"oscillators, n = {n}", *oscillators(n, 100 if lab.quick else 200, rng)) for n in (2, 4)]
     for label, net, x in cases + swings:
         found, phi = atlas(net, x), net.sensitivity(x)
         limit = float(np.finfo(np.float64).eps * np.sqrt(net.arch.width) * (len(x) + 4 * net.arch.width))
@@ -52,12 +52,12 @@ def check(lab: Lab) -> Iterator[Result]:
         yield Result(f"{label}, norms", single, tolerance(net, np.float64), mean, "mean over samples", note)
 
 
-def oscillators(width: int, depth: int, rng: np.random.Generator) -> tuple[pyham.Network, Array]:
-    """p' = -tanh q, q' = tanh p in every plane, T = N / 10, and samples: the larger the swing, the slower."""
+def oscillators(width: int, samples: int, rng: np.random.Generator) -> tuple[pyham.Network, Array]:
+    """p' = -tanh q, q' = tanh p in every plane, T = 25.6, and samples: the larger the swing, the slower."""
     unit = np.eye(width // 2)
     start = {"Kp": unit, "Kq": unit, "b": np.zeros(width)}
-    net = pyham.H2(width=width, depth=depth, step=0.1).init(rng, initialization=start)
-    return net, 2 * rng.standard_normal((200, width))
+    net = pyham.H2(width=width, depth=256, step=0.1).init(rng, initialization=start)
+    return net, 2 * rng.standard_normal((samples, width))
 
 
 def excess(found: Atlas) -> float:
@@ -84,7 +84,7 @@ def describe(found: Atlas) -> str:
 def figures(lab: Lab) -> Iterator[tuple[str, Figure]]:
     rng = lab.rng("V6")
     cases = [("H2 trained on the Swiss roll", lab.trained, lab.samples)]
-    cases.append(("nonlinear oscillators, n = 2", *oscillators(2, 256, rng)))
+    cases.append(("nonlinear oscillators, n = 2", *oscillators(2, 200, rng)))
     figure, axes = panels(2)
     for axis, (title, net, x) in zip(axes, cases, strict=True):
         draw(axis, atlas(net, x))

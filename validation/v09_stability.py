@@ -37,7 +37,7 @@ Array = np.ndarray[Any, Any]
 
 def check(lab: Lab) -> Iterator[Result]:
     rng = lab.rng("V9")
-    count = 20 if lab.quick else 200
+    count = 8 if lab.quick else 200
     for label, width, J in structures(rng):
         nets = [one_layer(width, J, rng) for _ in range(count)]
         samples = [rng.standard_normal((4, width)) for _ in nets]

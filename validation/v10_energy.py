@@ -50,7 +50,8 @@ class Orbit(NamedTuple):
 def check(lab: Lab) -> Iterator[Result]:
     rng = lab.rng("V10")
     samples, chunks = (3, 4) if lab.quick else (5, 40)
-    for name, width, order in (("H2", 2, "p-first"), ("H2", 4, "q-first"), ("MS3", 4, "p-first")):
+    kinds = (("H2", 2, "p-first"), ("MS3", 4, "q-first"), ("H2", 4, "q-first"))
+    for name, width, order in kinds[: 2 if lab.quick else 3]:
         weights = draw(name, width, rng)
         x = rng.standard_normal((samples, width))
         label = f"{name}, n = {width}"
@@ -61,11 +62,11 @@ def check(lab: Lab) -> Iterator[Result]:
         for scheme, r in ORDERS.items():
             net = build(name, width, scheme, order, weights)
             H = Hamiltonian.of(net)
-            whole, euler = follow(net, H, x, r, chunks), follow(controls.forward_euler(net), H, x, r, chunks)
+            whole, euler = follow(net, H, x, r, chunks), follow(controls.forward_euler(net), H, x, r, 1)
             later, before = whole.error[chunks // 2 :].max(), whole.error[: chunks // 2].max()
             note = (
                 f"max |H - H_0| {before:.2e} in the first half of {chunks * CHUNK} layers, {later:.2e} in the second; "
-                f"forward Euler {euler.error.max():.1e}"
+                f"forward Euler {euler.error.max():.1e} in {CHUNK}"
             )
             h = net.arch.step**r
             control = (euler.error.max(axis=0) / (h * euler.oscillation)).min()
@@ -110,7 +111,7 @@ def follow(net: pyham.Network, H: "Hamiltonian", x: Array, r: int, chunks: int) 
     for _ in range(chunks):
         states = net.trace(y).states
         errors.append(np.abs(H.energy(states) - start).max(axis=0))
-        G = H.leading(states, r)
+        G = H.leading(states[::4], r)  # every fourth is enough: a layer is a small part of an oscillation
         low, high = np.minimum(low, G.min(axis=0)), np.maximum(high, G.max(axis=0))
         y = np.ascontiguousarray(states[-1])
     return Orbit(np.array(errors), np.asarray(high - low))

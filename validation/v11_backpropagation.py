@@ -3,14 +3,14 @@
 Statement: the adjoint's gradients of all parameters and of the input, and the backward sensitivity matrices, are the
 derivatives of the forward pass. Source: the chain rule; Squire & Trapp 1998 for the complex step. Oracles: complex step
 on the NumPy reference; the identity <v, Phi u> = <X v, u>; SciPy's ``approx_fprime`` and ``differentiate.jacobian``;
-Taylor remainders; PyTorch's autograd where it is installed. Tolerances. Complex step, identity and autograd: the
-adjoint sums B products a weight and n products a stage, so relative errors reach c eps (stages + n + B), c = 4, times
-the growth max ||Phi_j|| between two layers. Forward differences with step sqrt(eps): truncation and rounding of that
-order, times the curvature of the loss, at most (stages) S ||W|| ||A||^2 here taken as the number of parameters.
-``jacobian`` iterates until its own error estimate meets its tolerance, and that is compared. Taylor: orders 1 and 2
-within 0.1. Controls: planted faults (``validation.faults``): each term of the recursion zeroed, transposed, its sign
-flipped; the number shown is that of the fault that is hardest to see. All faults, of more kinds, are in ``python -m
-validation.faults``.
+Taylor remainders; PyTorch's autograd where it is installed.
+Tolerances. Complex step, identity and autograd: the adjoint sums B products a weight and n products a stage, so
+relative errors reach c eps (stages + n + B), c = 4, times the growth max ||Phi_j|| between two layers. Forward
+differences with step sqrt(eps): their truncation, from second differences, and rounding. ``jacobian`` iterates until
+its own error estimate meets its tolerance, and that is compared. Taylor: orders 1 and 2 within 0.1.
+Controls: planted faults (``validation.faults``): each term of the recursion zeroed, transposed, its sign flipped; the
+number shown is that of the fault that is hardest to see. All faults, of more kinds, are in
+``python -m validation.faults``.
 """
 
 import importlib.util
@@ -63,9 +63,9 @@ def networks(rng: np.random.Generator) -> list[pyham.Network]:
     for name in pyham.ARCHITECTURES:
         for options in split if name in ("MS1", "MS3", "H2") else [{}]:
             extra = {"X": rng.standard_normal((2, 2)) + 2 * np.eye(2)} if name == "H2" else {}
-            found.append(pyham.architecture(name, width=4, depth=4, step=0.3, **options, **extra).init(rng))
+            found.append(pyham.architecture(name, width=4, depth=4, step=0.1, **options, **extra).init(rng))
     for activation in pyham.ACTIVATIONS:
-        found.append(pyham.H1(4, 4, 0.3, activation, interconnection="J2").init(rng))
+        found.append(pyham.H1(4, 4, 0.1, activation, interconnection="J2").init(rng))
     return found
 
 
@@ -95,8 +95,12 @@ def residual(engine: Any, measure: Callable[[faults.Case, Any], dict[str, float]
 
 def scipy_oracles(nets: list[pyham.Network], x: Array, g: Array) -> Iterator[Result]:
     """Finite differences by other hands: all parameters of a network as one vector, and dy_N/dx."""
-    errors, negatives, sizes = zip(*(forward_differences(net, x, g) for net in nets), strict=True)
-    yield Result("SciPy approx_fprime", max(errors), np.sqrt(EPS) * max(sizes), min(negatives), "sign flipped")
+    cases = [forward_differences(net, x, g) for net in nets]
+    measured, limit, case = worst(
+        [(error, bound, str(net.arch)) for net, (error, _, bound) in zip(nets, cases, strict=True)]
+    )
+    wrong = min(negative for _, negative, _ in cases)
+    yield Result("SciPy approx_fprime", measured, limit, wrong, "sign flipped", f"the worst: {case}")
 
     measured, estimate, control = 0.0, 0.0, np.inf
     for net in (net for net in nets if net.arch.activation != "relu"):
@@ -115,8 +119,12 @@ def scipy_oracles(nets: list[pyham.Network], x: Array, g: Array) -> Iterator[Res
     yield Result("SciPy differentiate.jacobian", float(measured), limit, float(control), "Phi transposed")
 
 
-def forward_differences(net: pyham.Network, x: Array, g: Array) -> tuple[float, float, int]:
-    """Relative error of the gradient by forward differences, that of its negative, and the number of parameters."""
+def forward_differences(net: pyham.Network, x: Array, g: Array) -> tuple[float, float, float]:
+    """Relative error of the gradient by forward differences, that of its negative, and what the differences allow.
+
+    A step t leaves an error t L'' / 2 + 2 eps |L| / t; L'' comes from second differences with the step eps^(1/4), and
+    twice that error is allowed because L'' itself is an estimate.
+    """
     names, shapes = list(net.params), [value.shape for value in net.params.values()]
     theta = np.concatenate([value.ravel() for value in net.params.values()])
     ends = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
@@ -127,9 +135,13 @@ def forward_differences(net: pyham.Network, x: Array, g: Array) -> tuple[float, 
 
     gradients = net.adjoint(net.trace(x), g).params
     exact = np.concatenate([gradients[name].ravel() for name in names])
-    differences = optimize.approx_fprime(theta, loss, np.sqrt(EPS))
+    t, s, base = np.sqrt(EPS), EPS**0.25, loss(theta)
+    differences = optimize.approx_fprime(theta, loss, t)
     size = np.abs(exact).max()
-    return np.abs(differences - exact).max() / size, np.abs(differences + exact).max() / size, len(theta)
+    curvature = max(abs(loss(theta + s * e) - 2 * base + loss(theta - s * e)) for e in np.eye(len(theta))) / s**2
+    terms = float(np.abs(net(x) * g).sum())  # that L sums
+    allowed = 2 * (t * curvature / 2 + 2 * EPS * len(net.stages().A) * terms / t) / size
+    return np.abs(differences - exact).max() / size, np.abs(differences + exact).max() / size, allowed
 
 
 def taylor(nets: list[pyham.Network], x: Array, g: Array) -> Result:

@@ -1,0 +1,278 @@
+"""Claims V6, V9, V10, V14 and V18: they hold for other seeds, they notice sabotage; and arithmetic in many digits."""
+
+from dataclasses import replace
+from functools import lru_cache
+from types import SimpleNamespace
+
+import mpmath
+import numpy as np
+import pytest
+
+import pyham
+from pyham import compiled, reference, regularization
+from pyham._check import multiprecision
+from validation import claim, v06_batch_mean, v10_energy, v14_regularisation, v18_precision
+
+NAMES = ["V6", "V9", "V10", "V14", "V18"]
+EPS = np.finfo(float).eps
+
+
+@lru_cache
+def shared(seed):
+    return laboratory(seed)
+
+
+def laboratory(seed):
+    lab = claim.Lab(seed, quick=True)
+    lab.classifier = SimpleNamespace(net=lab.untrained)  # trained networks are the main job's; here the seeds count
+    return lab
+
+
+def findings(name, lab=None):
+    return list(claim.run(name, claim.modules([name])[name], lab or laboratory(0)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("name", NAMES)
+def test_claims_hold_for_other_seeds_and_their_controls_fail(name, seed):
+    found = findings(name, shared(seed))
+    assert found and [f for f in found if not f.ok] == []
+    assert all(len(f.result.network) <= 36 and len(f.result.control_case) <= 36 for f in found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_statements_are_one_line_and_say_how_they_are_checked(name):
+    module = claim.modules([name])[name]
+    assert len(module.STATEMENT) <= 110 and "\n" not in module.STATEMENT
+    for word in ("Statement", "Source", "Oracle", "Number", "Tolerance", "Control"):
+        assert f"{word}:" in module.__doc__
+
+
+@pytest.mark.parametrize("name", ["V9", "V18"])
+def test_numbers_are_the_same_in_every_run(name):
+    assert findings(name) == findings(name)
+
+
+# Every claim notices sabotage
+
+
+def failed(name):
+    """The labels of the results that do not pass."""
+    return {f.result.network for f in findings(name) if not f.result.passed}
+
+
+def test_v6_notices_matrices_that_are_slightly_too_large(monkeypatch):
+    exact = compiled.sensitivity
+    monkeypatch.setattr(compiled, "sensitivity", lambda *args: exact(*args) * (1 + 1e-9))
+    assert {label for label in failed("V6") if "symplectic" in label} == {
+        "H2 trained, symplectic",
+        "H2 before training, symplectic",
+        "oscillators, n = 2, symplectic",
+        "oscillators, n = 4, symplectic",
+    }
+
+
+def test_v6_notices_matrices_that_shrink(monkeypatch):
+    exact = compiled.sensitivity
+    monkeypatch.setattr(compiled, "sensitivity", lambda *args: exact(*args) / 20)
+    assert {"oscillators, n = 2, norms", "oscillators, n = 4, norms"} <= failed("V6")
+
+
+def test_v6_notices_a_norm_of_the_mean_that_is_too_large(monkeypatch):
+    exact = v06_batch_mean.atlas
+
+    def biased(net, x):
+        found = exact(net, x)
+        return replace(found, norms_of_mean={name: norm.max(axis=1) * 2 for name, norm in found.norms.items()})
+
+    monkeypatch.setattr(v06_batch_mean, "atlas", biased)
+    assert {"H2 trained", "oscillators, n = 2"} <= failed("V6")
+
+
+@pytest.mark.parametrize(("engine", "way"), [(compiled, "backward"), (reference, "forward")])
+def test_v9_notices_a_pass_with_a_wrong_interconnection(engine, way, monkeypatch):
+    name = "sensitivity" if way == "backward" else "forward"
+    exact = getattr(engine, name)
+
+    def wrong(stages, *args):
+        W = stages.W.copy()
+        W[:, 0] *= -1  # the first component is driven the other way, as by a J that is not skew
+        return exact(replace(stages, W=W), *args)
+
+    monkeypatch.setattr(engine, name, wrong)
+    expected = {f"{label}, {way}" for label in ("J1, n = 8", "J2, n = 8", "random J, n = 6", "random J, n = 7")}
+    assert {label for label in failed("V9") if way in label} == expected
+
+
+def test_v9_notices_slight_damping(monkeypatch):
+    exact = compiled.sensitivity
+    monkeypatch.setattr(compiled, "sensitivity", lambda *args: exact(*args) * (1 - 1e-12))
+    assert {"MS1 linear, p-first", "H2 linear, q-first", "forward Euler linear"} <= failed("V9")
+
+
+def test_v10_notices_a_pass_that_loses_energy(monkeypatch):
+    exact = compiled.trace
+
+    def damped(stages, x):
+        return exact(stages, x) * (1 - 1e-5) ** np.arange(stages.depth + 1)[:, None, None]
+
+    rng = np.random.default_rng(0)
+    weights, x = v10_energy.draw("H2", 2, rng), rng.standard_normal((3, 2))
+    net = v10_energy.build("H2", 2, "verlet", "p-first", weights, depth=2000)
+    H = v10_energy.Hamiltonian.of(net)
+    orbit = v10_energy.follow(net, H, x, 2, 1)
+    assert (orbit.error[0] <= (1 + v10_energy.SMALL) * net.arch.step**2 * orbit.oscillation).all()
+    monkeypatch.setattr(compiled, "trace", damped)
+    orbit = v10_energy.follow(net, H, x, 2, 1)
+    assert (orbit.error[0] > (1 + v10_energy.SMALL) * net.arch.step**2 * orbit.oscillation).all()
+
+
+@pytest.mark.parametrize("name", ["H2", "MS3"])
+@pytest.mark.parametrize("order", ["p-first", "q-first"])
+@pytest.mark.parametrize("r", [1, 2])
+def test_v10_leading_terms_make_the_energy_error_of_one_step_of_higher_order(name, order, r, rng):
+    """H + h^r G changes in one step by O(h^(r + 2)), where H alone changes by O(h^(r + 1))."""
+    weights, y = v10_energy.draw(name, 4, rng), rng.standard_normal((20, 4))
+    scheme = {1: "semi-implicit", 2: "verlet"}[r]
+    changes = []
+    for finer in (1, 2):
+        net = v10_energy.build(name, 4, scheme, order, weights, finer, depth=1)
+        H = v10_energy.Hamiltonian.of(net)
+        dH = H.energy(net(y)) - H.energy(y)
+        dG = net.arch.step**r * (H.leading(net(y), r) - H.leading(y, r))
+        changes.append((np.abs(dH).max(), min(np.abs(dH + dG).max(), np.abs(dH - dG).max())))
+    plain, modified = np.log2(np.divide(*changes))
+    assert plain == pytest.approx(r + 1, abs=0.3)
+    assert modified == pytest.approx(r + 2 if r == 1 else r + 3, abs=0.3)  # a symmetric scheme has even powers only
+
+
+def test_v14_notices_penalties_that_do_nothing(monkeypatch):
+    def nothing(arch, params):
+        return 0.0, {name: np.zeros_like(value) for name, value in params.items()}
+
+    monkeypatch.setattr(regularization, "smoothness", nothing)
+    monkeypatch.delitem(v14_regularisation.PENALTIES, "weight decay 3e-4")
+    assert failed("V14") == {"smoothness 0.1, bound", "smoothness 0.1, norms"}
+
+
+def test_v14_notices_decay_of_the_wrong_sign(monkeypatch):
+    monkeypatch.setitem(v14_regularisation.PENALTIES, "weight decay 3e-4", {"decay": -3e-4})
+    monkeypatch.delitem(v14_regularisation.PENALTIES, "smoothness 0.1")
+    assert failed("V14") == {"weight decay 3e-4, bound", "weight decay 3e-4, norms"}
+
+
+def test_v18_notices_a_defect_that_only_many_digits_show(monkeypatch):
+    exact = reference.sensitivity
+    monkeypatch.setattr(reference, "sensitivity", lambda *args: exact(*args) * (1 + 2.0**-50))
+    labels = failed("V18")
+    assert labels >= {f"{case}, 50 digits" for case in ("H2 trained", "H2, any X", "MS3, Verlet", "MS1, one A")}
+    assert labels >= {"H2 trained, longdouble", "H2 trained, factor"}
+    assert not any("float" in label for label in labels)
+
+
+def test_v18_without_mpmath_says_so(monkeypatch):
+    monkeypatch.setattr(v18_precision.importlib.util, "find_spec", lambda name: None)
+    found = findings("V18")
+    assert not any("50 digits" in f.result.network for f in found)
+    notes = {f.result.note for f in found if "factor" in f.result.network}
+    assert all("mpmath is not installed: without 50 digits" in note for note in notes)
+    assert all(f.ok for f in found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_figures_have_captions_and_can_be_drawn(name, tmp_path):
+    for number, (caption, figure) in enumerate(claim.modules([name])[name].figures(shared(0))):
+        assert caption.endswith(".")
+        figure.savefig(tmp_path / f"{number}.png")
+
+
+# Arithmetic in many digits
+
+
+@pytest.mark.parametrize("activation", pyham.ACTIVATIONS)
+@pytest.mark.parametrize("name", pyham.ARCHITECTURES)
+def test_reference_engine_in_50_digits_equals_itself_in_float64(name, activation, rng):
+    net = pyham.architecture(name, width=4, depth=5, step=0.3, activation=activation).init(rng)
+    x, g = rng.standard_normal((2, 3, 4))
+    with mpmath.workdps(50):
+        many = everything(net, multiprecision(x), g)
+        assert all(isinstance(v, (mpmath.mpf, float)) for v in many["phi"].flat)
+    for key, value in everything(net, x, g).items():
+        # 5 layers, each with products of length 4 and a growth of up to 1 + h ||K||^2, about 5 in these
+        assert np.abs(many[key] - value).max() <= 5 * 16 * EPS * max(1, np.abs(value).max()), key
+
+
+def everything(net, x, g):
+    trace = net.trace(x, backend="reference")
+    adjoint = net.adjoint(trace, g, backend="reference")
+    return {
+        "output": net(x, backend="reference"),
+        "states": trace.states,
+        "delta": adjoint.delta,
+        "phi": net.sensitivity(x, backend="reference"),
+    } | adjoint.params
+
+
+@pytest.mark.parametrize("digits", [30, 80])
+def test_precision_is_mpmaths_current_one(digits, rng):
+    """The same network, asked twice: the stages of the first precision must not be kept for the second."""
+    net = pyham.H2(width=4, depth=8, step=0.3).init(rng)
+    x = rng.standard_normal((2, 4))
+    for dps in (20, digits):
+        with mpmath.workdps(dps):
+            phi, eps = net.sensitivity(multiprecision(x), backend="reference"), +mpmath.eps
+            J = multiprecision(net.interconnection)
+        with mpmath.workdps(2 * dps):
+            defect = np.abs(phi.swapaxes(-1, -2) @ J @ phi - J).max() / np.abs(phi).max() ** 2
+        assert defect <= 4 * eps * 16 * 4
+        assert defect >= eps / 1000
+
+
+@pytest.mark.parametrize("name", ["tanh", "logistic", "relu", "softplus", "identity"])
+def test_activations_work_in_many_digits(name):
+    activation = pyham.ACTIVATIONS[name]
+    a = np.array([-3.0, -0.1, 0.2, 40.0])
+    with mpmath.workdps(50):
+        for part in ("sigma", "derivative") + (("integrand",) if name != "softplus" else ()):
+            many = getattr(activation, part)(multiprecision(a))
+            plain = getattr(activation, part)(a)
+            np.testing.assert_allclose(many.astype(float), plain, rtol=8 * EPS, atol=EPS)
+    with mpmath.workdps(50):
+        assert abs(pyham.ACTIVATIONS["tanh"].sigma(multiprecision(a))[2] - mpmath.tanh(mpmath.mpf(0.2))) <= mpmath.eps
+
+
+def test_multiprecision_keeps_every_bit_of_longdouble():
+    x = np.array([1 / np.longdouble(3), np.longdouble(2) ** 60 + 1])
+    with mpmath.workdps(50):
+        back = multiprecision(x)
+        assert back[1] == mpmath.mpf(2) ** 60 + (1 if np.finfo(np.longdouble).nmant > 60 else 0)
+        assert abs(back[0] - mpmath.mpf(1) / 3) <= float(np.finfo(np.longdouble).eps) / 2
+
+
+@pytest.mark.parametrize(
+    "call, error, message",
+    [
+        (lambda net, x: net(x), TypeError, "x: .* for backend='numba', got object"),
+        (lambda net, x: net(np.full((2, 4), None), backend="reference"), TypeError, "x: expected numbers, got dtype"),
+        (lambda net, x: net(x[:, :3], backend="reference"), ValueError, r"x: expected shape \(B, 4\), got \(2, 3\)"),
+        (lambda net, x: net(x * mpmath.inf, backend="reference"), ValueError, "x: expected finite .* got [+-]?inf"),
+        (lambda net, x: net(x * mpmath.nan, backend="reference"), ValueError, "x: expected finite .* got nan"),
+        (lambda net, x: net.replace({"b": np.zeros((1, 4), object)}), TypeError, "params.*expected numbers, got dtype"),
+        (lambda net, x: net.adjoint(net.trace(np.ones((2, 4))), x), TypeError, "g: expected a real .* got object"),
+        (lambda net, x: pyham.symplectic.norms(x), TypeError, "phi: expected real numbers, got dtype object"),
+    ],
+)  # fmt: skip
+def test_many_digits__raise_where_they_are_not_welcome(call, error, message):
+    net = pyham.H2(width=4, depth=1).init(0)
+    x = multiprecision(np.arange(1.0, 9).reshape(2, 4))
+    with pytest.raises(error, match=message):
+        call(net, x)
+
+
+def test_pyham_does_not_import_mpmath():
+    import subprocess
+    import sys
+
+    code = "import sys, numpy as np, pyham; pyham.H2(width=2, depth=1).init(0)(np.ones((1, 2)), backend='reference'); "
+    code += "sys.exit('mpmath' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
