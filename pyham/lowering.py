@@ -183,4 +183,6 @@ class Architecture(ABC):
             return np.eye(self.width, dtype=dtype)
         if self.J is None:
             return np.eye(dst.stop - dst.start, dtype=dtype) * dtype.type(fraction * self.step)
-        return self.J[dst, src].astype(dtype) * dtype.type(fraction * self.step)
+        M = self.J[dst, src]
+        M = _check.multiprecision(M) if dtype.kind == "O" else M.astype(dtype)
+        return M * dtype.type(fraction * self.step)

@@ -176,3 +176,21 @@ def test_gradcheck__raises_on_x_of_wrong_shape(check):
 
 def test_all_architectures_are_checked():
     assert {name for name, _ in VARIANTS.values()} == set(pyham.ARCHITECTURES)
+
+
+def test_checks_take_any_loss(backend):
+    net = network("H2-plain")
+    x, target = samples()
+
+    def squared(y):
+        return ((y - target) ** 2).sum() / 2, y - target
+
+    def wrong(y):
+        return squared(y)[0], 1.01 * (y - target)
+
+    assert max(gradcheck.complex_step(net, x, squared, backend=backend).values()) <= 1e-13
+    assert max(gradcheck.finite_difference(net, x, squared, backend=backend).values()) <= 1e-8
+    first, second = gradcheck.orders(gradcheck.taylor(net, x, squared, backend=backend))
+    assert abs(first - 1) < 0.1 and abs(second - 2) < 0.1
+    assert min(gradcheck.complex_step(net, x, wrong, backend=backend).values()) > 9e-3
+    assert abs(gradcheck.orders(gradcheck.taylor(net, x, wrong, backend=backend))[1] - 1) < 0.1

@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> int:
             note = f"epoch {epoch.done}/{epoch.total} ({epoch.phase}), loss {epoch.loss:.3f}"
             progress.update(training, total=epoch.total, completed=epoch.done, note=note)
 
-        lab = claim.Lab(options.seed, options.quick, listen)
+        lab = claim.Lab(options.seed, options.quick, listen, full=options.full)
         accuracy = lab.accuracy
         progress.update(training, note=f"64-layer H2 on the Swiss roll: {100 * accuracy:.1f} % of test samples right")
         verifying = progress.add_task("verifying", total=len(options.claims), note="")

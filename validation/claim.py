@@ -72,12 +72,20 @@ class Finding:
 class Lab:
     """The networks and samples that claims share, made from one seed.
 
-    ``classifier()`` trains a 64-layer H2 network on the Swiss roll by the papers' protocol; claims look at it as well
-    as at random networks. Quick mode trains for fewer epochs and looks at fewer samples and depths; tolerances stay.
+    ``classifier`` is a 64-layer H2 network trained on the Swiss roll by the papers' protocol; claims look at it as well
+    as at random networks. Quick mode trains for fewer epochs and looks at fewer samples and depths, full mode looks at
+    more random networks; tolerances stay.
     """
 
-    def __init__(self, seed: int = 0, quick: bool = False, listen: Callable[[Epoch], None] | None = None) -> None:
-        self.seed, self.quick = seed, quick
+    def __init__(
+        self,
+        seed: int = 0,
+        quick: bool = False,
+        listen: Callable[[Epoch], None] | None = None,
+        *,
+        full: bool = False,
+    ) -> None:
+        self.seed, self.quick, self.full = seed, quick, full
         self._listen = listen
 
     def rng(self, claim: str) -> np.random.Generator:

@@ -25,6 +25,7 @@ from validation.v02_symplectic import tolerance
 STATEMENT = "1 / sharp <= singular values; ||Phi_j|| <= sharp <= product <= sqrt(n) exp(Q T) (measured: log excess)"
 
 KINDS = ("sharp", "product", "paper")  # an MLP discretises no equation and has no "paper" bound
+KEEPING = ("MS1", "MS2", "MS3", "H1", "H2", "ResNet")
 SCALE = 1000  # of the last layer in the control: more than the slack of one layer's bound
 
 Array = np.ndarray[Any, Any]
@@ -37,6 +38,29 @@ def check(lab: Lab) -> Iterator[Result]:
     for name in ("MS1", "MS2", "MS3", "H1", "H2", "ResNet", "MLP"):
         net = pyham.architecture(name, width=6, depth=32, step=1 / 32).init(rng)
         yield compare(f"{name} random, n = 6, N = 32", net, rng.standard_normal((20, 6)))
+    yield many(10_000 if lab.full else 300, rng)
+
+
+def many(count: int, rng: np.random.Generator) -> Result:
+    """The sharp bound on ``count`` random networks of all kinds; in the note, the median of each bound / measured."""
+    excesses, quartered, tightness = [], [], []
+    for _ in range(count):
+        name, activation = str(rng.choice(KEEPING)), str(rng.choice(list(pyham.ACTIVATIONS)))
+        width, depth = 2 * int(rng.integers(1, 5)), int(rng.integers(1, 17))
+        arch = pyham.architecture(
+            name, width=width, depth=depth, step=rng.uniform(0.1, 2) / depth, activation=activation
+        )
+        net = arch.init(rng, initialization=str(rng.choice(["normal", "scaled-normal"])))
+        norm = np.log(singular_values(net, rng.standard_normal((2, width)))[0, :, 0].max())
+        bound = np.array([bounds.log_upper(net, kind)[0] for kind in KINDS])
+        unit = tolerance(net, np.float64)
+        excesses.append((norm - bound[0]) / unit)
+        quartered.append((norm - bound[0] / 4) / unit)
+        tightness.append((bound - norm) / np.log(10))
+    median = ", ".join(f"{kind} 10^{x:.2f}" for kind, x in zip(KINDS, np.median(tightness, axis=0), strict=True))
+    label = f"{count} random networks"  # measured in units of each network's own tolerance
+    note = f"median bound / measured: {median}"
+    return Result(label, max(excesses), 1.0, max(quartered), "a quarter of the exponent", note)
 
 
 def compare(label: str, net: pyham.Network, x: Array) -> Result:
