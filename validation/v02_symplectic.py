@@ -4,9 +4,9 @@ Statement: Phi_j^T J Phi_j = J for every j, any weights, any X, either update or
 Yoshida. Source: Galimberti et al., IEEE TAC 2023, theorem on non-vanishing gradients of H2; Chang et al. 2018 (MS3);
 for MS1 J = K^-T. Oracle: the definition itself, evaluated in double precision on matrices that the engine computed.
 Number: rho = ||Phi^T J Phi - J|| / (||J|| max(1, ||Phi||^2)) over all layers and samples, in the Frobenius norm, and in
-the spectral norm for up to 128 layers; the larger. Tolerance: each stage multiplies Phi by a factor known to a few eps,
-so rho <= c eps (stages), c = 4. Control: the same weights by forward Euler; one layer driven by another J; one sign
-flipped in one layer. The number shown is the smallest of the three.
+the spectral norm for up to 128 layers and 20 samples; the larger. Tolerance: each stage multiplies Phi by a factor
+known to a few eps, so rho <= c eps (stages), c = 4. Control: the same weights by forward Euler; one layer driven by
+another J; one sign flipped in one layer. The number shown is the smallest of the three.
 """
 
 from collections.abc import Iterator
@@ -23,6 +23,7 @@ from validation.claim import Lab, Result, worst
 STATEMENT = "Phi_j^T J Phi_j = J for H2, MS3 and constant-A MS1, every layer j"
 
 CONSTANT = 4
+SPECTRAL = 20  # samples for the spectral norm: each takes three singular value decompositions a layer
 
 Array = np.ndarray[Any, Any]
 
@@ -32,7 +33,7 @@ def check(lab: Lab) -> Iterator[Result]:
     for dtype in (np.float64, np.float32):
         for label, net in (("trained", lab.trained), ("before training", lab.untrained)):
             measured = rho(net, lab.samples.astype(dtype))
-            control = min(violations(net, lab.samples.astype(dtype), rng))
+            control = min(violations(net, lab.samples[:SPECTRAL].astype(dtype), rng))
             yield Result(
                 f"H2 {label}, {dtype.__name__}", measured, tolerance(net, dtype), control, "3 faults, smallest"
             )
@@ -54,7 +55,7 @@ def rho(net: pyham.Network, x: Array) -> float:
 
 
 def rho_of(phi: Array, net: pyham.Network) -> float:
-    frobenius, spectral = defect(phi, net), defect(spread(phi), net, norm="2")
+    frobenius, spectral = defect(phi, net), defect(spread(phi)[:, :SPECTRAL], net, norm="2")
     return float(max(frobenius.max(), spectral.max()))
 
 

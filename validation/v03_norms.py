@@ -21,11 +21,11 @@ STATEMENT = "||Phi_j|| >= 1 in the norms 1, 2, inf, Frobenius, nuclear (measured
 def check(lab: Lab) -> Iterator[Result]:
     rng = lab.rng("V3")
     mlp = pyham.MLP(width=4, depth=64).init(rng)
-    vanished = shortfall(mlp.sensitivity(lab.samples))
+    vanished = shortfall(mlp.sensitivity(lab.samples[:50]))
     for label, net in (("trained", lab.trained), ("before training", lab.untrained)):
-        phi = net.sensitivity(lab.samples)
-        note = f"smallest norm {1 - shortfall(phi):.6f}"
-        yield Result(f"H2 {label}", shortfall(phi), tolerance(net, np.float64), vanished, "MLP, 64 layers", note)
+        measured = shortfall(net.sensitivity(lab.samples))
+        note = f"smallest norm {1 - measured:.6f}"
+        yield Result(f"H2 {label}", measured, tolerance(net, np.float64), vanished, "MLP, 64 layers", note)
     for name in ("H2", "MS3", "MS1"):
         for dtype in (np.float64, np.float32):
             cases = []
