@@ -1,7 +1,7 @@
 """Hypothesis profiles and the fixtures that many tests share.
 
-Profiles: "ci" (the default) draws the same examples in every run; "thorough" draws many fresh ones. Choose with
-``--hypothesis-profile=thorough`` or the environment variable HYPOTHESIS_PROFILE.
+Profiles: "ci" (the default) draws the same examples in every run; "thorough" draws many fresh ones, "exhaustive" ten
+thousand. Choose with ``--hypothesis-profile=thorough`` or the environment variable HYPOTHESIS_PROFILE.
 """
 
 import os
@@ -24,6 +24,7 @@ settings.register_profile(
     print_blob=True,
     suppress_health_check=[HealthCheck.too_slow],
 )
+settings.register_profile("exhaustive", settings.get_profile("thorough"), max_examples=10_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
