@@ -106,14 +106,14 @@ def violations(net: pyham.Network, x: Array, rng: np.random.Generator) -> Iterat
     """rho of forward Euler on the same weights, of one layer with another J, and of one layer with one sign flipped."""
     yield rho_of(controls.forward_euler(net).sensitivity(x), net)
     stages = net.stages(x.dtype)
-    middle = len(stages.A) // 2
+    last = len(stages.A) - 1  # where no later layer's growth hides it: rho is relative to ||Phi_j||^2
     fault = stages.W.copy()
     m = fault.shape[1]
-    fault[middle] = (rng.standard_normal((m, m)) * net.arch.step) @ stages.A[middle].T
+    fault[last] = (rng.standard_normal((m, m)) * net.arch.step) @ stages.A[last].T
     yield rho_of(sensitivity(replace(stages, W=fault), x), net)
     fault = stages.A.copy()
-    largest = np.unravel_index(np.abs(fault[middle]).argmax(), fault[middle].shape)
-    fault[middle][largest] *= -1
+    largest = np.unravel_index(np.abs(fault[last]).argmax(), fault[last].shape)
+    fault[last][largest] *= -1
     yield rho_of(sensitivity(replace(stages, A=fault), x), net)
 
 
