@@ -118,7 +118,7 @@ class Lab:
     @cached_property
     def samples(self) -> Array:
         """Test samples (B, 4)."""
-        return self.data[2][: 50 if self.quick else 500]
+        return self.data[2][: 50 if self.quick else 500 if self.full else 200]
 
     @property
     def accuracy(self) -> float:

@@ -115,8 +115,8 @@ def violations(net: pyham.Network, x: Array, rng: np.random.Generator) -> Iterat
         W, A = stages.W.copy(), stages.A.copy()
         W[s] = (rng.standard_normal(W[s].shape) * net.arch.step) @ stages.A[s].T
         A[s][np.unravel_index(np.abs(A[s]).argmax(), A[s].shape)] *= -1
-        other_J.append(rho_of(sensitivity(replace(stages, W=W), x), net))
-        flipped.append(rho_of(sensitivity(replace(stages, A=A), x), net))
+        other_J.append(float(defect(sensitivity(replace(stages, W=W), x), net).max()))
+        flipped.append(float(defect(sensitivity(replace(stages, A=A), x), net).max()))
     yield max(other_J)
     yield max(flipped)
 
