@@ -43,6 +43,19 @@ def positive(argument: str, value: object) -> float:
     return number
 
 
+def number(argument: str, value: object) -> float:
+    """``value`` as a finite float."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise TypeError(f"{argument}: expected a finite number, got {type(value).__name__}")
+    try:
+        result = float(value)
+    except OverflowError:
+        result = np.inf
+    if not -np.inf < result < np.inf:
+        raise ValueError(f"{argument}: expected a finite number, got {value}")
+    return result
+
+
 def read_only(value: Array) -> Array:
     """A copy that cannot be written to."""
     copy = value.copy()

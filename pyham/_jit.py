@@ -23,7 +23,7 @@ from typing import Any
 
 import numba
 
-_JITTED_SOURCES = ("_jit.py", "_elementary.py", "kernels.py")
+_JITTED_SOURCES = ("_jit.py", "_elementary.py", "kernels.py", "_learning.py")
 
 
 def _digest() -> str:

@@ -2,13 +2,24 @@
 
 No pickle, nothing executable; files are written to a temporary name and then renamed, so that a reader sees the old
 file or the new one. The header is JSON in the file's metadata.
+
+Reading trusts nothing. What the file says about itself is checked against its size before anything is allocated for it:
+arrays must fill exactly the bytes that follow the header, so their sizes add up to less than the file's. The header is
+limited in length and in the number of its brackets, which bounds its depth and the objects that it becomes.
+
+Versions
+--------
+1 : networks
+2 : trainings as well, which say so in their header: "kind" is "training"
 """
 
 import hashlib
 import json
 import os
 import secrets
+import stat
 from collections.abc import Mapping
+from math import prod
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -20,7 +31,12 @@ from safetensors.numpy import load, save
 Array = np.ndarray[Any, Any]
 
 FORMAT = "pyham"
-VERSION = 1
+VERSION = 2
+
+HEADER_BYTES = 1 << 24  # at most
+BRACKETS = 1 << 12  # in a header, at most
+DIMENSIONS = 16  # of an array, at most
+ITEMSIZE = {f"{kind}{bits}": bits // 8 for kind in "FIU" for bits in (8, 16, 32, 64) if (kind, bits) != ("F", 8)}
 
 
 def write(path: str | PathLike[str], header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
@@ -30,13 +46,18 @@ def write(path: str | PathLike[str], header: Mapping[str, Any], arrays: Mapping[
     ------
     TypeError
         For a dtype that the format does not hold (longdouble, complex).
+    ValueError
+        If the header is larger than a reader accepts.
     OSError
         If the file cannot be written; an old file of that name is then untouched.
     """
     for name, array in arrays.items():
         if array.dtype.kind not in "fiu" or array.dtype.itemsize > 8:
             raise TypeError(f"{name}: expected a real dtype of at most 64 bits, got {array.dtype}")
-    replace_file(path, _encode(json.dumps(header, sort_keys=True), dict(arrays)))
+    text = json.dumps(header, sort_keys=True)
+    if 2 * len(text) > HEADER_BYTES or text.count("[") + text.count("{") > BRACKETS - 2 * len(arrays) - 8:
+        raise ValueError(f"header: expected less than {HEADER_BYTES // 2} bytes and {BRACKETS} brackets, got more")
+    replace_file(path, _encode(str(VERSION), text, dict(arrays)))
 
 
 def replace_file(path: str | PathLike[str], content: bytes) -> None:
@@ -64,35 +85,104 @@ def read(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
     ValueError
         If it is damaged, truncated, not one of pyham's, or of a newer version.
     """
-    content = Path(path).read_bytes()
+    content = _content(path)
     try:
+        text = _metadata(content)
         arrays = load(content)
-        length = int.from_bytes(content[:8], "little")
-        text = json.loads(content[8 : 8 + length]).get("__metadata__", {}).get(FORMAT)
-    except SafetensorError as error:
+    except (SafetensorError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path}: expected a whole file written by pyham, got a damaged one ({error})") from None
     if text is None:
         raise ValueError(f"{path}: expected a file written by pyham, got another program's")
     try:
-        stated = json.loads(text)
+        stated = _parse(text)
         version, header = stated["version"], stated["header"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected a whole file written by pyham, got a damaged one ({error})") from None
-    if not (isinstance(version, str) and version.isdecimal() and int(version) <= VERSION):
-        raise ValueError(f"{path}: expected format version <= {VERSION}, got {version!r}")
-    if _encode(json.dumps(header, sort_keys=True), arrays) != content:
+    known = isinstance(version, str) and version.isascii() and version.isdecimal() and len(version) < 10
+    if not known or not 1 <= int(version) <= VERSION:
+        raise ValueError(f"{path}: expected format version <= {VERSION}, got {_short(version)}")
+    if not _same(version, header, arrays, content):
         raise ValueError(f"{path}: expected the checksum that the file states, got another: the file is damaged")
     if not isinstance(header, dict):
         raise ValueError(f"{path}: expected a JSON object as header, got {type(header).__name__}")
     return header, arrays
 
 
-def _encode(header: str, arrays: dict[str, Array]) -> bytes:
-    """The file: every bit of it follows from header and arrays, so that a reader can compare."""
+def _content(path: str | PathLike[str]) -> bytes:
+    """The bytes of a regular file: a device or a pipe might have no end."""
+    with open(path, "rb") as file:
+        status = os.fstat(file.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"{path}: expected a file written by pyham, got something that is no file")
+        return file.read(status.st_size)
+
+
+def _metadata(content: bytes) -> str | None:
+    """Pyham's text in the metadata of a safetensors file whose layout is sound, None if it has none."""
+    length = int.from_bytes(content[:8], "little")
+    if len(content) < 8 or length > len(content) - 8:
+        raise ValueError("its header does not fit into it")
+    if length > HEADER_BYTES:
+        raise ValueError(f"its header is longer than {HEADER_BYTES} bytes")
+    entries = _parse(content[8 : 8 + length].decode("utf-8"))
+    if not isinstance(entries, dict):
+        raise ValueError("its header is no object")
+    metadata = entries.pop("__metadata__", {})
+    text = metadata.get(FORMAT) if isinstance(metadata, dict) else None
+    position = 0
+    for start, end in sorted(_span(name, entry) for name, entry in entries.items()):
+        if start != position:
+            raise ValueError("its arrays overlap or leave gaps")
+        position = end
+    if position != len(content) - 8 - length:
+        raise ValueError("its arrays do not fill it")
+    return text if isinstance(text, str) else None
+
+
+def _span(name: str, entry: Any) -> tuple[int, int]:
+    """Where an array's bytes are: as many as its shape and dtype say."""
+    try:
+        size, shape, (start, end) = ITEMSIZE[entry["dtype"]], entry["shape"], entry["data_offsets"]
+        numbers = [*shape, start, end]
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"its array {_short(name)} is not described") from None
+    if any(type(number) is not int or number < 0 for number in numbers) or len(shape) > DIMENSIONS:
+        raise ValueError(f"its array {_short(name)} has no shape")
+    if prod(shape) * size != end - start:
+        raise ValueError(f"its array {_short(name)} has another size than its shape")
+    return start, end
+
+
+def _parse(text: str) -> Any:
+    """JSON, if it is neither too long nor too nested, and has no NaN or infinity."""
+    if len(text) > HEADER_BYTES or text.count("[") + text.count("{") > BRACKETS:
+        raise ValueError("its header is too large")
+    return json.loads(text, parse_constant=_no_number)
+
+
+def _no_number(word: str) -> Any:
+    raise ValueError(f"its header has {word} for a number")
+
+
+def _short(value: object) -> str:
+    """repr for a message, of a few characters."""
+    return repr(value)[:40] if isinstance(value, str) else type(value).__name__
+
+
+def _same(version: str, header: Any, arrays: dict[str, Array], content: bytes) -> bool:
+    """Whether these are the bytes that writing the contents again gives."""
+    try:
+        return _encode(version, json.dumps(header, sort_keys=True), arrays) == content
+    except (ValueError, SafetensorError):  # words that are no Unicode
+        return False
+
+
+def _encode(version: str, header: str, arrays: dict[str, Array]) -> bytes:
+    """The file: every bit of it follows from version, header and arrays, so that a reader can compare."""
     plain = {name: np.ascontiguousarray(a.astype(a.dtype.newbyteorder("<"))) for name, a in arrays.items()}
     digest = hashlib.sha256(header.encode())
     for name in sorted(plain):
         digest.update(f"{name} {plain[name].dtype.str} {plain[name].shape}".encode())
         digest.update(plain[name].tobytes())
-    text = f'{{"version": "{VERSION}", "sha256": "{digest.hexdigest()}", "header": {header}}}'
+    text = f'{{"version": "{version}", "sha256": "{digest.hexdigest()}", "header": {header}}}'
     return save(plain, {FORMAT: text})

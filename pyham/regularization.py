@@ -10,16 +10,17 @@ from pyham.lowering import Architecture
 Array = np.ndarray[Any, Any]
 
 
-def smoothness(arch: Architecture, params: Mapping[str, Array]) -> tuple[float, dict[str, Array]]:
+def smoothness(arch: Architecture, params: Mapping[str, Array]) -> tuple[Any, dict[str, Array]]:
     """(h / 2) sum_j ||K_{j+1} - K_j||_F^2 + ||b_{j+1} - b_j||^2, and its gradients, named as the parameters.
 
-    The weights are values of functions of time, and this asks them to change slowly. K is the assembled matrix.
+    The weights are values of functions of time, and this asks them to change slowly. K is the assembled matrix. The
+    penalty is a float, or complex for complex parameters (squares, not moduli: a complex step goes through).
     """
     K_steps = np.diff(arch.assemble(params), axis=0)
     b_steps = np.diff(params["b"], axis=0)
-    penalty = arch.step / 2 * float((K_steps * K_steps).sum() + (b_steps * b_steps).sum())
+    penalty = arch.step / 2 * ((K_steps * K_steps).sum() + (b_steps * b_steps).sum())
     gradients = arch.collect(arch.step * _transposed_difference(K_steps, arch.depth))
-    return penalty, {**gradients, "b": arch.step * _transposed_difference(b_steps, arch.depth)}
+    return penalty.item(), {**gradients, "b": arch.step * _transposed_difference(b_steps, arch.depth)}
 
 
 def _transposed_difference(steps: Array, count: int) -> Array:

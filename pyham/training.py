@@ -1,53 +1,43 @@
-"""Training a network with a linear output layer on two classes, by the papers' alternating scheme.
+"""Training a network with a linear output layer: ``train``, and its checkpoints.
 
-For every batch a fresh output layer (w, mu), started at zero, is fitted to the fixed features y_N by a few Adam steps;
-then the weights take one Adam step through it. After all epochs the output layer alone is trained. The objective is
+The objective is the mean over a batch of the loss of the logits z = w^T y_N + mu (``pyham.losses``)
 
-    mean over the batch of log(1 + exp z) - label z,  z = y_N w + mu
-    + alpha * smoothness(K, b) + decay / 2 ||parameters||^2 + alpha_c / 2 (||w||^2 + mu^2)
+    + alpha * smoothness(K, b) + decay / 2 ||parameters||^2 + alpha_c / 2 (||w||^2 + ||mu||^2)
 
-The public implementation of the papers resets Adam's step counter to the epoch's number, for its first two tensors
-only; here Adam is the plain method.
+Two schemes. "alternating", of the papers: for every batch a fresh output layer, started at zero, is fitted to the fixed
+features y_N by a few steps of Adam; then the weights take one step through it; after all epochs the output layer alone
+is trained. "joint": the weights and the output layer, started at random, take every step together. The public
+implementation of the papers resets Adam's step counter to the epoch's number, for its first two tensors only; here Adam
+is the plain method.
+
+``Protocol`` has all hyperparameters. With one seed, a training gives the same bits for any number of threads.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyham import _check, losses, regularization
-from pyham.engine import Backend, select
-from pyham.lowering import Architecture
+from pyham import _check, checkpoint
+from pyham.classifier import Classifier, samples
+from pyham.engine import Backend
+from pyham.files import load
+from pyham.models import NetworkModel
 from pyham.network import Network
-from pyham.optimizers import Adam
+from pyham.protocol import Protocol
+from pyham.run import Run
 
-Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """Hyperparameters; the defaults are the papers'."""
-
-    epochs: int = 50
-    batch: int = 125
-    rate: float = 0.05
-    inner_steps: int = 10
-    output_epochs: int = 50
-    alpha: float = 5e-4
-    alpha_c: float = 1e-4
-    decay: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name, minimum in (("epochs", 0), ("batch", 1), ("inner_steps", 1), ("output_epochs", 0)):
-            _check.integer(name, getattr(self, name), minimum)
-        _check.positive("rate", self.rate)
+__all__ = ["Classifier", "Epoch", "Protocol", "train"]
 
 
 class Epoch(NamedTuple):
-    """What a callback hears: epochs done, of how many, the mean objective's data part, and the phase.
+    """What a callback hears after an epoch: epochs done, of how many at most, the mean loss, the phase, and more.
 
-    ``network()`` is the network as it is now, a copy that further training leaves alone.
+    ``network()`` is the network as it is now, a copy that further training leaves alone; ``classifier()`` has the
+    output layer too (while the weights are trained alternatingly, the layer of the last batch). Validation numbers are
+    NaN without validation data. With a checkpoint, an epoch that is due has been saved when it is heard of.
     """
 
     done: int
@@ -55,24 +45,11 @@ class Epoch(NamedTuple):
     loss: float
     phase: str
     network: Callable[[], Network]
-
-
-@dataclass(frozen=True)
-class Classifier:
-    """A network and its output layer: logits are net(x) @ w + mu."""
-
-    net: Network
-    w: Array
-    mu: float
-    losses: Array
-
-    def logits(self, x: object, *, backend: Backend = "numba") -> Array:
-        """z (B,) of x (B, n)."""
-        return np.asarray(self.net(x, backend=backend) @ self.w + self.mu)
-
-    def accuracy(self, x: object, labels: Array, *, backend: Backend = "numba") -> float:
-        """Share of samples on the right side of z = 0."""
-        return float(((self.logits(x, backend=backend) > 0) == labels).mean())
+    classifier: Callable[[], Classifier]
+    accuracy: float
+    rate: float
+    validation_loss: float
+    validation_accuracy: float
 
 
 def train(
@@ -84,97 +61,121 @@ def train(
     rng: np.random.Generator | int | None = None,
     callback: Callable[[Epoch], None] | None = None,
     backend: Backend = "numba",
+    validation: tuple[object, object] | None = None,
+    checkpoint: str | PathLike[str] | None = None,
+    save_every: int = 1,
+    resume: bool = False,
+    about: Mapping[str, Any] | None = None,
 ) -> Classifier:
-    """Train ``net`` on x (B, n) and labels (B,) in {0, 1}; the parameters' dtype is that of the computation.
+    """Train ``net`` on x (B, n) and labels (B,); the parameters' dtype is that of the computation.
+
+    Parameters
+    ----------
+    labels : 0 and 1, or 0 .. C - 1 with the softmax loss
+    rng : of the batches, and of the output layer in the joint scheme
+    callback : called after every epoch
+    validation : None, or samples and labels that are not trained on; needed for ``protocol.patience``
+    checkpoint : None, or the file that holds the training's state, written every ``save_every`` epochs and at the end;
+        Ctrl-C writes the last whole epoch to it, too
+    resume : continue from ``checkpoint`` if that exists: as if never stopped, to the last bit. The other arguments must
+        be those of the first call; ``net`` and ``rng`` only say what it started from and are not used again
+    about : JSON data kept in the checkpoint; to resume with other data is refused
 
     Returns
     -------
-    Classifier, with ``losses`` (epochs + output_epochs,), the mean data part of the objective in each epoch
+    Classifier, with ``losses`` (E,), the mean loss in each epoch, and ``history``
 
     Raises
     ------
     TypeError, ValueError
-        Naming the argument, what was expected and what came.
+        Naming the argument, what was expected and what came; a checkpoint that is damaged or another training's.
+    FloatingPointError
+        If training diverges.
+    OSError
+        If a checkpoint cannot be read or written.
     """
     settings = protocol or Protocol()
-    data = _check.array("x", x, ("B", net.arch.width)).astype(net.dtype)
-    target = _check.array("labels", labels, (len(data),))
-    if not np.isin(target, (0, 1)).all():
-        raise ValueError(f"labels: expected 0 and 1, got {target[~np.isin(target, (0, 1))][0]}")
-    if not len(data):
-        raise ValueError("x: expected at least one sample, got none")
-    target = target.astype(net.dtype)
+    if settings.levels > 1 and not net.arch.keep:
+        raise ValueError(
+            f"levels: expected 1 for {net.arch.name}, which discretises no equation, got {settings.levels}"
+        )
+    if net.dtype.kind != "f":
+        raise TypeError(f"net: expected real parameters, got {net.dtype}")
+    data, target = samples("x", "labels", x, labels, net, settings.loss)
+    outputs = 1 if settings.loss == "logistic" else int(target.max()) + 1
+    held_out = None
+    if validation is not None:
+        names = ("validation x", "validation labels")
+        held_out = samples(*names, *validation, net, settings.loss, outputs)
+    _check.integer("save_every", save_every, 1)
     generator = _check.generator(rng)
-    total = settings.epochs + settings.output_epochs
-    history = []
+    path = None if checkpoint is None else Path(checkpoint)
+    if resume and path is None:
+        raise ValueError("checkpoint: expected a path to resume from, got None")
 
-    def report(loss: float, phase: str) -> None:
-        history.append(loss)
-        if callback:
-            callback(Epoch(len(history), total, loss, phase, model.network))
-
-    model = _Trainable(net.arch, net.params, select(backend, net.dtype))
-    adam = Adam(model.theta, settings.rate)
-    for _ in range(settings.epochs):
-        loss = 0.0
-        for rows in _batches(generator, len(data), settings.batch):
-            loss += len(rows) / len(data) * _alternate(model, adam, data[rows], target[rows], settings)
-        report(loss, "weights")
-
-    features = model.network()(data, backend=backend)
-    layer = np.zeros(net.arch.width + 1, net.dtype)
-    adam = Adam(layer, settings.rate)
-    for _ in range(settings.output_epochs):
-        loss = 0.0
-        for rows in _batches(generator, len(data), settings.batch):
-            loss += len(rows) / len(data) * _fit(layer, adam, features[rows], target[rows], settings.alpha_c)
-        report(loss, "output layer")
-    return Classifier(model.network(), layer[:-1], float(layer[-1]), np.array(history))
+    if path is not None and resume and path.exists():
+        model = NetworkModel(load(path), outputs, settings, backend)
+        run = Run(model, data, target, settings, generator, held_out)
+        restore(run, path, net, about)
+    else:
+        model = NetworkModel(net, outputs, settings, backend)
+        if settings.scheme == "joint":
+            model.layer[:] = generator.uniform(-1, 1, model.layer.shape) / np.sqrt(net.arch.width)
+        run = Run(model, data, target, settings, generator, held_out).begin()
+    keep = {"kind": "training", "start": net.arch.config(), "about": dict(about or {})}
+    follow(run, callback, path, save_every, keep)
+    return classifier(run)
 
 
-class _Trainable:
-    """An architecture's parameters as one flat array ``theta`` with named views: an optimiser sees one array."""
+def follow(
+    run: Run, callback: Callable[[Epoch], None] | None, path: Path | None, save_every: int, keep: Mapping[str, Any]
+) -> None:
+    """Advance ``run`` to its end; files hold whole epochs only, so that Ctrl-C in the middle of one does no harm."""
 
-    def __init__(self, arch: Architecture, params: Any, engine: Any) -> None:
-        self.arch, self.engine = arch, engine
-        self.theta = np.concatenate([params[name].ravel() for name in arch.shapes])
-        ends = np.cumsum([params[name].size for name in arch.shapes])
-        pieces = np.split(self.theta, ends[:-1])
-        self.params = {
-            name: piece.reshape(shape) for (name, shape), piece in zip(arch.shapes.items(), pieces, strict=True)
-        }
+    def save() -> None:
+        if path is not None and state is not None:
+            checkpoint.write(path, state[0] | dict(keep), state[1])
 
-    def network(self) -> Network:
-        return Network(self.arch, self.params)
-
-    def flat(self, gradients: Any) -> Array:
-        return np.concatenate([gradients[name].ravel() for name in self.arch.shapes])
-
-
-def _alternate(model: _Trainable, adam: Adam, x: Array, labels: Array, settings: Protocol) -> float:
-    """Fit a fresh output layer to the features of this batch, then one step of the weights through it."""
-    stages = model.arch.lower(model.params)
-    states = model.engine.trace(stages, x)
-    y = np.ascontiguousarray(states[-1])
-    layer = np.zeros(y.shape[1] + 1, y.dtype)
-    inner = Adam(layer, settings.rate)
-    for _ in range(settings.inner_steps):
-        _fit(layer, inner, y, labels, settings.alpha_c)
-    loss, dz = losses.logistic(y @ layer[:-1] + layer[-1], labels)
-    _, gradients = model.engine.adjoint(stages, states, dz[:, None] * layer[:-1])
-    _, penalty = regularization.smoothness(model.arch, model.params)
-    weights = model.flat(model.arch.pullback(gradients)) + settings.alpha * model.flat(penalty)
-    adam.step(weights + settings.decay * model.theta)
-    return loss
+    state = run.state() if path is not None else None
+    try:
+        while not run.finished:
+            row = run.advance()
+            done = len(run.rows)
+            if path is not None:
+                state = run.state()
+            if done % save_every == 0 or run.finished:
+                save()
+            if callback:
+                numbers = {name: row[name] for name in ("accuracy", "rate", "validation_loss", "validation_accuracy")}
+                now = (lambda: classifier(run).net, lambda: classifier(run))
+                callback(Epoch(done, run.total, row["loss"], row["phase"], *now, **numbers))
+    except KeyboardInterrupt:
+        save()
+        raise
 
 
-def _fit(layer: Array, adam: Adam, y: Array, labels: Array, alpha_c: float) -> float:
-    """One step of the output layer (w, mu) on fixed features y (B, n); returns the loss before it."""
-    loss, dz = losses.logistic(y @ layer[:-1] + layer[-1], labels)
-    adam.step(np.append(dz @ y, dz.sum()) + alpha_c * layer)
-    return loss
+def restore(run: Run, path: Path, net: Network, about: Mapping[str, Any] | None) -> None:
+    """Continue ``run`` from the file, if that is a training of ``net``'s architecture and with these ``about``."""
+    header, arrays = checkpoint.read(path)
+    if header.get("kind") != "training":
+        raise ValueError(f"{path}: expected the checkpoint of a training, got a network")
+    stated = header.get("about")
+    for name, value in (about or {}).items():
+        came = stated.get(name) if isinstance(stated, dict) else None
+        if came != value:
+            raise ValueError(f"{path}: expected a training with {name} {value}, got one with {came}")
+    try:
+        if header["start"] != net.arch.config():
+            raise ValueError(f"net: expected the architecture that the training began with, got {net.arch}")
+        run.restore(header, arrays)
+    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: expected the state of this training, got another ({error})") from None
 
 
-def _batches(generator: np.random.Generator, count: int, size: int) -> list[Array]:
-    order = generator.permutation(count)
-    return [order[start : start + size] for start in range(0, count, size)]
+def classifier(run: Run) -> Classifier:
+    """The classifier as it is now."""
+    model, history = run.model, run.history
+    assert isinstance(model, NetworkModel)
+    layer = model.layer.copy()
+    w, mu = (layer[0, :-1], float(layer[0, -1])) if run.protocol.loss == "logistic" else (layer[:, :-1].T, layer[:, -1])
+    return Classifier(model.network(), w, mu, history.loss, history)

@@ -27,6 +27,7 @@ ORDER = (
     "_jit",
     "_elementary",
     "kernels",
+    "_learning",
     "compiled",
     "engine",
     "network",
@@ -42,14 +43,27 @@ ORDER = (
     "evidence",
     "certificate",
     "losses",
+    "learning",
     "optimizers",
+    "schedules",
+    "protocol",
     "regularization",
+    "multilevel",
+    "history",
+    "classifier",
+    "models",
+    "run",
+    "idx",
+    "download",
+    "mnist",
     "datasets",
     "training",
+    "monitors",
     "plotting",
     "estimator",
     "distributed",
     "__init__",
+    "commands",
     "cli",
     "__main__",
 )
@@ -59,6 +73,7 @@ DEFERRED = {
     ("lowering", "network"),  # arch.init(rng) makes a network
     ("engine", "compiled"),  # so that importing pyham does not import Numba
     ("symplectic", "kernels"),  # likewise
+    ("learning", "_learning"),  # likewise
     ("gradcheck", "reference"),
 }
 UPWARD = {("lowering", "network")}  # the one among them that looks up

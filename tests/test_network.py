@@ -396,12 +396,12 @@ def test_load__raises_on_file_of_another_program(metadata, tmp_path):
         pyham.load(tmp_path / "net")
 
 
-@pytest.mark.parametrize("version", [2, 10])
+@pytest.mark.parametrize("version", [3, 10])
 def test_load__raises_on_newer_version(version, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "VERSION", version)
         network().save(tmp_path / "net")
-    with pytest.raises(ValueError, match=rf"net: expected format version <= 1, got '{version}'$"):
+    with pytest.raises(ValueError, match=rf"net: expected format version <= 2, got '{version}'$"):
         pyham.load(tmp_path / "net")
 
 
@@ -410,7 +410,7 @@ def test_load__raises_on_what_is_no_version(version, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "VERSION", version)
         network().save(tmp_path / "net")
-    with pytest.raises(ValueError, match=rf"net: expected format version <= 1, got '{version}'$"):
+    with pytest.raises(ValueError, match=rf"net: expected format version <= 2, got '{version}'$"):
         pyham.load(tmp_path / "net")
 
 

@@ -1,72 +1,15 @@
-"""Losses, penalties and Adam against oracles; the papers' protocol on the Swiss roll."""
+"""Training: the papers' protocol on the Swiss roll, joint and multilevel training, and what it refuses."""
 
 import numpy as np
 import pytest
 
 import pyham
-from pyham import datasets, losses, regularization
-from pyham.optimizers import Adam
+from pyham import datasets
 from pyham.training import Protocol, train
-
-EPS = np.finfo(float).eps
 
 
 def roll(seed=0, samples=8000):
     return datasets.train_test_split(*datasets.swiss_roll(samples, rng=seed))
-
-
-def test_logistic_loss_gradient_is_its_complex_step():
-    rng = np.random.default_rng(0)
-    logits, labels = 3 * rng.standard_normal(20), rng.integers(0, 2, 20)
-    _, gradient = losses.logistic(logits, labels)
-    for i in range(20):
-        moved = logits.astype(complex)
-        moved[i] += 1e-100j
-        z = moved[i]
-        step = (np.log1p(np.exp(z)) - labels[i] * z).imag / 1e-100 / 20
-        assert abs(gradient[i] - step) <= 4 * EPS
-
-
-def test_logistic_loss_neither_overflows_nor_loses_small_values():
-    loss, gradient = losses.logistic(np.array([1e4, -1e4, 50.0]), np.array([0, 1, 1]))
-    assert loss == pytest.approx((1e4 + 1e4 + np.log1p(np.exp(-50))) / 3)
-    assert gradient[2] == pytest.approx(-np.exp(-50) / 3, abs=EPS)
-
-
-@pytest.mark.parametrize("name", ["MS1", "MS2", "MS3", "H1", "H2", "MLP"])
-def test_smoothness_gradient_is_its_complex_step(name):
-    arch = pyham.architecture(name, width=4, depth=5, step=0.3)
-    net = arch.init(0)
-    penalty, gradients = regularization.smoothness(arch, net.params)
-    assert penalty == pytest.approx(0.15 * ((np.diff(net.K, axis=0) ** 2).sum() + (np.diff(net.b, axis=0) ** 2).sum()))
-    for key, value in net.params.items():
-        for k in np.ndindex(*value.shape):
-            moved = value.astype(complex)
-            moved[k] += 1e-100j
-            params = {other: array.astype(complex) for other, array in net.params.items()} | {key: moved}
-            K_steps, b_steps = np.diff(arch.assemble(params), axis=0), np.diff(params["b"], axis=0)
-            step = 0.15 * ((K_steps**2).sum() + (b_steps**2).sum()).imag / 1e-100
-            assert abs(gradients[key][k] - step) <= 16 * EPS * max(1, np.abs(gradients[key]).max())
-
-
-@pytest.mark.parametrize("depth", [0, 1])
-def test_smoothness_of_fewer_than_two_layers_is_zero(depth):
-    arch = pyham.H2(width=4, depth=depth)
-    penalty, gradients = regularization.smoothness(arch, arch.init(0).params)
-    assert penalty == 0 and not any(g.any() for g in gradients.values())
-    assert {name: g.shape for name, g in gradients.items()} == arch.shapes
-
-
-def test_adam_takes_its_formula_step_by_step():
-    rng = np.random.default_rng(0)
-    theta = rng.standard_normal(5)
-    adam, expected, m, v = Adam(theta, 0.1), theta.copy(), np.zeros(5), np.zeros(5)
-    for t in range(1, 20):
-        g = rng.standard_normal(5)
-        adam.step(g)
-        m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g
-        expected -= 0.1 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
-    assert np.abs(theta - expected).max() <= 20 * 8 * EPS  # 19 steps of a few roundings each, numbers of order 1
 
 
 def test_protocol_reaches_95_percent_on_the_swiss_roll_with_64_layers():

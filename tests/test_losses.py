@@ -1,0 +1,115 @@
+"""Losses and penalties: their gradients against the complex step, their values where numbers are extreme."""
+
+import mpmath
+import numpy as np
+import pytest
+
+import pyham
+from pyham import losses, regularization
+from pyham._check import multiprecision
+
+EPS = np.finfo(float).eps
+STEP = 1e-100
+
+
+def complex_step(function, z):
+    """Derivatives of ``function`` in every entry of z, exact to rounding."""
+    gradient = np.empty(z.shape)
+    for index in np.ndindex(*z.shape):
+        moved = z.astype(complex)
+        moved[index] += STEP * 1j
+        gradient[index] = function(moved).imag / STEP
+    return gradient
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 30.0])
+@pytest.mark.parametrize("name", ["logistic", "softmax"])
+def test_gradients_are_their_complex_steps_in_every_entry(name, size, rng):
+    z = size * rng.standard_normal(20 if name == "logistic" else (20, 5))
+    labels = rng.integers(0, 2 if name == "logistic" else 5, 20)
+    loss, gradient = losses.LOSSES[name](z, labels)
+    step = complex_step(lambda moved: losses.LOSSES[name](moved, labels)[0], z)
+    assert isinstance(loss, float) and gradient.dtype == np.float64
+    assert np.abs(gradient - step).max() <= 1e-13 * np.abs(gradient).max()
+
+
+def test_every_entry_of_a_gradient_is_accurate_and_not_only_the_largest(rng):
+    z, labels = 30 * rng.standard_normal((20, 5)), rng.integers(0, 5, 20)
+    with mpmath.workdps(50):
+        for name, logits in (("softmax", z), ("logistic", z[:, 0])):
+            wide = multiprecision(np.stack([0 * logits, logits], axis=1) if name == "logistic" else logits)
+            classes = labels % 2 if name == "logistic" else labels
+            odds = np.array([[mpmath.exp(v) for v in row] for row in wide])
+            exact = odds / odds.sum(axis=1, keepdims=True) - (classes[:, None] == np.arange(wide.shape[1]))
+            exact = (exact[:, 1] if name == "logistic" else exact) / 20
+            _, gradient = losses.LOSSES[name](logits, classes)
+            # the exponent, a difference of numbers up to 100, is rounded once
+            assert (np.abs(gradient - exact) <= 200 * EPS * np.abs(exact)).all()
+
+
+@pytest.mark.parametrize("name", ["logistic", "softmax"])
+def test_losses_are_the_mean_of_minus_log_of_the_right_class_s_probability(name, rng):
+    z, labels = rng.standard_normal((20, 3)), rng.integers(0, 2, 20)
+    odds = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    if name == "logistic":
+        z = z[:, 0]
+        odds = np.stack([1 - 1 / (1 + np.exp(-z)), 1 / (1 + np.exp(-z))], axis=1)
+    expected = -np.log(odds[np.arange(20), labels]).mean()
+    assert losses.LOSSES[name](z, labels)[0] == pytest.approx(expected, rel=20 * EPS)
+
+
+def test_softmax_of_two_classes_is_logistic(rng):
+    z, labels = 5 * rng.standard_normal(30), rng.integers(0, 2, 30)
+    loss, gradient = losses.logistic(z, labels)
+    both, gradients = losses.softmax(np.stack([np.zeros(30), z], axis=1), labels)
+    assert both == pytest.approx(loss, rel=10 * EPS)
+    np.testing.assert_allclose(gradients[:, 1], gradient, rtol=10 * EPS)
+
+
+def test_softmax_does_not_change_when_all_logits_move(rng):
+    z, labels = rng.integers(-8, 8, (30, 4)).astype(float), rng.integers(0, 4, 30)
+    (loss, gradient), (moved, same) = losses.softmax(z, labels), losses.softmax(z + 1024, labels)
+    assert loss == moved and np.array_equal(gradient, same)
+
+
+def test_losses_neither_overflow_nor_lose_small_values():
+    z, labels = np.array([1e4, -1e4, 50.0]), np.array([0, 1, 1])
+    loss, gradient = losses.logistic(z, labels)
+    assert loss == pytest.approx((1e4 + 1e4 + np.log1p(np.exp(-50))) / 3)
+    np.testing.assert_allclose(gradient, np.array([1, -1, -np.exp(-50)]) / 3, rtol=4 * EPS)
+    loss, gradient = losses.softmax(np.stack([np.zeros(3), z], axis=1), labels)
+    assert loss == pytest.approx((1e4 + 1e4) / 3)
+    np.testing.assert_allclose(gradient[:, 1], np.array([1, -1, -np.exp(-50)]) / 3, rtol=4 * EPS)
+
+
+@pytest.mark.parametrize(("name", "shape"), [("logistic", (0,)), ("softmax", (0, 3))])
+def test_losses_of_no_samples_are_zero(name, shape):
+    loss, gradient = losses.LOSSES[name](np.zeros(shape), np.zeros(0, int))
+    assert loss == 0 and gradient.shape == shape
+
+
+@pytest.mark.parametrize("name", ["logistic", "softmax"])
+def test_losses_keep_single_precision(name):
+    z, labels = np.ones((3, 2), np.float32), np.array([0, 1, 1])
+    _, gradient = losses.LOSSES[name](z[:, 0] if name == "logistic" else z, labels)
+    assert gradient.dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["MS1", "MS2", "MS3", "H1", "H2", "MLP"])
+def test_smoothness_gradient_is_its_complex_step(name):
+    arch = pyham.architecture(name, width=4, depth=5, step=0.3)
+    net = arch.init(0)
+    penalty, gradients = regularization.smoothness(arch, net.params)
+    assert penalty == pytest.approx(0.15 * ((np.diff(net.K, axis=0) ** 2).sum() + (np.diff(net.b, axis=0) ** 2).sum()))
+    plain = {key: value.astype(complex) for key, value in net.params.items()}
+    for key, value in net.params.items():
+        step = complex_step(lambda moved, key=key: regularization.smoothness(arch, plain | {key: moved})[0], value)
+        assert np.abs(gradients[key] - step).max() <= 1e-13 * np.abs(gradients[key]).max()
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_smoothness_of_fewer_than_two_layers_is_zero(depth):
+    arch = pyham.H2(width=4, depth=depth)
+    penalty, gradients = regularization.smoothness(arch, arch.init(0).params)
+    assert penalty == 0 and not any(g.any() for g in gradients.values())
+    assert {name: g.shape for name, g in gradients.items()} == arch.shapes
