@@ -59,9 +59,7 @@ def samples(
     top = classes or min(given.max() + 1, len(given))
     wrong = given[~np.isin(given, np.arange(top))]
     if loss == "softmax" and len(wrong):
-        raise ValueError(
-            f"{labels_name}: expected integers from 0 to C - 1, got {given.max():g} in {len(given)} labels"
-        )
+        raise ValueError(f"{labels_name}: expected integers from 0 to C - 1, got {wrong[0]:g} among {len(given)}")
     if loss == "softmax" and not classes and len(np.unique(given)) < top:
         raise ValueError(f"{labels_name}: expected every class from 0 to {given.max():g} at least once")
     return data, given.astype(np.int64)

@@ -93,7 +93,8 @@ class Run:
         steps = -(-len(order) // size)
         times = self._epoch + np.arange(steps) / steps
         rates = self.protocol.rate * np.array([self.protocol.schedule(t, phase.epochs) for t in times.tolist()])
-        loss, right = self.model.epoch(phase.name, self._descent, self.x, self.labels, order, size, rates)
+        with np.errstate(over="ignore", invalid="ignore"):  # said below, once
+            loss, right = self.model.epoch(phase.name, self._descent, self.x, self.labels, order, size, rates)
         if not np.isfinite(loss) or not np.isfinite(self.model.theta).all():
             raise FloatingPointError(
                 f"rate: expected one at which training converges, got {self.protocol.rate}: after epoch "

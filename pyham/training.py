@@ -96,9 +96,7 @@ def train(
     """
     settings = protocol or Protocol()
     if settings.levels > 1 and not net.arch.keep:
-        raise ValueError(
-            f"levels: expected 1 for {net.arch.name}, which discretises no equation, got {settings.levels}"
-        )
+        raise ValueError(f"levels: expected 1, as an {net.arch.name} discretises no equation, got {settings.levels}")
     if net.dtype.kind != "f":
         raise TypeError(f"net: expected real parameters, got {net.dtype}")
     data, target = samples("x", "labels", x, labels, net, settings.loss)
@@ -167,6 +165,8 @@ def restore(run: Run, path: Path, net: Network, about: Mapping[str, Any] | None)
     try:
         if header["start"] != net.arch.config():
             raise ValueError(f"net: expected the architecture that the training began with, got {net.arch}")
+        if run.model.theta.dtype != net.dtype:
+            raise ValueError(f"net: expected dtype {run.model.theta.dtype}, as the training began, got {net.dtype}")
         run.restore(header, arrays)
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: expected the state of this training, got another ({error})") from None

@@ -1,10 +1,19 @@
 """Training: the papers' protocol on the Swiss roll, joint and multilevel training, and what it refuses."""
 
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 import pyham
 from pyham import datasets
+from pyham.losses import LOSSES
+from pyham.optimizers import SGD, AdamW
+from pyham.schedules import Cosine, Step
 from pyham.training import Protocol, train
 
 
@@ -56,6 +65,7 @@ def test_training_leaves_the_network_alone_and_reports_every_epoch():
         (np.zeros((3, 4)), [0, 1], ValueError, r"labels: expected shape \(3,\), got \(2,\)"),
         (np.zeros((3, 4)), [0, 1, 2], ValueError, "labels: expected 0 and 1, got 2"),
         (np.zeros((0, 4)), [], ValueError, "x: expected at least one sample, got none"),
+        (np.zeros((3, 4)), [0, 1, 0.5], ValueError, "labels: expected 0 and 1, got 0.5"),
         (np.zeros((3, 4)), ["a", "b", "c"], TypeError, "labels: expected numbers, got dtype"),
     ],
 )
@@ -67,6 +77,12 @@ def test_train__raises_on_wrong_data(x, labels, error, message):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"alpha": np.nan}, "alpha: expected a finite number, got nan"),
+        ({"scheme": "both"}, "scheme: expected one of 'alternating', 'joint', got 'both'"),
+        ({"loss": "hinge"}, "loss: expected one of 'logistic', 'softmax', got 'hinge'"),
+        ({"levels": 17}, "levels: expected at most 16, got more"),
+        ({"inner_steps": 2**31}, "inner_steps: expected at most 2147483647, got more"),
+        ({"patience": 0}, "patience: expected an integer >= 1, got 0"),
         ({"epochs": -1}, "epochs: expected an integer >= 0, got -1"),
         ({"batch": 0}, "batch: expected an integer >= 1, got 0"),
         ({"rate": 0.0}, "rate: expected a positive finite number, got 0.0"),
@@ -75,3 +91,156 @@ def test_train__raises_on_wrong_data(x, labels, error, message):
 def test_protocol__raises_on_impossible_numbers(options, message):
     with pytest.raises(ValueError, match=message):
         Protocol(**options)
+
+
+@pytest.mark.parametrize("name", ["optimizer", "schedule"])
+def test_protocol__raises_on_names_in_place_of_data(name):
+    with pytest.raises(TypeError, match=f"{name}: expected one of .*, got str"):
+        Protocol(**{name: "adam"})
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([0, 1, 3, 1], "labels: expected every class from 0 to 3 at least once"),
+        ([0, 1, 7, 1], "labels: expected integers from 0 to C - 1, got 7 among 4"),
+        ([0, 1, 1.5, 1], "labels: expected integers from 0 to C - 1, got 1.5 among 4"),
+        ([0, 1, -1, 1], "labels: expected integers from 0 to C - 1, got -1 among 4"),
+    ],
+)
+def test_train__raises_on_labels_that_are_no_classes(labels, message):
+    with pytest.raises(ValueError, match=message):
+        train(pyham.H2(4, 2).init(0), np.zeros((4, 4)), labels, protocol=Protocol(loss="softmax"))
+
+
+def test_train__raises_on_wrong_validation_data():
+    net, x, labels = pyham.H2(4, 2).init(0), np.zeros((3, 4)), [0, 1, 2]
+    softmax = Protocol(loss="softmax")
+    with pytest.raises(ValueError, match=r"validation x: expected shape \(B, 4\), got \(3, 3\)"):
+        train(net, x, labels, protocol=softmax, validation=(np.zeros((3, 3)), labels))
+    with pytest.raises(ValueError, match="validation labels: expected integers from 0 to C - 1, got 3"):
+        train(net, x, labels, protocol=softmax, validation=(x, [0, 1, 3]))
+    with pytest.raises(ValueError, match=r"validation: expected samples .* as the protocol has patience, got None"):
+        train(net, x, [0, 1, 1], protocol=Protocol(patience=2))
+
+
+def test_train__raises_when_numbers_overflow():
+    x, labels, _, _ = roll(samples=100)
+    net = pyham.H1(4, 8, 1.0).init(0)
+    protocol = Protocol(epochs=30, optimizer=SGD(), rate=1e200, scheme="joint")
+    with pytest.raises(FloatingPointError, match=r"rate: expected one at which training converges, got 1e\+200: after"):
+        train(net, x, labels, protocol=protocol, rng=0)
+
+
+def test_train__raises_on_levels_without_time():
+    with pytest.raises(ValueError, match="levels: expected 1, as an MLP discretises no equation, got 2"):
+        train(pyham.MLP(4, 2).init(0), np.zeros((2, 4)), [0, 1], protocol=Protocol(levels=2))
+
+
+def test_train__raises_on_complex_parameters():
+    with pytest.raises(TypeError, match="net: expected real parameters, got complex128"):
+        train(pyham.H2(4, 2).init(0, dtype=complex), np.zeros((2, 4)), [0, 1], backend="reference")
+
+
+JOINT = Protocol(epochs=40, rate=0.02, scheme="joint", optimizer=AdamW(), schedule=Cosine())
+
+
+@pytest.mark.parametrize("loss", ["logistic", "softmax"])
+def test_joint_training_learns_the_swiss_roll(loss):
+    x, labels, x_test, labels_test = roll()
+    net = pyham.H1(width=4, depth=16, step=0.1).init(0)
+    classifier = train(net, x, labels, protocol=replace(JOINT, loss=loss), rng=0)
+    assert classifier.accuracy(x_test, labels_test) >= 0.9
+    assert classifier.w.shape == ((4,) if loss == "logistic" else (4, 2))
+
+
+def test_many_classes_are_learnt():
+    """The handwritten digits that ship with scikit-learn, 8 x 8 pixels."""
+    digits = pytest.importorskip("sklearn.datasets").load_digits()
+    x, labels = digits.data / 16 - 0.5, digits.target
+    net = pyham.H2(width=64, depth=4, step=0.2).init(0, initialization="scaled-normal")
+    protocol = Protocol(epochs=10, batch=50, rate=0.01, scheme="joint", loss="softmax", alpha=0.0)
+    classifier = train(net, x[::2], labels[::2], protocol=protocol, rng=0)
+    assert classifier.logits(x[1::2]).shape == (898, 10)
+    assert classifier.accuracy(x[1::2], labels[1::2]) >= 0.93
+
+
+def test_multilevel_training_goes_on_where_the_shallow_network_was():
+    x, labels, x_test, labels_test = roll()
+    protocol = replace(JOINT, epochs=12, levels=3)
+    classifier = train(pyham.H1(width=4, depth=8, step=0.2).init(0), x, labels, protocol=protocol, rng=0)
+    assert classifier.net.arch == pyham.H1(width=4, depth=32, step=0.05)
+    history = classifier.history
+    assert history.depth.tolist() == [8] * 12 + [16] * 12 + [32] * 12
+    # a deeper network starts from what the shallow one has learnt, and not anew
+    for first in (12, 24):
+        assert history.loss[first] < (history.loss[0] + history.loss[first - 1]) / 2
+    assert classifier.accuracy(x_test, labels_test) >= 0.9
+
+
+def test_patience_ends_a_phase_and_keeps_the_weights_of_the_lowest_validation_loss():
+    x, labels, x_test, labels_test = roll(samples=400)
+    protocol = Protocol(epochs=60, output_epochs=0, rate=0.2, patience=3, scheme="joint")
+    networks = []
+    classifier = train(
+        pyham.H1(4, 8, 0.2).init(0), x, labels, protocol=protocol, rng=0, validation=(x_test, labels_test),
+        callback=lambda epoch: networks.append(epoch.classifier()),
+    )  # fmt: skip
+    losses = classifier.history.validation_loss
+    best = int(losses.argmin())
+    assert best < len(losses) - 1 < 59 and len(losses) == best + 1 + 3
+    if best + 1 < len(networks) - 1:  # the last callback hears of the weights after they have been put back
+        np.testing.assert_array_equal(classifier.net.b, networks[best].net.b)
+    assert classifier.accuracy(x_test, labels_test) == classifier.history.validation_accuracy[best]
+
+
+def test_history_measures_what_it_says():
+    x, labels, x_test, labels_test = roll(samples=400)
+    heard = []
+    protocol = Protocol(epochs=3, output_epochs=2, schedule=Step(0.5), rate=0.04)
+    classifier = train(
+        pyham.H2(4, 4, 0.3).init(0), x, labels, protocol=protocol, rng=0, validation=(x_test, labels_test),
+        callback=heard.append,
+    )  # fmt: skip
+    history = classifier.history
+    assert len(history) == 5 and history.phase == ("weights",) * 3 + ("output layer",) * 2
+    np.testing.assert_allclose(history.rate, [0.04, 0.02, 0.01, 0.04, 0.02])
+    np.testing.assert_array_equal(history.loss, classifier.losses)
+    for column in ("loss", "accuracy", "rate", "validation_loss", "validation_accuracy"):
+        assert getattr(history, column).tolist() == [getattr(epoch, column) for epoch in heard]
+    assert history.validation_accuracy[-1] == classifier.accuracy(x_test, labels_test)
+    expected, _ = LOSSES["logistic"](classifier.logits(x_test), labels_test)
+    assert history.validation_loss[-1] == pytest.approx(expected)
+    assert history.to_dict()["rate"] == history.rate.tolist()
+
+
+def test_validation_data_change_nothing_of_the_training():
+    x, labels, x_test, labels_test = roll(samples=300)
+    net, protocol = pyham.H2(4, 4, 0.3).init(0), Protocol(epochs=2, output_epochs=2)
+    plain = train(net, x, labels, protocol=protocol, rng=0)
+    watched = train(net, x, labels, protocol=protocol, rng=0, validation=(x_test, labels_test))
+    assert np.array_equal(plain.w, watched.w) and np.array_equal(plain.net.b, watched.net.b)
+    assert np.isnan(plain.history.validation_loss).all() and plain.history.to_dict()["validation_loss"] == [None] * 4
+
+
+@pytest.mark.parametrize("scheme", ["alternating", "joint"])
+def test_threads_do_not_change_a_bit(scheme, tmp_path):
+    code = f"""
+import sys, os
+count = int(sys.argv[1])
+os.cpu_count = lambda: count
+import numpy as np, pyham
+from pyham import datasets
+from pyham.training import Protocol, train
+x, labels = datasets.swiss_roll(600, rng=0)
+protocol = Protocol(epochs=2, output_epochs=2, batch=300, scheme={scheme!r})
+classifier = train(pyham.H1(4, 8, 0.1).init(0), x, labels, protocol=protocol, rng=0)
+print(hash((classifier.net.b.tobytes(), classifier.net.params['K'].tobytes(), classifier.w.tobytes())))
+"""
+    environment = os.environ | {"PYTHONHASHSEED": "0", "PYTHONPATH": str(Path(pyham.__file__).parents[1])}
+
+    def run(threads):
+        options = {"capture_output": True, "text": True, "check": True, "env": environment}
+        return subprocess.run([sys.executable, "-c", code, str(threads)], **options).stdout
+
+    assert run(1) == run(2) == run(5) != ""
