@@ -109,12 +109,12 @@ def read(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
 
 
 def _content(path: str | PathLike[str]) -> bytes:
-    """The bytes of a regular file: a device or a pipe might have no end."""
+    """The bytes of a regular file: a pipe might never begin, a device never end."""
+    kind = os.stat(path).st_mode
+    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # a directory cannot be opened: that is an OSError
+        raise ValueError(f"{path}: expected a file written by pyham, got something that is no file")
     with open(path, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{path}: expected a file written by pyham, got something that is no file")
-        return file.read(status.st_size)
+        return file.read(os.fstat(file.fileno()).st_size)
 
 
 def _metadata(content: bytes) -> str | None:

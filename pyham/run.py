@@ -205,8 +205,8 @@ class Run:
         if self._epoch >= self.phase.epochs:
             raise ValueError(f"epoch: expected one below {self.phase.epochs}, got {self._epoch}")
         self._start_descent()
-        self._descent.t = _check.integer("steps", header["steps"], 0)
-        self._age = _check.integer("age", header["age"], 0)
+        self._descent.t = _below("steps", header["steps"], 53)
+        self._age = _below("age", header["age"], 53)
         for name, slot in self._descent.slots.items():
             slot[...] = matching(f"optimizer/{name}", arrays, slot)
         if "best" in arrays:
@@ -235,7 +235,7 @@ def rows(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[Mapping
     if not isinstance(phases, list) or not isinstance(depths, list) or len(phases) != len(depths):
         raise ValueError("phases, depths: expected two lists of one length")
     columns: dict[str, list[Any]] = {"phase": list(map(str, phases))}
-    columns["depth"] = [_check.integer("depths", depth, 0) for depth in depths]
+    columns["depth"] = [_below("depths", depth, 53) for depth in depths]
     for name in COLUMNS:
         values = _check.array(f"history/{name}", arrays[f"history/{name}"], (len(phases),), finite=False)
         columns[name] = values.astype(np.float64).tolist()
@@ -251,6 +251,7 @@ def generator_state(state: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _below(argument: str, value: object, bits: int) -> int:
+    """``value`` as an integer from 0 to 2**bits - 1."""
     if (number := _check.integer(argument, value, 0)) >> bits:
         raise ValueError(f"{argument}: expected an integer of at most {bits} bits, got more")
     return number

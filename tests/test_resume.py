@@ -231,6 +231,7 @@ def array(name, value):
         put(10**400, "epoch"),
         put(None, "steps"),
         put(-1, "age"),
+        put(2**53, "steps"),
         put([], "phases"),
         put(["weights"], "depths"),
         put({}, "generator"),
