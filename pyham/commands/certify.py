@@ -1,0 +1,46 @@
+"""``python -m pyham certify FILE``."""
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+import pyham
+from pyham import foreign
+from pyham.checkpoint import replace_file
+from pyham.files import load
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.description = (
+        "Certificate of the network in FILE: what net.save or a training wrote, or an .npz file with arrays K (N, n, "
+        "n), b (N, n), a number h and, where they apply, J (n, n) and the words scheme, order and activation. Exit "
+        "code 1 when something that theory guarantees does not hold, or a control does not fail."
+    )
+    parser.add_argument("file", type=Path, metavar="FILE")
+    parser.add_argument("--samples", type=Path, metavar="NPY", help="samples x (B, n) as an .npy file")
+    parser.add_argument("--random", type=int, default=100, metavar="B", help="without --samples: B normal ones (100)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random samples (0)")
+    parser.add_argument(
+        "--dtype", choices=("float64", "float32"), default="float64", help="of the computation (float64)"
+    )
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the certificate there, too")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the certificate of a file; 0 if it passed, else 1."""
+    net = foreign.read_arrays(options.file) if options.file.suffix == ".npz" else load(options.file)
+    if options.samples:
+        x = np.load(options.samples, allow_pickle=False)
+    else:
+        if options.random < 0 or options.seed < 0:
+            raise ValueError(f"--random, --seed: expected integers >= 0, got {options.random}, {options.seed}")
+        x = np.random.default_rng(options.seed).standard_normal((options.random, net.arch.width))
+    certificate = pyham.certify(net, np.asarray(x).astype(options.dtype))
+    print(certificate)
+    if options.json:
+        replace_file(options.json, (json.dumps(certificate.to_dict(), indent=1) + "\n").encode())
+    return 0 if certificate.passed else 1

@@ -1,0 +1,164 @@
+"""``python -m pyham train swiss-roll`` and the other sets of points in the plane."""
+
+import argparse
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pyham
+from pyham import datasets
+from pyham.checkpoint import replace_file
+from pyham.commands import protocol_options
+from pyham.commands.progress import Bar
+from pyham.commands.protocol_options import named, option
+from pyham.network import Network
+from pyham.protocol import Protocol
+from pyham.training import Classifier, train
+
+Array = np.ndarray[Any, Any]
+
+DATA: dict[str, tuple[Callable[..., tuple[Array, Array]], str]] = {
+    "swiss-roll": (datasets.swiss_roll, "two spirals"),
+    "double-circles": (datasets.double_circles, "four circles, two classes"),
+    "double-moons": (datasets.double_moons, "two pairs of half circles"),
+}
+
+EPILOG = (
+    "Half of the samples are for testing, and take no part in anything but the last line; a share of the others is "
+    "held out for validation. Everything follows from --seed. With --checkpoint, a run that was stopped, or killed, "
+    "goes on with the same command and --resume, and ends with the same bits. Exit code 0, or 2 for wrong options or "
+    "files or numbers that overflow, or 130 after Ctrl-C."
+)
+NETWORK = ("activation", "scheme", "order", "interconnection")  # options that some architectures have
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.description = "Train a Hamiltonian network on points in the plane."
+    parser.epilog = EPILOG
+    data = parser.add_argument_group("data")
+    data.add_argument("--samples", type=int, default=8000, metavar="INT", help="half of them for testing (8000)")
+    data.add_argument(
+        "--validation", type=float, default=0.1, metavar="FLOAT", help="share of the others that is held out (0.1)"
+    )
+    data.add_argument("--seed", type=int, default=0, metavar="INT", help="of data, weights and batches (0)")
+    network = parser.add_argument_group("network")
+    network.add_argument("--architecture", choices=tuple(pyham.ARCHITECTURES), default="H2", help="(H2)")
+    network.add_argument("--width", type=int, default=4, metavar="INT", help="n (4)")
+    network.add_argument("--depth", type=int, default=64, metavar="INT", help="layers N (64)")
+    time = network.add_mutually_exclusive_group()
+    time.add_argument("--final-time", type=float, default=1.2, metavar="FLOAT", help="T = N h (1.2)")
+    time.add_argument("--step", type=float, metavar="FLOAT", help="h, in place of T")
+    network.add_argument("--activation", choices=tuple(pyham.ACTIVATIONS), help="(tanh)")
+    network.add_argument("--scheme", choices=("semi-implicit", "verlet", "yoshida4"), help="of MS1, MS3 and H2")
+    network.add_argument("--order", choices=("p-first", "q-first"), help="of MS1, MS3 and H2")
+    network.add_argument("--interconnection", choices=("J1", "J2"), help="of H1")
+    network.add_argument("--initialization", choices=("normal", "scaled-normal"), default="normal", help="(normal)")
+    network.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="(float64)")
+    protocol_options.add(parser, Protocol())
+    files = parser.add_argument_group("files")
+    files.add_argument("--checkpoint", type=Path, metavar="PATH", help="keep the training there; pyham.load reads it")
+    files.add_argument("--save-every", type=int, default=1, metavar="INT", help="epochs between two savings (1)")
+    files.add_argument("--resume", action="store_true", help="go on from --checkpoint, or begin if there is none")
+    files.add_argument("--json", type=Path, metavar="PATH", help="write settings, history and accuracies there")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, and print the accuracies."""
+    if options.resume and options.checkpoint is None:
+        raise ValueError("--resume: expected --checkpoint PATH as well, got none")
+    if options.checkpoint is not None and options.checkpoint.exists() and not options.resume:
+        raise ValueError(f"--checkpoint: expected a new file, or --resume to go on, got {options.checkpoint}")
+    if options.seed < 0:
+        raise ValueError(f"--seed: expected an integer >= 0, got {options.seed}")
+    protocol = protocol_options.protocol(options)
+    net = network(options, protocol.levels)
+    fitting, validation, test = split(options)
+    about = {option(name): getattr(options, name) for name in ("data", "samples", "seed", "validation")}
+    about[option("initialization")] = options.initialization
+    bar = Bar(f"{options.architecture}, {options.depth} layers")
+    try:
+        with bar:
+            classifier = named(
+                {name: option(name) for name in ("rate", "patience", "save_every")} | {"validation": "--validation"},
+                train, net, *fitting, protocol=protocol, rng=stream(options, 3), validation=validation,
+                callback=bar, checkpoint=options.checkpoint, save_every=options.save_every, resume=options.resume,
+                about=about,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        kept = f"; {options.checkpoint} has the last whole epoch, --resume goes on" if options.checkpoint else ""
+        print(f"stopped{kept}")
+        return 130
+    report(options, protocol, classifier, {"train": fitting, "validation": validation, "test": test})
+    return 0
+
+
+def stream(options: argparse.Namespace, number: int) -> np.random.Generator:
+    """A generator of its own for data (0), the split (1), weights (2) and batches (3)."""
+    return np.random.default_rng([options.seed, number])
+
+
+def network(options: argparse.Namespace, levels: int) -> Network:
+    """The network to begin with: of --depth layers, or of so many that doublings lead there."""
+    depth, rest = divmod(options.depth, 2 ** (levels - 1))
+    if rest or options.depth < 0:
+        raise ValueError(
+            f"--depth: expected a multiple of {2 ** (levels - 1)} for --levels {levels}, got {options.depth}"
+        )
+    if options.step is None and not 0 < options.final_time < np.inf:
+        raise ValueError(f"--final-time: expected a positive finite number, got {options.final_time}")
+    step = options.final_time / max(1, options.depth) if options.step is None else options.step
+    chosen = {name: getattr(options, name) for name in NETWORK if getattr(options, name) is not None}
+    names = {name: option(name) for name in ("width", "depth", "step", *NETWORK)}
+    arch = named(
+        names, pyham.architecture, options.architecture, width=options.width, depth=depth,
+        step=step * 2 ** (levels - 1), **chosen,
+    )  # fmt: skip
+    initial: Network = arch.init(stream(options, 2), initialization=options.initialization, dtype=options.dtype)
+    return initial
+
+
+def split(options: argparse.Namespace) -> tuple[tuple[Array, Array], tuple[Array, Array] | None, tuple[Array, Array]]:
+    """(x, labels) to fit, to validate, or None, and to test."""
+    if not 0 <= options.validation < 1:
+        raise ValueError(f"--validation: expected a number from 0 to below 1, got {options.validation}")
+    if options.samples < 4:
+        raise ValueError(f"--samples: expected an integer >= 4, got {options.samples}")
+    draw, _ = DATA[options.data]
+    points = named({"width": "--width"}, draw, options.samples, width=options.width, rng=stream(options, 0))
+    x, labels, x_test, labels_test = datasets.train_test_split(*points)
+    order = stream(options, 1).permutation(len(x))
+    held_out = order[: round(options.validation * len(x))]
+    rest = np.sort(order[len(held_out) :])
+    if not len(rest):
+        raise ValueError(f"--validation: expected a share that leaves samples to train on, got {options.validation}")
+    validation = (x[held_out], labels[held_out]) if len(held_out) else None
+    return (x[rest], labels[rest]), validation, (x_test, labels_test)
+
+
+def report(options: argparse.Namespace, protocol: Protocol, classifier: Classifier, sets: dict[str, Any]) -> None:
+    """The last line, and the file of --json."""
+    accuracy = {name: classifier.accuracy(*data) if data is not None else None for name, data in sets.items()}
+    words = [f"{name} {100 * value:.2f} %" for name, value in accuracy.items() if value is not None]
+    print(f"{options.data}, {classifier.net.arch.name}, {classifier.net.arch.depth} layers, seed {options.seed}: "
+          f"accuracy {', '.join(words)}")  # fmt: skip
+    if options.json:
+        history = classifier.history.to_dict() if classifier.history is not None else {}
+        result = {
+            "pyham": pyham.__version__,
+            "data": options.data,
+            "samples": options.samples,
+            "validation": options.validation,
+            "seed": options.seed,
+            "architecture": classifier.net.arch.config(),
+            "initialization": options.initialization,
+            "dtype": options.dtype,
+            "protocol": protocol.config(),
+            "accuracy": accuracy,
+            "history": history,
+        }
+        replace_file(options.json, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())

@@ -1,0 +1,38 @@
+"""The progress bar of trainings, on standard error."""
+
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from pyham.training import Epoch
+
+
+class Bar:
+    """A callback of ``train`` that shows epochs, loss and accuracy, as a context manager."""
+
+    def __init__(self, description: str) -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        self._progress = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True))
+        self._task = self._progress.add_task(description, total=None, note="compiling on first use")
+
+    def __call__(self, epoch: Epoch) -> None:
+        """Show an epoch."""
+        note = f"{epoch.phase}: loss {epoch.loss:.4f}, accuracy {100 * epoch.accuracy:.2f} %"
+        if epoch.validation_loss == epoch.validation_loss:  # not NaN
+            note += f", validation {100 * epoch.validation_accuracy:.2f} %"
+        self._progress.update(self._task, total=epoch.total, completed=epoch.done, note=note)
+
+    def __enter__(self) -> "Bar":
+        self._progress.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.__exit__(kind, error, trace)
