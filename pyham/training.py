@@ -135,6 +135,8 @@ def follow(
             checkpoint.write(path, state[0] | dict(keep), state[1])
 
     state = run.state() if path is not None else None
+    if run.finished:
+        save()  # nothing to do, but a file was asked for
     try:
         while not run.finished:
             row = run.advance()

@@ -2,6 +2,8 @@
 
 import json
 import os
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,9 @@ from pyham import checkpoint, datasets
 from pyham.optimizers import SGD, AdamW
 from pyham.schedules import Cosine
 from pyham.training import Protocol, train
+
+sys.path.insert(0, str(Path(__file__).parent))
+import kill_training
 
 PROTOCOLS = {
     "alternating": Protocol(epochs=3, output_epochs=2, batch=32),
@@ -83,6 +88,12 @@ def test_a_chain_of_interruptions_changes_no_bit(data, tmp_path):
             train(**options, callback=stop, checkpoint=tmp_path / "run", resume=True)
     assert stops == list(range(1, 9))
     assert_same(train(**options), train(**options, callback=stop, checkpoint=tmp_path / "run", resume=True))
+
+
+def test_a_training_without_epochs_writes_its_file_too(data, tmp_path):
+    options = start(PROTOCOLS["nothing"]) | data
+    train(**options, checkpoint=tmp_path / "run")
+    assert_same(train(**options), train(**options, checkpoint=tmp_path / "run", resume=True))
 
 
 def test_resume_without_a_file_begins(data, tmp_path):
@@ -268,6 +279,11 @@ def test_resume__raises_on_a_state_that_is_none_although_its_checksum_is_right(c
     damaged(path, change)
     with pytest.raises(ValueError, match=r"run: expected "):
         train(**options)
+
+
+def test_kills_at_random_moments_lose_nothing(capsys):
+    assert kill_training.main(["--count", "5", "--epochs", "60"]) == 0
+    assert "5 kills" in capsys.readouterr().out
 
 
 def test_checkpoints_are_plain_data(stopped):
