@@ -53,22 +53,17 @@ class Run:
         self.generator, self.validation = generator, validation
         self.phases = protocol.phases
         self.rows: list[Mapping[str, Any]] = []
-        self._phase, self._level = -1, 0
+        self._phase, self._level, self._over = -1, 0, True  # over: the phase, as the one before the first
         self._epoch, self._age, self._best_loss = 0, 0, np.inf
         self._best: Array | None = None
 
-    def begin(self) -> "Run":
-        """Start from the model as it is; ``restore`` is the other way to begin."""
-        self._next_phase()
-        return self
-
     @property
     def finished(self) -> bool:
-        return self._phase == len(self.phases)
+        return self._over and self._phase == len(self.phases) - 1
 
     @property
     def phase(self) -> Phase:
-        """The phase that comes next."""
+        """The phase of the last epoch, or of the next one."""
         return self.phases[self._phase]
 
     @property
@@ -88,6 +83,8 @@ class Run:
         FloatingPointError
             If numbers are not finite afterwards: the rate was too large.
         """
+        if self._over:
+            self._next_phase()
         phase, size = self.phase, self.protocol.batch
         order = self.generator.permutation(len(self.x))
         steps = -(-len(order) // size)
@@ -105,9 +102,9 @@ class Run:
         self.rows.append(row)
         self._epoch += 1
         if self._epoch == phase.epochs or self._patience_is_over(row["validation_loss"]):
+            self._over = True
             if self._best is not None:
                 self.model.theta[:] = self._best
-            self._next_phase()
         return row
 
     def _validate(self, phase: str) -> dict[str, float]:
@@ -128,10 +125,8 @@ class Run:
     def _next_phase(self) -> None:
         """On to the next phase: deepen the network if it asks for that, and a fresh optimiser."""
         self._phase += 1
-        self._epoch, self._age, self._best_loss = 0, 0, np.inf
-        self._best = None
-        if self.finished:
-            return
+        self._epoch, self._over = 0, False
+        self._age, self._best_loss, self._best = 0, np.inf, None
         for _ in range(self._level, self.phase.level):
             self.model = self.model.deepen(self.protocol.prolongation)
         self._level = self.phase.level
@@ -161,6 +156,7 @@ class Run:
             "protocol": self.protocol.config(),
             "phase": self._phase,
             "epoch": self._epoch,
+            "over": self._over,
             "phases": [row["phase"] for row in self.rows],
             "depths": [row["depth"] for row in self.rows],
             "generator": bits,
@@ -169,7 +165,7 @@ class Run:
         arrays = {f"parameters/{name}": array.copy() for name, array in parameters.items()}
         for name in COLUMNS:
             arrays[f"history/{name}"] = np.array([row[name] for row in self.rows], dtype=np.float64)
-        if not self.finished:
+        if not self._over:
             header |= {"steps": self._descent.t, "age": self._age}
             arrays |= {f"optimizer/{name}": slot.copy() for name, slot in self._descent.slots.items()}
             if self._best is not None:
@@ -188,22 +184,24 @@ class Run:
             raise ValueError("x: expected the data that the training began with, got others")
         if Protocol.from_config(header["protocol"]) != self.protocol:
             raise ValueError("protocol: expected the one that the training began with, got another")
-        phase = _check.integer("phase", header["phase"], 0)
-        if phase > len(self.phases):
-            raise ValueError(f"phase: expected at most {len(self.phases)}, got {phase}")
-        self.generator.bit_generator.state = generator_state(header["generator"])
-        self._phase = phase
+        self._phase = _check.integer("phase", header["phase"], -1)
         self._epoch = _check.integer("epoch", header["epoch"], 0)
-        self._level = self.phases[min(phase, len(self.phases) - 1)].level if self.phases else 0
+        if not isinstance(header["over"], bool):
+            raise TypeError(f"over: expected true or false, got {type(header['over']).__name__}")
+        self._over = header["over"]
+        if self._phase >= len(self.phases) or (self._phase < 0 and not self._over):
+            raise ValueError(f"phase: expected at most {len(self.phases) - 1}, got {self._phase}")
+        if not self._over and self._epoch >= self.phase.epochs:
+            raise ValueError(f"epoch: expected one below {self.phase.epochs}, got {self._epoch}")
+        self.generator.bit_generator.state = generator_state(header["generator"])
+        self._level = self.phase.level if self._phase >= 0 else 0
         self.rows = rows(header, arrays)
         _, parameters = self.model.describe()
         for name, array in parameters.items():
             array[...] = matching(f"parameters/{name}", arrays, array)
         self._best = None
-        if self.finished:
+        if self._over:
             return
-        if self._epoch >= self.phase.epochs:
-            raise ValueError(f"epoch: expected one below {self.phase.epochs}, got {self._epoch}")
         self._start_descent()
         self._descent.t = _below("steps", header["steps"], 53)
         self._age = _below("age", header["age"], 53)

@@ -36,7 +36,7 @@ class Epoch(NamedTuple):
     """What a callback hears after an epoch: epochs done, of how many at most, the mean loss, the phase, and more.
 
     ``network()`` is the network as it is now, a copy that further training leaves alone; ``classifier()`` has the
-    output layer too (while the weights are trained alternatingly, the layer of the last batch). Validation numbers are
+    output layer too (while the weights are trained alternatingly, that of the last batch). Validation numbers are
     NaN without validation data. With a checkpoint, an epoch that is due has been saved when it is heard of.
     """
 
@@ -119,7 +119,7 @@ def train(
         model = NetworkModel(net, outputs, settings, backend)
         if settings.scheme == "joint":
             model.layer[:] = generator.uniform(-1, 1, model.layer.shape) / np.sqrt(net.arch.width)
-        run = Run(model, data, target, settings, generator, held_out).begin()
+        run = Run(model, data, target, settings, generator, held_out)
     keep = {"kind": "training", "start": net.arch.config(), "about": dict(about or {})}
     follow(run, callback, path, save_every, keep)
     return classifier(run)

@@ -131,7 +131,7 @@ def test_save_every_spares_writes_and_the_end_is_always_saved(data, tmp_path, mo
     exact = checkpoint.write
     monkeypatch.setattr(checkpoint, "write", lambda path, *rest: (saved.append(rest[0]["epoch"]), exact(path, *rest)))
     train(**start(Protocol(epochs=7, output_epochs=0)), **data, checkpoint=tmp_path / "run", save_every=3)
-    assert saved == [3, 6, 0]  # at the end a next phase would begin
+    assert saved == [3, 6, 7]
 
 
 @pytest.mark.parametrize("name", ["alternating", "joint", "multilevel", "softmax"])
@@ -236,6 +236,8 @@ def array(name, value):
     "change",
     [
         put(-1, "phase"),
+        put(-2, "phase"),
+        put(1, "over"),
         put(3, "phase"),
         put("0", "phase"),
         put(3, "epoch"),
