@@ -21,7 +21,8 @@ class History:
     depth : layers of the network trained
     loss, accuracy : on the training data, the mean over the batches, each before the step that it led to
     rate : learning rate at the epoch's beginning
-    validation_loss, validation_accuracy : after the epoch; NaN without validation data
+    validation_loss, validation_accuracy : after the epoch; NaN without validation data. While the weights are trained
+        alternatingly, with the output layer that the last batch was fitted with
     """
 
     phase: tuple[str, ...]

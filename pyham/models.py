@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from pyham import learning, multilevel, regularization
+from pyham.classifier import Classifier
 from pyham.engine import Backend, select
+from pyham.history import History
 from pyham.losses import LOSSES
 from pyham.lowering import Architecture
 from pyham.network import Network
@@ -57,6 +59,10 @@ class Model(ABC):
     @abstractmethod
     def describe(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """Plain data and named arrays: all that is to be kept in a file."""
+
+    @abstractmethod
+    def classifier(self, history: History) -> Any:
+        """What users get, a copy that further training leaves alone; ``net`` is the network in it."""
 
     def epoch(
         self, phase: str, descent: Descent, x: Array, labels: Array, order: Array, size: int, rates: Array
@@ -154,6 +160,12 @@ class NetworkModel(Model):
 
     def describe(self) -> tuple[dict[str, Any], dict[str, Array]]:
         return {"architecture": self.arch.config()}, {**self.params, "layer": self.layer}
+
+    def classifier(self, history: History) -> Classifier:
+        w, mu = self.layer[:, :-1].T.copy(), self.layer[:, -1].copy()
+        if self.protocol.loss == "logistic":
+            return Classifier(self.network(), w[:, 0], float(mu[0]), history.loss, history)
+        return Classifier(self.network(), w, mu, history.loss, history)
 
     def features(self, x: Array) -> Array:
         """y_N (n, B), kept for the array x until the next phase."""

@@ -6,6 +6,7 @@ it is. ``state`` copies it into plain data and arrays, ``restore`` takes it back
 
 import hashlib
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,8 @@ class Run:
         row |= {"accuracy": right / len(order), "rate": float(rates[0])} | self._validate(phase.name)
         self.rows.append(row)
         self._epoch += 1
-        if self._epoch == phase.epochs or self._patience_is_over(row["validation_loss"]):
+        impatient = self._patience_is_over(row["validation_loss"])  # of the last epoch too: it may be the best
+        if impatient or self._epoch == phase.epochs:
             self._over = True
             if self._best is not None:
                 self.model.theta[:] = self._best
@@ -160,7 +162,7 @@ class Run:
             "phases": [row["phase"] for row in self.rows],
             "depths": [row["depth"] for row in self.rows],
             "generator": bits,
-            "data": self.fingerprint(),
+            "data": self.fingerprint,
         }
         arrays = {f"parameters/{name}": array.copy() for name, array in parameters.items()}
         for name in COLUMNS:
@@ -180,7 +182,7 @@ class Run:
         KeyError, TypeError, ValueError
             If the state is none, or another run's.
         """
-        if header["data"] != self.fingerprint():
+        if header["data"] != self.fingerprint:
             raise ValueError("x: expected the data that the training began with, got others")
         if Protocol.from_config(header["protocol"]) != self.protocol:
             raise ValueError("protocol: expected the one that the training began with, got another")
@@ -211,6 +213,7 @@ class Run:
             self._best = matching("best", arrays, self.model.theta).copy()
             self._best_loss = float(matching("best loss", arrays, np.zeros(1))[0])
 
+    @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the training and validation data."""
         digest = hashlib.sha256()

@@ -122,7 +122,7 @@ def train(
         run = Run(model, data, target, settings, generator, held_out)
     keep = {"kind": "training", "start": net.arch.config(), "about": dict(about or {})}
     follow(run, callback, path, save_every, keep)
-    return classifier(run)
+    return run.model.classifier(run.history)
 
 
 def follow(
@@ -147,7 +147,7 @@ def follow(
                 save()
             if callback:
                 numbers = {name: row[name] for name in ("accuracy", "rate", "validation_loss", "validation_accuracy")}
-                now = (lambda: classifier(run).net, lambda: classifier(run))
+                now = (lambda: run.model.classifier(run.history).net, lambda: run.model.classifier(run.history))
                 callback(Epoch(done, run.total, row["loss"], row["phase"], *now, **numbers))
     except KeyboardInterrupt:
         save()
@@ -172,12 +172,3 @@ def restore(run: Run, path: Path, net: Network, about: Mapping[str, Any] | None)
         run.restore(header, arrays)
     except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: expected the state of this training, got another ({error})") from None
-
-
-def classifier(run: Run) -> Classifier:
-    """The classifier as it is now."""
-    model, history = run.model, run.history
-    assert isinstance(model, NetworkModel)
-    layer = model.layer.copy()
-    w, mu = (layer[0, :-1], float(layer[0, -1])) if run.protocol.loss == "logistic" else (layer[:, :-1].T, layer[:, -1])
-    return Classifier(model.network(), w, mu, history.loss, history)

@@ -193,6 +193,17 @@ def test_patience_ends_a_phase_and_keeps_the_weights_of_the_lowest_validation_lo
     assert classifier.accuracy(x_test, labels_test) == classifier.history.validation_accuracy[best]
 
 
+def test_the_last_epoch_may_be_the_best():
+    x, labels, x_test, labels_test = roll(samples=400)
+    options = {"rng": 0, "validation": (x_test, labels_test)}
+    protocol = Protocol(epochs=5, output_epochs=0, rate=0.003, scheme="joint")
+    net = pyham.H1(4, 8, 0.2).init(0)
+    plain = train(net, x, labels, protocol=protocol, **options)
+    assert plain.history.validation_loss.argmin() == 4
+    patient = train(net, x, labels, protocol=replace(protocol, patience=5), **options)
+    np.testing.assert_array_equal(plain.net.b, patient.net.b)
+
+
 def test_history_measures_what_it_says():
     x, labels, x_test, labels_test = roll(samples=400)
     heard = []
