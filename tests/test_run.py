@@ -1,0 +1,105 @@
+"""The loop over epochs knows models only: another model, on images, trains, stops and goes on."""
+
+from itertools import chain
+
+import numpy as np
+import pytest
+
+from pyham import learning
+from pyham.classifier import Classifier
+from pyham.losses import softmax
+from pyham.models import Model
+from pyham.optimizers import SGD, AdamW
+from pyham.protocol import Protocol
+from pyham.run import Run
+from pyham.schedules import Cosine
+
+
+class Means(Model):
+    """Logits are linear in the mean and the spread of an image (rows, columns)."""
+
+    depth, steps = 1, learning
+
+    def __init__(self):
+        self.theta = np.zeros(6)
+
+    def trained(self, phase):
+        return self.theta
+
+    def _features(self, x):
+        return np.stack([x.mean(axis=(1, 2)), x.std(axis=(1, 2)), np.ones(len(x))], axis=1)
+
+    def gradient(self, phase, x, labels):
+        features = self._features(x)
+        z = features @ self.theta.reshape(2, 3).T
+        loss, dz = softmax(z, labels)
+        return loss, int((z.argmax(axis=1) == labels).sum()), (dz.T @ features).ravel()
+
+    def evaluate(self, phase, x, labels):
+        return self.gradient(phase, x, labels)[:2]
+
+    def classifier(self, history):
+        return Classifier(None, self.theta.copy(), 0.0, history.loss, history)
+
+    def describe(self):
+        return {"kind of model": "means"}, {"theta": self.theta}
+
+
+def images(count):
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 2, count)
+    return rng.standard_normal((count, 5, 4)) * (1 + labels)[:, None, None], labels
+
+
+def begin(**options):
+    x, labels = images(150)
+    protocol = Protocol(epochs=6, batch=20, rate=0.3, scheme="joint", loss="softmax", schedule=Cosine(), **options)
+    return Run(Means(), x[:100], labels[:100], protocol, np.random.default_rng(1), (x[100:], labels[100:]))
+
+
+def finish(run):
+    while not run.finished:
+        run.advance()
+    return run
+
+
+@pytest.mark.parametrize("options", [{}, {"optimizer": SGD(0.9)}, {"optimizer": AdamW(), "patience": 2}])
+def test_any_model_trains_stops_and_goes_on_bitwise(options):
+    whole = finish(begin(**options))
+    assert whole.history.validation_accuracy[-1] >= 0.9 and whole.history.depth.tolist() == [1] * len(whole.rows)
+    for epoch in range(len(whole.rows) + 1):
+        first = begin(**options)
+        for _ in range(epoch):
+            first.advance()
+        state = first.state()
+        finish(first)  # what the state has are copies
+        second = begin(**options)
+        second.restore(*state)
+        finish(second)
+        for run in (first, second):
+            np.testing.assert_array_equal(run.model.theta, whole.model.theta)
+            np.testing.assert_array_equal(run.history.loss, whole.history.loss)
+
+
+def test_the_same_batches_come_in_every_run_and_all_samples_in_every_epoch():
+    seen = []
+
+    class Watched(Means):
+        def gradient(self, phase, x, labels):
+            seen.append(x[:, 0, 0].tolist())
+            return super().gradient(phase, x, labels)
+
+    run = begin()
+    run.model = Watched()
+    run.validation = None
+    finish(run)
+    assert [len(batch) for batch in seen] == [20] * 30
+    for epoch in range(6):
+        assert sorted(chain(*seen[5 * epoch : 5 * epoch + 5])) == sorted(run.x[:, 0, 0])
+    assert seen[0] != seen[5]
+
+
+def test_levels__raise_where_a_model_has_no_other_depths():
+    run = begin(levels=2)
+    with pytest.raises(ValueError, match="levels: expected 1, since Means has no other depths, got more"):
+        finish(run)
