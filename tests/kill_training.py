@@ -28,6 +28,7 @@ from pyham import checkpoint  # noqa: E402
 
 #: Epochs that take little more time than writing them down: many kills hit the writing.
 TRAINING = ["train", "swiss-roll", "--samples", "200", "--depth", "8", "--batch", "20", "--levels", "2"]
+TRAINING += ["--training", "alternating"]  # so that there are three phases
 
 
 class Tally(NamedTuple):
