@@ -2,7 +2,9 @@
 
 import json
 import os
+import signal
 import sys
+import time
 import tracemalloc
 from pathlib import Path
 
@@ -43,6 +45,48 @@ def rewrite(path, header, rest, length=None):
 def test_mutated_files_are_refused_within_time_and_memory(capsys):
     assert fuzz_checkpoint.main(["--count", "400", "--seed", "1"]) == 0
     assert "0 violations" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("verdict", "slip"),
+    [
+        ("error", lambda path: {}["key"]),
+        ("message", lambda path: int("x")),
+        ("hang", lambda path: time.sleep(10)),
+        ("memory", lambda path: np.ones(10**6)),
+        ("error", lambda path: fuzz_checkpoint.pit()),
+        ("read", lambda path: None),
+    ],
+)
+def test_the_fuzzer_notices_a_reader_that_breaks_the_rules(verdict, slip, tmp_path, monkeypatch):
+    monkeypatch.setattr(fuzz_checkpoint, "read", slip)
+    monkeypatch.setattr(fuzz_checkpoint, "SECONDS", 0.2)
+    (tmp_path / "file").write_bytes(b"x" * 100)
+    previous = signal.signal(signal.SIGALRM, fuzz_checkpoint.alarm)
+    tracemalloc.start()
+    try:
+        assert fuzz_checkpoint.outcome(tmp_path / "file").verdict == verdict
+    finally:
+        tracemalloc.stop()
+        signal.signal(signal.SIGALRM, previous)
+
+
+def test_the_fuzzer_s_exit_code_is_1_for_a_reader_that_breaks_the_rules(monkeypatch, capsys):
+    exact = checkpoint.read
+
+    def careless(path):
+        if Path(path).stat().st_size % 7 == 0:
+            raise KeyError("header")
+        return exact(path)
+
+    monkeypatch.setattr(checkpoint, "read", careless)
+    assert fuzz_checkpoint.main(["--count", "100"]) == 1
+    captured = capsys.readouterr()
+    assert "other errors" in captured.out and "KeyError" in captured.err
+    for line in captured.err.splitlines():
+        kept = Path(line.split(":")[0])
+        kept.unlink()
+    kept.parent.rmdir()
 
 
 def test_version_1_is_read(tmp_path):

@@ -288,6 +288,30 @@ def test_kills_at_random_moments_lose_nothing(capsys):
     assert "5 kills" in capsys.readouterr().out
 
 
+def test_the_killer_notices_lost_epochs_and_other_bits(stopped, monkeypatch):
+    _, path = stopped
+    other = path.with_name("other")
+    header, arrays = checkpoint.read(path)
+    checkpoint.write(other, header, arrays | {"parameters/b": np.nextafter(arrays["parameters/b"], 9)})
+    assert kill_training.same(path, path) and not kill_training.same(path, other)
+
+    class Done:
+        returncode = 0
+
+        def wait(self, delay):
+            pass
+
+        def communicate(self):
+            return "1\n2\n", None
+
+    monkeypatch.setattr(kill_training, "start", lambda *arguments: Done())
+    failures = kill_training.strike(path, other, 1, 0.0, kill_training.Tally()).failures
+    assert failures == (
+        "epoch 2 was done, the checkpoint has 1",
+        "a training that was killed and went on has other bits than one that was not",
+    )
+
+
 def test_checkpoints_are_plain_data(stopped):
     _, path = stopped
     header, arrays = checkpoint.read(path)
