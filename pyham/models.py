@@ -176,7 +176,7 @@ class NetworkModel(Model):
     def _fit(self, y: Array, labels: Array) -> None:
         protocol, adam = self.protocol, self._inner
         self.steps.fit(
-            self.code, self.layer, y, labels, protocol.inner_steps, protocol.rate, protocol.alpha_c, adam.betas,
+            self.code, self.layer, y, labels, protocol.inner_steps, protocol.layer_rate, protocol.alpha_c, adam.betas,
             adam.eps,
         )  # fmt: skip
 

@@ -29,7 +29,8 @@ class Protocol:
     ----------
     epochs : of the weights, at every level
     batch : samples per step, the last of an epoch may be smaller
-    rate : learning rate, of the weights and of the output layer
+    rate : learning rate
+    inner_rate : that of the output layers in the alternating scheme, None for ``rate``
     inner_steps : steps of Adam that fit a fresh output layer to every batch (alternating scheme)
     output_epochs : of the output layer alone, at the end (alternating scheme)
     alpha : factor of the smoothness penalty;  alpha_c : of ||output layer||^2 / 2;  decay : of ||weights||^2 / 2
@@ -63,6 +64,7 @@ class Protocol:
     levels: int = 1
     prolongation: str = "repeat"
     patience: int | None = None
+    inner_rate: float | None = None
 
     def __post_init__(self) -> None:
         counts = {"epochs": 0, "batch": 1, "inner_steps": 1, "output_epochs": 0, "levels": 1}
@@ -70,6 +72,8 @@ class Protocol:
             if _check.integer(name, getattr(self, name), minimum) > (LEVELS if name == "levels" else LARGEST):
                 raise ValueError(f"{name}: expected at most {LEVELS if name == 'levels' else LARGEST}, got more")
         _check.positive("rate", self.rate)
+        if self.inner_rate is not None:
+            _check.positive("inner_rate", self.inner_rate)
         for name in ("alpha", "alpha_c", "decay"):
             _check.number(name, getattr(self, name))
         _check.choice("scheme", self.scheme, ("alternating", "joint"))
@@ -79,6 +83,11 @@ class Protocol:
             if not isinstance(getattr(self, name), kinds):
                 names = ", ".join(kind.__name__ for kind in kinds)
                 raise TypeError(f"{name}: expected one of {names}, got {type(getattr(self, name)).__name__}")
+
+    @property
+    def layer_rate(self) -> float:
+        """The learning rate of the output layers in the alternating scheme."""
+        return self.rate if self.inner_rate is None else self.inner_rate
 
     @property
     def phases(self) -> tuple[Phase, ...]:

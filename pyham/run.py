@@ -90,7 +90,8 @@ class Run:
         order = self.generator.permutation(len(self.x))
         steps = -(-len(order) // size)
         times = self._epoch + np.arange(steps) / steps
-        rates = self.protocol.rate * np.array([self.protocol.schedule(t, phase.epochs) for t in times.tolist()])
+        top = self.protocol.layer_rate if phase.name == "output layer" else self.protocol.rate
+        rates = top * np.array([self.protocol.schedule(t, phase.epochs) for t in times.tolist()])
         with np.errstate(over="ignore", invalid="ignore"):  # said below, once
             loss, right = self.model.epoch(phase.name, self._descent, self.x, self.labels, order, size, rates)
         if not np.isfinite(loss) or not np.isfinite(self.model.theta).all():

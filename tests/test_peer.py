@@ -58,7 +58,7 @@ def alternating(net, x, labels, protocol, outputs):
     for _ in range(protocol.epochs):
         for rows in batches(rng, len(x), protocol.batch):
             layer = fresh()
-            inner = torch.optim.Adam([layer], lr=protocol.rate)
+            inner = torch.optim.Adam([layer], lr=protocol.layer_rate)
             for _ in range(protocol.inner_steps):
                 step(layer, inner, forward(X[rows], K, b, J).detach(), L[rows])
             weights.zero_grad()
@@ -67,7 +67,7 @@ def alternating(net, x, labels, protocol, outputs):
             (loss_of(z, L[rows]) + penalty(K, b, protocol)).backward()
             weights.step()
     layer = fresh()
-    adam = torch.optim.Adam([layer], lr=protocol.rate)
+    adam = torch.optim.Adam([layer], lr=protocol.layer_rate)
     features = forward(X, K, b, J).detach()
     for _ in range(protocol.output_epochs):
         for rows in batches(rng, len(x), protocol.batch):
@@ -103,7 +103,7 @@ def joint(net, x, labels, protocol, outputs):
     "protocol",
     [
         Protocol(epochs=3, output_epochs=3, batch=30, alpha=0.1, alpha_c=0.05, decay=0.02),
-        Protocol(epochs=3, output_epochs=3, batch=30, loss="softmax"),
+        Protocol(epochs=3, output_epochs=3, batch=30, loss="softmax", inner_rate=0.02),
         Protocol(epochs=5, batch=30, scheme="joint", optimizer=AdamW(decay=0.1), schedule=Cosine(0.1), alpha=0.1),
         Protocol(epochs=5, batch=30, scheme="joint", optimizer=SGD(0.9, True), schedule=Step(0.5, 2), loss="softmax"),
     ],

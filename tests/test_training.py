@@ -85,6 +85,7 @@ def test_train__raises_on_wrong_data(x, labels, error, message):
         ({"patience": 0}, "patience: expected an integer >= 1, got 0"),
         ({"epochs": -1}, "epochs: expected an integer >= 0, got -1"),
         ({"batch": 0}, "batch: expected an integer >= 1, got 0"),
+        ({"inner_rate": -1.0}, "inner_rate: expected a positive finite number, got -1.0"),
         ({"rate": 0.0}, "rate: expected a positive finite number, got 0.0"),
     ],
 )

@@ -16,6 +16,7 @@ PLAIN: dict[str, tuple[type[Any], str]] = {
     "epochs": (int, "of the weights, at every level"),
     "batch": (int, "samples a step"),
     "rate": (float, "learning rate"),
+    "inner_rate": (float, "alternating: learning rate of output layers (that of --rate)"),
     "inner_steps": (int, "alternating: steps that fit an output layer to each batch"),
     "output_epochs": (int, "alternating: epochs of the output layer alone, at the end"),
     "alpha": (float, "factor of the smoothness penalty"),
