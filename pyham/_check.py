@@ -63,6 +63,16 @@ def read_only(value: Array) -> Array:
     return copy
 
 
+def not_negative(argument: str, value: object) -> float:
+    """``value`` as a float >= 0, infinity included."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        raise TypeError(f"{argument}: expected a number >= 0, got {type(value).__name__}")
+    number = float(value)
+    if not number >= 0:
+        raise ValueError(f"{argument}: expected a number >= 0, got {value}")
+    return number
+
+
 def generator(rng: object) -> np.random.Generator:
     """A numpy Generator from one, from an int seed, or from None (fresh entropy)."""
     if isinstance(rng, np.random.Generator):
@@ -83,11 +93,10 @@ def array(
     Integers and booleans are converted to float64; floating and complex dtypes are kept, and with ``multiprecision``
     arrays of ``mpmath.mpf`` too.
     """
-    expected = "numbers" if shape is None else f"shape {spell(shape)}"
     try:
         result = np.asarray(value)
     except ValueError:
-        raise ValueError(f"{argument}: expected {expected}, got nested sequences of unequal lengths") from None
+        raise ValueError(f"{argument}: expected {_expected(shape)}, got nested sequences of unequal lengths") from None
     if result.dtype.kind in "biu":
         result = result.astype(np.float64)
     if not result.dtype.isnative:
@@ -95,11 +104,8 @@ def array(
     objects = multiprecision and _is_multiprecision(result)
     if result.dtype.kind not in "fc" and not objects:
         raise TypeError(f"{argument}: expected numbers, got dtype {result.dtype}")
-    if shape is not None and (
-        len(shape) != result.ndim
-        or any(isinstance(want, int) and want != have for want, have in zip(shape, result.shape, strict=True))
-    ):
-        raise ValueError(f"{argument}: expected {expected}, got {result.shape}")
+    if shape is not None and shape != result.shape and not _fits(shape, result.shape):
+        raise ValueError(f"{argument}: expected {_expected(shape)}, got {result.shape}")
     within = np.abs(result) < np.inf if objects else np.isfinite(result)
     if finite and not within.all():
         bad = tuple(int(i) for i in np.argwhere(~within)[0])
@@ -122,6 +128,16 @@ def multiprecision(value: Array) -> Array:
     high = value.astype(np.float64)
     low = (value - high).astype(np.float64)  # of longdouble, what float64 does not hold
     return np.asarray(np.frompyfunc(lambda a, b: mpmath.mpf(a) + b, 2, 1)(high, low))
+
+
+def _fits(wanted: tuple[int | str, ...], shape: tuple[int, ...]) -> bool:
+    return len(wanted) == len(shape) and all(
+        want == have or isinstance(want, str) for want, have in zip(wanted, shape, strict=True)
+    )
+
+
+def _expected(shape: tuple[int | str, ...] | None) -> str:
+    return "numbers" if shape is None else f"shape {spell(shape)}"
 
 
 def spell(shape: tuple[int | str, ...]) -> str:

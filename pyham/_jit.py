@@ -23,7 +23,9 @@ from typing import Any
 
 import numba
 
-_JITTED_SOURCES = ("_jit.py", "_elementary.py", "kernels.py", "_learning.py")
+_JITTED_SOURCES = (
+    "_jit.py", "_elementary.py", "_blocks.py", "_stagewise.py", "_matrices.py", "_learning.py", "kernels.py"
+)  # fmt: skip
 
 
 def _digest() -> str:

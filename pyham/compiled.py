@@ -1,74 +1,178 @@
 """The Numba engine: the functions of ``pyham.reference``, with the same arguments and results, on compiled kernels.
 
-Works in float32 and float64. Results have the reference's shapes; in memory, samples are contiguous (see
-``pyham.kernels``), so states, delta and phi come back as transposed views.
+Works in float32 and float64. A batch is cut into tiles and blocks, which threads work through. The cut depends on the
+batch and the network alone and partial sums are added in the order of the blocks, so every bit of a gradient is the
+same for any number of threads.
 
-A batch is cut into blocks, which threads work through. The cut depends on the batch alone and partial sums are added in
-the order of the blocks, so every bit of a gradient is the same for any number of threads.
+Sensitivities are stored with samples last, as they are computed, and come back as a transposed view.
 """
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from pyham import kernels
 from pyham.activations import ACTIVATIONS
 from pyham.stages import StageGradients, Stages
+from pyham.threads import Blocks
 
 Array = np.ndarray[Any, Any]
 
 TILE = 64  # samples: all rows of a tile of a narrow network fit the first-level cache
-BLOCKS = 16  # at most: bounds the memory for partial sums
+VECTOR = 64  # bytes: the longest vector of today's processors
+TAPE = 32 << 20  # bytes: a longer tape is slower to read back than the forward pass is to run again
+SEGMENT = 4 << 20  # bytes of tape for one tile, where the forward pass is run again
 
 
 def forward(stages: Stages, x: Array) -> Array:
     """y_N (B, n) from x = y_0 (B, n)."""
-    samples_last = _own(x.T)
-    out = np.empty_like(samples_last)
-    arguments = _plain(stages)
-    _each_block(len(x), TILE, lambda lo, hi, _: kernels.forward(*arguments, samples_last, lo, hi, TILE, out))
-    return np.ascontiguousarray(out.T)
+    x, y_N = _own(x), np.empty(x.shape, x.dtype)
+    arguments, blocks = _plain(stages), _blocks(stages, len(x))
+    blocks.run(lambda lo, hi, _: kernels.forward(*arguments, x, lo, hi, blocks.tile, y_N))
+    return y_N
 
 
 def trace(stages: Stages, x: Array) -> Array:
     """States y_0 .. y_N (N + 1, B, n) from x = y_0 (B, n)."""
-    states = np.empty((stages.depth + 1, stages.width, len(x)), stages.dtype)
-    states[0] = x.T
-    arguments = _plain(stages)
-    _each_block(len(x), TILE, lambda lo, hi, _: kernels.trace(*arguments, lo, hi, TILE, states))
-    return states.transpose(0, 2, 1)
+    states = np.empty((stages.depth + 1, *x.shape), stages.dtype)
+    states[0] = x
+    arguments, blocks = _plain(stages), _blocks(stages, len(x))
+    blocks.run(lambda lo, hi, _: kernels.trace(*arguments, lo, hi, blocks.tile, states))
+    return states
 
 
 def adjoint(stages: Stages, states: Array, g: Array) -> tuple[Array, StageGradients]:
     """delta_0 .. delta_N (N + 1, B, n) and the gradients of A, c, W, from g = dLoss/dy_N (B, n)."""
-    samples_last = _own(states.transpose(0, 2, 1))
-    delta = np.empty_like(samples_last)
-    delta[-1] = g.T
-    count = len(blocks(len(g), TILE))
-    partial = [np.zeros((count, *array.shape), stages.dtype) for array in (stages.A, stages.c, stages.W)]
-    arguments = _plain(stages)
-
-    def run(lo: int, hi: int, block: int) -> None:
-        kernels.adjoint(*arguments, samples_last, lo, hi, TILE, delta, *(array[block] for array in partial))
-
-    _each_block(len(g), TILE, run)
-    return delta.transpose(0, 2, 1), StageGradients(*(_ordered_sum(array) for array in partial))
+    states, delta = _own(states), np.empty(states.shape, stages.dtype)
+    delta[-1] = g
+    arguments, blocks = _plain(stages), _blocks(stages, len(g))
+    sums = _Sums(stages, blocks)
+    blocks.run(lambda lo, hi, b: kernels.adjoint(*arguments, states, lo, hi, blocks.tile, delta, *sums.of(b)))
+    return delta, sums.total()
 
 
-def sensitivity(stages: Stages, states: Array) -> Array:
-    """Phi_0 .. Phi_N (N + 1, B, n, n) from the states."""
-    n, batch = stages.width, states.shape[1]
-    tile = max(8, TILE * 4 // n)  # n columns a sample: a smaller tile keeps them in cache
-    samples_last = _own(states.transpose(0, 2, 1))
-    phi = np.empty((stages.depth + 1, n, n, batch), stages.dtype)
-    phi[-1] = np.eye(n, dtype=stages.dtype)[:, :, None]
-    arguments = _plain(stages)
-    _each_block(batch, tile, lambda lo, hi, _: kernels.sensitivity(*arguments, samples_last, lo, hi, tile, phi))
+@dataclass(frozen=True)
+class Tape:
+    """What ``record`` keeps of a forward pass: the input, and all that the way back needs unless that is long."""
+
+    x: Array
+    recorded: Array | None
+
+
+def record(stages: Stages, x: Array) -> tuple[Array, Tape]:
+    """y_N (B, n), and the tape for ``pull``."""
+    x, y_N = x.copy(), np.empty(x.shape, x.dtype)
+    arguments, blocks = _plain(stages), _blocks(stages, len(x))
+    numbers = blocks.tiles * blocks.tile * _recorded(stages) * len(stages.A)
+    if numbers * x.itemsize > TAPE:
+        return forward(stages, x), Tape(x, None)
+    tape = np.empty(numbers + VECTOR // x.itemsize, x.dtype)  # the kernels start where it is aligned
+    blocks.run(lambda lo, hi, _: kernels.forward_recording(*arguments, x, lo, hi, blocks.tile, y_N, tape))
+    return y_N, Tape(x, tape)
+
+
+def pull(stages: Stages, tape: Tape, g: Array) -> tuple[Array, StageGradients]:
+    """delta_0 (B, n) and the gradients of A, c, W, from g = dLoss/dy_N (B, n) and the tape of the forward pass."""
+    if tape.recorded is None:
+        layer = stages.per_layer * _recorded(stages) * TILE * stages.dtype.itemsize
+        return gradient(stages, tape.x, g, max(1, SEGMENT // layer))[1:]
+    g, delta_0 = _own(g), np.empty(g.shape, stages.dtype)
+    arguments, blocks, recorded = _plain(stages), _blocks(stages, len(g)), tape.recorded
+    sums = _Sums(stages, blocks)
+    blocks.run(
+        lambda lo, hi, b: kernels.adjoint_recorded(*arguments, recorded, g, lo, hi, blocks.tile, delta_0, *sums.of(b))
+    )
+    return delta_0, sums.total()
+
+
+def gradient(stages: Stages, x: Array, g: Array, segment: int) -> tuple[Array, Array, StageGradients]:
+    """y_N and delta_0 (B, n) and the gradients of A, c, W; every ``segment``-th state of a tile is kept."""
+    x, g, y_N, delta_0 = _own(x), _own(g), np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
+    arguments, blocks = _plain(stages), _blocks(stages, len(x))
+    sums = _Sums(stages, blocks)
+    blocks.run(
+        lambda lo, hi, b: kernels.gradient(
+            *arguments, x, g, lo, hi, blocks.tile, segment, y_N, delta_0, *sums.of(b)
+        )
+    )  # fmt: skip
+    return y_N, delta_0, sums.total()
+
+
+def reversible(
+    stages: Stages, x: Array, g: Array, budget: float, shortest: int
+) -> tuple[Array, Array, StageGradients, Array]:
+    """As ``gradient``, from states rebuilt on the way back; and ``kernels.reversible``'s reports (blocks, 3)."""
+    x, g, y_N, delta_0 = _own(x), _own(g), np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
+    arguments, blocks = _plain(stages), _blocks(stages, len(x))
+    sums, reports = _Sums(stages, blocks), np.zeros((max(1, blocks.count), 3))
+    blocks.run(
+        lambda lo, hi, b: kernels.reversible(
+            *arguments, x, g, lo, hi, blocks.tile, shortest, budget, y_N, delta_0, *sums.of(b), reports[b]
+        )
+    )
+    return y_N, delta_0, sums.total(), reports
+
+
+def inverse(stages: Stages, y_N: Array) -> Array:
+    """y_0 (B, n) from y_N (B, n), where every stage leaves what it reads alone."""
+    y_N, y_0 = _own(y_N), np.empty(y_N.shape, y_N.dtype)
+    arguments, blocks = _plain(stages), _blocks(stages, len(y_N))
+    blocks.run(lambda lo, hi, _: kernels.inverse(*arguments, y_N, lo, hi, blocks.tile, y_0))
+    return y_0
+
+
+def sensitivity(stages: Stages, states: Array, last: Array | None = None) -> Array:
+    """Phi_0 .. Phi_N (N + 1, B, n, n) from the states; Phi_N is ``last`` (B, n, n), or the identity."""
+    n, states = stages.width, _own(states)
+    phi = np.empty((stages.depth + 1, n, n, states.shape[1]), stages.dtype)
+    phi[-1] = np.eye(n, dtype=stages.dtype)[:, :, None] if last is None else last.transpose(1, 2, 0)
+    arguments, blocks = _plain(stages), _blocks(stages, states.shape[1], columns=n)
+    blocks.run(lambda lo, hi, _: kernels.sensitivity(*arguments, states, lo, hi, blocks.tile, phi))
     return phi.transpose(0, 3, 1, 2)
+
+
+class _Sums:
+    """Sums over samples, block by block: dA (S, r, k), dc (S, r), dW (S, d, r)."""
+
+    def __init__(self, stages: Stages, blocks: Blocks) -> None:
+        shapes = (stages.A.shape, stages.c.shape, stages.W.shape)
+        self.arrays = [np.zeros((max(1, blocks.count), *shape), stages.dtype) for shape in shapes]
+
+    def of(self, block: int) -> tuple[Array, ...]:
+        return tuple(array[block] for array in self.arrays)
+
+    def total(self) -> StageGradients:
+        """First block to last."""
+        for array in self.arrays:
+            for block in array[1:]:
+                array[0] += block
+        return StageGradients(*self.of(0))
+
+
+def _blocks(stages: Stages, batch: int, columns: int = 1) -> Blocks:
+    """The cut of a batch, where each sample takes ``columns`` of a tile."""
+    return _cut(batch, columns, stages.A.shape, stages.W.shape, stages.dtype.itemsize)
+
+
+@lru_cache(maxsize=256)
+def _cut(batch: int, columns: int, A: tuple[int, int, int], W: tuple[int, int, int], itemsize: int) -> Blocks:
+    """Tiles of about equal size, whole vectors long; blocks of tiles, with work enough for a thread."""
+    vector = VECTOR // itemsize
+    most = TILE if columns == 1 else max(vector, 4 * TILE // (columns * vector) * vector)
+    tiles = max(1, -(-batch // most))
+    tile = max(1, -(-batch // (tiles * vector))) * vector
+    S, r, k = A
+    d = W[1]
+    work = batch * columns * S * (r * (k + d) + 20 * r)
+    return Blocks(batch, tile, work=work, partial=S * r * (k + d + 1) * itemsize)
+
+
+def _recorded(stages: Stages) -> int:
+    """Numbers on the tape for each stage and sample."""
+    return stages.A.shape[1] + stages.A.shape[2]
 
 
 def _own(array: Array) -> Array:
@@ -79,37 +183,13 @@ def _own(array: Array) -> Array:
 
 def _plain(stages: Stages) -> tuple[Any, ...]:
     """The stages as the kernels take them."""
-    src = np.array([s.start for s in stages.src])
-    dst = np.array([s.start for s in stages.dst])
-    code = list(ACTIVATIONS).index(stages.activation.name)
-    return stages.A, stages.c, stages.W, src, dst, stages.keep, code
+    known = _PLAIN.get(stages)
+    if known is None:
+        src = np.array([s.start for s in stages.src])
+        dst = np.array([s.start for s in stages.dst])
+        code = list(ACTIVATIONS).index(stages.activation.name)
+        known = _PLAIN[stages] = src, dst, stages.keep, code
+    return stages.A, stages.c, stages.W, *known
 
 
-def blocks(batch: int, tile: int) -> list[tuple[int, int, int]]:
-    """(lo, hi, number) of at most BLOCKS blocks of whole tiles; a function of the batch alone."""
-    tiles = -(-batch // tile)
-    size = tile * max(1, -(-tiles // BLOCKS))
-    return [(lo, min(lo + size, batch), number) for number, lo in enumerate(range(0, batch, size))]
-
-
-def _each_block(batch: int, tile: int, run: Callable[[int, int, int], None]) -> None:
-    """run(lo, hi, number) for every block, on all cores when there is more than one block."""
-    todo = blocks(batch, tile)
-    if len(todo) == 1:
-        run(*todo[0])
-    elif todo:
-        list(pool(os.getpid()).map(run, *zip(*todo, strict=True)))
-
-
-@lru_cache(maxsize=1)
-def pool(process: int) -> ThreadPoolExecutor:
-    """The threads of this process (a forked child makes its own)."""
-    return ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="pyham")
-
-
-def _ordered_sum(partial: Array) -> Array:
-    """Sum over the blocks, first to last."""
-    total = np.zeros(partial.shape[1:], partial.dtype)
-    for block in partial:
-        total += block
-    return total
+_PLAIN: "WeakKeyDictionary[Stages, tuple[Any, ...]]" = WeakKeyDictionary()

@@ -1,293 +1,415 @@
 """The compiled engine's loops: plain arrays in, named arrays out. The steps are those of ``pyham.reference``.
 
-Layout: samples are the last axis, so that every innermost loop runs over contiguous samples and LLVM vectorises it. A
-kernel works through samples lo .. hi in tiles; a tile goes through all layers while it sits in the processor's cache.
+A kernel works through samples lo .. hi in tiles of T; a tile goes through all layers while it sits in the processor's
+cache.
 
 Arguments that recur
 --------------------
 A (S, r, k), c (S, r), W (S, d, r) : the stages
 src, dst (L,) : first indices of the slices, for the L stages of a layer
 keep : whether a stage adds to y[dst];  code : index of the activation in ``pyham.activations.ACTIVATIONS``
-states (N + 1, n, B), delta (N + 1, n, B), phi (N + 1, n, n, B) : as in the reference, samples last
-lo, hi, tile : the samples to work on, and how many at a time
+x, g, y_0, y_N, delta_0 (B, n), states, delta (N + 1, B, n) : as in the reference; phi (N + 1, n, n, B) : samples last
+dA (S, r, k), dc (S, r), dW (S, d, r) : sums over samples are added to them
+tape : from the aligned address on (tiles, S, (k + r) T), y[src] (k, T) and s = sigma(A y[src] + c) (r, T) of every
+stage, recorded for the way back lo, hi, T : the samples to work on, and how many at a time: lo and T are multiples of
+the vector length
 """
+
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyham._elementary import logistic, softplus, tanh
-from pyham._jit import kernel, reduction
+from pyham._blocks import address, aligned, hold, product, shift
+from pyham._jit import kernel
+from pyham._stagewise import (
+    Form,
+    Stage,
+    Sums,
+    copy,
+    evaluate,
+    fill,
+    load,
+    pull,
+    scratch,
+    store,
+    times_slope,
+    undo,
+    update,
+)  # fmt: skip
 
-TANH, LOGISTIC, RELU, SOFTPLUS, IDENTITY = range(5)
+
+class Net(NamedTuple):
+    """Addresses of A, c, W, src, dst, and L."""
+
+    A: Any
+    c: Any
+    W: Any
+    src: Any
+    dst: Any
+    L: Any
 
 
 @kernel
-def forward(A, c, W, src, dst, keep, code, x, lo, hi, tile, out):
-    """out (n, B) <- y_N from x (n, B)."""
-    for start in range(lo, hi, tile):
-        size = min(tile, hi - start)
-        y = np.empty((len(x), size), A.dtype)
-        a = np.empty((A.shape[1], size), A.dtype)
-        s = np.empty((A.shape[1], size), A.dtype)
-        load(x, start, y)
-        for stage in range(len(A)):
-            k = stage % len(src)
-            apply(A[stage], c[stage], W[stage], src[k], dst[k], keep, code, y, a, s)
-        store(y, out, start)
+def forward(A, c, W, src, dst, keep, code, x, lo, hi, T, y_N):
+    """y_N <- from x."""
+    form, net = describe(A, c, W, src, dst, keep, code, x.shape[1], T)
+    work = scratch((form.n + 2 * form.r) * T, A)
+    y = aligned(address(work))
+    a = shift(y, form.n * T)
+    s = shift(a, form.r * T)
+    for start in range(lo, hi, T):
+        size = min(T, hi - start)
+        load(x, start, size, y, form.n, T)
+        advance(form, net, 0, len(A), size, y, a, s)
+        store(y, y_N, start, size, form.n, T)
+    hold(work)
 
 
 @kernel
-def trace(A, c, W, src, dst, keep, code, lo, hi, tile, states):
+def trace(A, c, W, src, dst, keep, code, lo, hi, T, states):
     """states[1:] <- y_1 .. y_N from states[0] = y_0."""
-    for start in range(lo, hi, tile):
-        size = min(tile, hi - start)
-        y = np.empty((states.shape[1], size), A.dtype)
-        a = np.empty((A.shape[1], size), A.dtype)
-        s = np.empty((A.shape[1], size), A.dtype)
-        load(states[0], start, y)
+    form, net = describe(A, c, W, src, dst, keep, code, states.shape[2], T)
+    work = scratch((form.n + 2 * form.r) * T, A)
+    y = aligned(address(work))
+    a = shift(y, form.n * T)
+    s = shift(a, form.r * T)
+    for start in range(lo, hi, T):
+        size = min(T, hi - start)
+        load(states[0], start, size, y, form.n, T)
         for j in range(len(states) - 1):
-            for k in range(len(src)):
-                stage = j * len(src) + k
-                apply(A[stage], c[stage], W[stage], src[k], dst[k], keep, code, y, a, s)
-            store(y, states[j + 1], start)
+            advance(form, net, j * net.L, (j + 1) * net.L, size, y, a, s)
+            store(y, states[j + 1], start, size, form.n, T)
+    hold(work)
 
 
 @kernel
-def adjoint(A, c, W, src, dst, keep, code, states, lo, hi, tile, delta, dA, dc, dW):
-    """delta[:-1] <- delta_0 .. delta_{N-1} from delta[-1] = delta_N; dA, dc, dW += the sums over samples lo .. hi."""
-    r, k_size, d_size, L = A.shape[1], A.shape[2], W.shape[1], len(src)
-    for start in range(lo, hi, tile):
-        size = min(tile, hi - start)
-        inner = np.empty((L, states.shape[1], size), A.dtype)
-        a = np.empty((L, r, size), A.dtype)
-        s = np.empty((L, r, size), A.dtype)
-        g = np.empty((r, size), A.dtype)
-        d = np.empty((states.shape[1], size), A.dtype)
-        load(delta[-1], start, d)
+def adjoint(A, c, W, src, dst, keep, code, states, lo, hi, T, delta, dA, dc, dW):
+    """delta[:-1] <- delta_0 .. delta_{N-1} from delta[-1] = delta_N and the states, and the sums."""
+    form, net = describe(A, c, W, src, dst, keep, code, states.shape[2], T)
+    sums = Sums(address(dA), address(dc), address(dW))
+    work = scratch((2 * form.n + form.r + constants_rows(form) + net.L * (form.k + form.r)) * T, A)
+    constants = prepare_constants(form, aligned(address(work)))
+    y = shift(constants, constants_rows(form) * T)
+    d = shift(y, form.n * T)
+    a = shift(d, form.n * T)
+    tape = shift(a, form.r * T)
+    for start in range(lo, hi, T):
+        size = min(T, hi - start)
+        load(delta[-1], start, size, d, form.n, T)
         for j in range(len(states) - 2, -1, -1):
-            load(states[j], start, inner[0])
-            rebuild(A, c, W, src, dst, keep, code, j, inner, a, s)
-            for k in range(L - 1, -1, -1):
-                stage = j * L + k
-                y_src = inner[k, src[k] : src[k] + k_size]
-                d_dst = d[dst[k] : dst[k] + d_size]
-                d_src = d[src[k] : src[k] + k_size]
-                add_outer(d_dst, s[k], dW[stage])
-                fill(g, 0)
-                add_product(W[stage].T, d_dst, g)
-                times_slope(code, a[k], s[k], g)
-                add_outer(g, y_src, dA[stage])
-                add_sums(g, dc[stage])
-                if not keep:
-                    fill(d_dst, 0)
-                add_product(A[stage].T, g, d_src)
-            store(d, delta[j], start)
+            load(states[j], start, size, y, form.n, T)
+            record(form, net, j * net.L, (j + 1) * net.L, size, y, a, tape)
+            pull_recorded(form, net, j * net.L, (j + 1) * net.L, tape, constants, d, a, sums)
+            store(d, delta[j], start, size, form.n, T)
+    hold(work)
 
 
 @kernel
-def sensitivity(A, c, W, src, dst, keep, code, states, lo, hi, tile, phi):
-    """phi[:-1] <- Phi_0 .. Phi_{N-1} from phi[-1] = I: the adjoint's map of delta, on n columns at once."""
-    r, k_size, d_size, L, n = A.shape[1], A.shape[2], W.shape[1], len(src), states.shape[1]
-    for start in range(lo, hi, tile):
-        size = min(tile, hi - start)
-        inner = np.empty((L, n, size), A.dtype)
-        a = np.empty((L, r, size), A.dtype)
-        s = np.empty((L, r, size), A.dtype)
-        slope = np.empty((r, size), A.dtype)
-        P = np.empty((n, n * size), A.dtype)  # row i of Phi, then its column, then the sample
-        for i in range(n):
-            load(phi[-1, i], start, P[i].reshape(n, size))
-        g = np.empty((r, n * size), A.dtype)
-        for j in range(len(states) - 2, -1, -1):
-            load(states[j], start, inner[0])
-            rebuild(A, c, W, src, dst, keep, code, j, inner, a, s)
-            for k in range(L - 1, -1, -1):
-                stage = j * L + k
-                P_dst = P[dst[k] : dst[k] + d_size]
-                P_src = P[src[k] : src[k] + k_size]
-                fill(g, 0)
-                add_product(W[stage].T, P_dst, g)
-                fill(slope, 1)
-                times_slope(code, a[k], s[k], slope)
-                for i in range(r):
-                    for column in range(n):
-                        for t in range(size):
-                            g[i, column * size + t] *= slope[i, t]
-                if not keep:
-                    fill(P_dst, 0)
-                add_product(A[stage].T, g, P_src)
-            for i in range(n):
-                store(P[i].reshape(n, size), phi[j, i], start)
+def forward_recording(A, c, W, src, dst, keep, code, x, lo, hi, T, y_N, tape):
+    """y_N and the tape <- from x."""
+    form, net = describe(A, c, W, src, dst, keep, code, x.shape[1], T)
+    work = scratch((form.n + form.r) * T, A)
+    y = aligned(address(work))
+    a = shift(y, form.n * T)
+    for start in range(lo, hi, T):
+        size = min(T, hi - start)
+        load(x, start, size, y, form.n, T)
+        record(form, net, 0, len(A), size, y, a, shift(aligned(address(tape)), start * len(A) * (form.k + form.r)))
+        store(y, y_N, start, size, form.n, T)
+    hold(work)
 
 
 @kernel
-def apply(A, c, W, src, dst, keep, code, y, a, s):
-    """One stage, y (n, T) in place; a, s (r, T) receive A y[src] + c and sigma of it."""
-    y_dst = y[dst : dst + W.shape[0]]
-    read(A, c, y[src : src + A.shape[1]], a)
-    activate(code, a, s)
-    if not keep:
-        fill(y_dst, 0)
-    add_product(W, s, y_dst)
+def adjoint_recorded(A, c, W, src, dst, keep, code, tape, g, lo, hi, T, delta_0, dA, dc, dW):
+    """delta_0 <- from g = dLoss/dy_N and the tape, and the sums."""
+    form, net = describe(A, c, W, src, dst, keep, code, g.shape[1], T)
+    sums = Sums(address(dA), address(dc), address(dW))
+    work = scratch((form.n + form.r + constants_rows(form)) * T, A)
+    constants = prepare_constants(form, aligned(address(work)))
+    d = shift(constants, constants_rows(form) * T)
+    a = shift(d, form.n * T)
+    for start in range(lo, hi, T):
+        size = min(T, hi - start)
+        load(g, start, size, d, form.n, T)
+        recorded = shift(aligned(address(tape)), start * len(A) * (form.k + form.r))
+        pull_recorded(form, net, 0, len(A), recorded, constants, d, a, sums)
+        store(d, delta_0, start, size, form.n, T)
+    hold(work)
 
 
 @kernel
-def rebuild(A, c, W, src, dst, keep, code, j, inner, a, s):
-    """From inner[0] = y_j: the states inner (L, n, T) before each stage of layer j, and a, s (L, r, T) of each."""
-    last = len(src) - 1
-    for k in range(last):
-        stage = j * len(src) + k
-        load(inner[k], 0, inner[k + 1])
-        apply(A[stage], c[stage], W[stage], src[k], dst[k], keep, code, inner[k + 1], a[k], s[k])
-    stage = j * len(src) + last
-    read(A[stage], c[stage], inner[last, src[last] : src[last] + A.shape[2]], a[last])
-    activate(code, a[last], s[last])
+def gradient(A, c, W, src, dst, keep, code, x, g, lo, hi, T, segment, y_N, delta_0, dA, dc, dW):
+    """y_N and delta_0 <- from x and g = dLoss/dy_N, both passes of a tile in one, and the sums.
 
-
-@kernel
-def read(A, c, y, a):
-    """a (r, T) <- A (r, k) y (k, T) + c (r,)."""
-    for i in range(a.shape[0]):
-        for t in range(a.shape[1]):
-            a[i, t] = c[i]
-    add_product(A, y, a)
-
-
-@kernel
-def load(x, start, y):
-    """y (n, T) <- columns start .. start + T of x (n, B)."""
-    for i in range(y.shape[0]):
-        for t in range(y.shape[1]):
-            y[i, t] = x[i, start + t]
-
-
-@kernel
-def store(y, x, start):
-    """Columns start .. start + T of x (n, B) <- y (n, T)."""
-    for i in range(y.shape[0]):
-        for t in range(y.shape[1]):
-            x[i, start + t] = y[i, t]
-
-
-@kernel
-def fill(y, value):
-    """y (n, T) <- value."""
-    for i in range(y.shape[0]):
-        for t in range(y.shape[1]):
-            y[i, t] = value
-
-
-@kernel
-def add_product(M, y, out):
-    """out (r, T) += M (r, k) y (k, T), four terms at a time: fewer passes over out than one by one."""
-    r, k = M.shape
-    for i in range(r):
-        row = out[i]
-        whole = k - k % 4
-        for l in range(0, whole, 4):
-            m0, m1, m2, m3 = M[i, l], M[i, l + 1], M[i, l + 2], M[i, l + 3]
-            y0, y1, y2, y3 = y[l], y[l + 1], y[l + 2], y[l + 3]
-            for t in range(len(row)):
-                row[t] += (m0 * y0[t] + m1 * y1[t]) + (m2 * y2[t] + m3 * y3[t])
-        for l in range(whole, k):
-            m0, y0 = M[i, l], y[l]
-            for t in range(len(row)):
-                row[t] += m0 * y0[t]
-
-
-@reduction
-def add_outer(u, v, out):
-    """out (r, k) += sum over samples of u (r, T) v (k, T)^T."""
-    for i in range(u.shape[0]):
-        for l in range(v.shape[0]):
-            total = out.dtype.type(0)
-            for t in range(u.shape[1]):
-                total += u[i, t] * v[l, t]
-            out[i, l] += total
-
-
-@reduction
-def add_sums(u, out):
-    """out (r,) += sum over samples of u (r, T)."""
-    for i in range(u.shape[0]):
-        total = out.dtype.type(0)
-        for t in range(u.shape[1]):
-            total += u[i, t]
-        out[i] += total
-
-
-@kernel
-def activate(code, a, s):
-    """s <- sigma(a), entrywise (r, T). Flat: in a nest of loops LLVM loads the polynomials anew for every vector."""
-    u, v = a.reshape(-1), s.reshape(-1)
-    if code == TANH:
-        for t in range(len(u)):
-            v[t] = tanh(u[t])
-    elif code == LOGISTIC:
-        for t in range(len(u)):
-            v[t] = logistic(u[t])
-    elif code == RELU:
-        for t in range(len(u)):
-            v[t] = 0 if u[t] <= 0 else u[t]  # so, and not with >, because NaN stays NaN
-    elif code == SOFTPLUS:
-        for t in range(len(u)):
-            v[t] = softplus(u[t])
-    else:
-        for t in range(len(u)):
-            v[t] = u[t]
-
-
-@kernel
-def times_slope(code, a, s, g):
-    """g <- sigma'(a) * g, entrywise (r, T), from a and s = sigma(a)."""
-    u, v, w = a.reshape(-1), s.reshape(-1), g.reshape(-1)
-    if code == TANH:
-        for t in range(len(u)):
-            w[t] *= (1 - v[t]) * (1 + v[t])
-    elif code == LOGISTIC:
-        for t in range(len(u)):
-            w[t] *= v[t] * (1 - v[t])
-    elif code == RELU:
-        for t in range(len(u)):
-            w[t] *= u[t] > 0
-    elif code == SOFTPLUS:
-        for t in range(len(u)):
-            w[t] *= logistic(u[t])
-
-
-@kernel
-def symplectic_defect(phi, J, out):
-    """out (M,) <- ||Phi_i^T J Phi_i - J||_F / max(1, ||Phi_i||_F^2) for phi (M, n, n), in J's dtype.
-
-    Computed on Phi / s, s the power of two below ||Phi||, which is exact and neither overflows nor underflows.
+    The states at the start of every ``segment`` layers are kept; a segment is run again when its turn comes on the way
+    back. With segment >= N nothing is run twice.
     """
-    n = phi.shape[1]
-    P = np.empty((n, n), J.dtype)
-    JP = np.empty((n, n), J.dtype)
-    D = np.empty((n, n), J.dtype)
-    for i in range(len(phi)):
-        size = max(1.0, frobenius(phi[i]))
-        s = np.exp2(np.floor(np.log2(size)))
-        for a in range(n):
-            for b in range(n):
-                P[a, b] = phi[i, a, b] / s
-                JP[a, b] = 0
-                D[a, b] = -J[a, b] / s / s
-        add_product(J, P, JP)
-        add_product(P.T, JP, D)
-        out[i] = frobenius(D) * (s / size) ** 2
+    form, net = describe(A, c, W, src, dst, keep, code, x.shape[1], T)
+    sums = Sums(address(dA), address(dc), address(dW))
+    length = min(segment * net.L, len(A))
+    count = -(-len(A) // max(1, length))
+    rows = constants_rows(form) + (2 + count) * form.n + 2 * form.r + length * (form.k + form.r)
+    work = scratch(rows * T, A)
+    constants = prepare_constants(form, aligned(address(work)))
+    y = shift(constants, constants_rows(form) * T)
+    d = shift(y, form.n * T)
+    kept = shift(d, form.n * T)
+    a = shift(kept, count * form.n * T)
+    s = shift(a, form.r * T)
+    tape = shift(s, form.r * T)
+    for start in range(lo, hi, T):
+        size = min(T, hi - start)
+        load(x, start, size, y, form.n, T)
+        for m in range(count - 1):
+            copy(y, shift(kept, m * form.n * T), form.n * T)
+            advance(form, net, m * length, (m + 1) * length, size, y, a, s)
+        if count > 0:
+            record(form, net, (count - 1) * length, len(A), size, y, a, tape)
+        store(y, y_N, start, size, form.n, T)
+        load(g, start, size, d, form.n, T)
+        for m in range(count - 1, -1, -1):
+            first, last = m * length, min(len(A), (m + 1) * length)
+            if m < count - 1:
+                copy(shift(kept, m * form.n * T), y, form.n * T)
+                record(form, net, first, last, size, y, a, tape)
+            pull_recorded(form, net, first, last, tape, constants, d, a, sums)
+        store(d, delta_0, start, size, form.n, T)
+    hold(work)
 
 
-@reduction
-def frobenius(D):
-    """||D||_F, scaled by the largest entry so that squares neither overflow nor underflow."""
-    largest = D.dtype.type(0)
-    for a in range(D.shape[0]):
-        for b in range(D.shape[1]):
-            largest = max(largest, abs(D[a, b]))
-    if largest == 0 or largest == np.inf:  # NaN, if any, shows in the sum
-        return largest
-    total = D.dtype.type(0)
-    for a in range(D.shape[0]):
-        for b in range(D.shape[1]):
-            total += (D[a, b] / largest) ** 2
-    return largest * np.sqrt(total)
+@kernel
+def reversible(A, c, W, src, dst, keep, code, x, g, lo, hi, T, shortest, budget, y_N, delta_0, dA, dc, dW, report):
+    """As ``gradient``, with states rebuilt from y_N by undoing stages, where every stage leaves y[src] alone.
+
+    Layers start .. end are rebuilt only if that leads back to the state at ``start``, which is kept, within ``budget``.
+    Otherwise the state half way is computed from there and kept too, and the second half comes first. ``shortest``
+    layers and fewer are not rebuilt, but run again with everything recorded.
+
+    report (3,) : the largest over the tiles of errors accepted (``distance``), states kept besides the input, and
+    states
+        kept at a time
+    """
+    form, net = describe(A, c, W, src, dst, keep, code, x.shape[1], T)
+    sums = Sums(address(dA), address(dc), address(dW))
+    levels = 65  # N < 2**64: halving ends before
+    length = min(shortest * net.L, len(A))
+    rows = constants_rows(form) + (3 + levels) * form.n + 3 * form.r + length * (form.k + form.r)
+    work = scratch(rows * T, A)
+    where = np.zeros(levels, np.int64)
+    constants = prepare_constants(form, aligned(address(work)))
+    y = shift(constants, constants_rows(form) * T)
+    z = shift(y, form.n * T)
+    d = shift(z, form.n * T)
+    kept = shift(d, form.n * T)
+    a = shift(kept, levels * form.n * T)
+    s = shift(a, form.r * T)
+    g_a = shift(s, form.r * T)
+    tape = shift(g_a, form.r * T)
+    for start in range(lo, hi, T):
+        size = min(T, hi - start)
+        load(x, start, size, kept, form.n, T)
+        copy(kept, y, form.n * T)
+        advance(form, net, 0, len(A), size, y, a, s)
+        store(y, y_N, start, size, form.n, T)
+        load(g, start, size, d, form.n, T)
+        top, end, added = 0, len(A) // net.L, 0
+        trial = end
+        while end > 0:
+            begin = where[top]
+            first, last = begin * net.L, end * net.L
+            origin = shift(kept, top * form.n * T)
+            if end - begin <= shortest:
+                copy(origin, y, form.n * T)
+                record(form, net, first, last, size, y, a, tape)
+                pull_recorded(form, net, first, last, tape, constants, d, a, sums)
+            else:
+                error = np.inf
+                if end - begin <= trial:
+                    copy(y, z, form.n * T)
+                    for index in range(last - 1, first - 1, -1):
+                        undo(form, stage_of(form, net, index), z, a, s, size)
+                    error = distance(z, origin, size, form.n, T)
+                if not error <= budget:  # NaN is no success
+                    middle = (begin + end) // 2
+                    trial = min(trial, end - middle)
+                    top += 1
+                    where[top] = middle
+                    copy(origin, shift(origin, form.n * T), form.n * T)
+                    advance(form, net, first, middle * net.L, size, shift(origin, form.n * T), a, s)
+                    added += 1
+                    report[1] = max(report[1], added)
+                    report[2] = max(report[2], top)
+                    continue
+                report[0] = max(report[0], error)
+                trial = 2 * (end - begin)
+                for index in range(last - 1, first - 1, -1):
+                    stage = stage_of(form, net, index)
+                    undo(form, stage, y, a, s, size)
+                    pull(form, stage, shift(y, stage.src), s, constants, d, g_a, sums_of(form, sums, index))
+            end = begin
+            copy(origin, y, form.n * T)
+            top -= 1
+        store(d, delta_0, start, size, form.n, T)
+    hold(work)
+
+
+@kernel
+def inverse(A, c, W, src, dst, keep, code, y_N, lo, hi, T, y_0):
+    """y_0 <- from y_N, by undoing the stages."""
+    form, net = describe(A, c, W, src, dst, keep, code, y_N.shape[1], T)
+    work = scratch((form.n + 2 * form.r) * T, A)
+    y = aligned(address(work))
+    a = shift(y, form.n * T)
+    s = shift(a, form.r * T)
+    for start in range(lo, hi, T):
+        size = min(T, hi - start)
+        load(y_N, start, size, y, form.n, T)
+        for index in range(len(A) - 1, -1, -1):
+            undo(form, stage_of(form, net, index), y, a, s, size)
+        store(y, y_0, start, size, form.n, T)
+    hold(work)
+
+
+@kernel
+def sensitivity(A, c, W, src, dst, keep, code, states, lo, hi, T, phi):
+    """phi[:-1] <- Phi_0 .. Phi_{N-1} from phi[-1]: the adjoint's map of delta, on n columns at once."""
+    n = states.shape[2]
+    form, net = describe(A, c, W, src, dst, keep, code, n, T)
+    wide = Form(n, form.r, form.k, form.d, form.keep, form.code, n * T)
+    rows = n + 3 * form.r + n * (n + form.r) + net.L * (form.k + form.r)
+    work = scratch(rows * T, A)
+    y = aligned(address(work))
+    a = shift(y, n * T)
+    slope = shift(a, form.r * T)
+    zeros = shift(slope, form.r * T)
+    P = shift(zeros, form.r * T)  # row i of Phi, then its column, then the sample
+    g = shift(P, n * n * T)
+    tape = shift(g, form.r * n * T)
+    for start in range(lo, hi, T):
+        size = min(T, hi - start)
+        load_last(phi[-1], start, size, P, n, T)
+        for j in range(len(states) - 2, -1, -1):
+            load(states[j], start, size, y, n, T)
+            record(form, net, j * net.L, (j + 1) * net.L, size, y, a, tape)
+            for k in range(net.L - 1, -1, -1):
+                stage = stage_of(form, net, j * net.L + k)
+                P_dst, P_src = shift(P, stage.dst * n), shift(P, stage.src * n)
+                fill(slope, 1, form.r * T)
+                times_slope(form.code, shift(tape, (k * (form.k + form.r) + form.k) * T), slope, form.r * T)
+                product(zeros, stage.W, 1, form.r, P_dst, g, form.r, form.d, wide.T)
+                for i in range(form.r):
+                    for column in range(n):
+                        scale(shift(slope, i * T), shift(g, (i * n + column) * T), T)
+                if not keep:
+                    fill(P_dst, 0, form.d * wide.T)
+                product(P_src, stage.A, 1, form.k, g, P_src, form.k, form.r, wide.T)
+            store_last(P, phi[j], start, size, n, T)
+    hold(work)
+
+
+@kernel
+def describe(A, c, W, src, dst, keep, code, n, T):
+    """The stages as ``Form`` and ``Net``."""
+    form = Form(n, A.shape[1], A.shape[2], W.shape[1], keep, code, T)
+    return form, Net(address(A), address(c), address(W), address(src), address(dst), len(src))
+
+
+@kernel
+def stage_of(form, net, index):
+    """Stage number ``index``."""
+    k = index % net.L
+    return Stage(
+        shift(net.A, index * form.r * form.k), shift(net.c, index * form.r), shift(net.W, index * form.d * form.r),
+        net.src[k] * form.T, net.dst[k] * form.T,
+    )  # fmt: skip
+
+
+@kernel
+def sums_of(form, sums, index):
+    """Sums of stage number ``index``."""
+    return Sums(
+        shift(sums.A, index * form.r * form.k), shift(sums.c, index * form.r), shift(sums.W, index * form.d * form.r)
+    )
+
+
+@kernel
+def constants_rows(form):
+    """Rows of T numbers that hold T ones and r zeros."""
+    return 1 + form.r
+
+
+@kernel
+def prepare_constants(form, constants):
+    """T ones, before zeros."""
+    fill(constants, 1, form.T)
+    return constants
+
+
+@kernel
+def advance(form, net, first, last, size, y, a, s):
+    """y (n, T) through the stages first .. last - 1, in place."""
+    for index in range(first, last):
+        stage = stage_of(form, net, index)
+        evaluate(form, stage, shift(y, stage.src), a, s, size)
+        update(form, stage, s, y)
+
+
+@kernel
+def record(form, net, first, last, size, y, a, tape):
+    """As ``advance``, with y[src] and s of every stage written to the tape."""
+    for index in range(first, last):
+        stage = stage_of(form, net, index)
+        y_src = shift(tape, (index - first) * (form.k + form.r) * form.T)
+        s = shift(y_src, form.k * form.T)
+        copy(shift(y, stage.src), y_src, form.k * form.T)
+        evaluate(form, stage, y_src, a, s, size)
+        update(form, stage, s, y)
+
+
+@kernel
+def pull_recorded(form, net, first, last, tape, constants, d, g, sums):
+    """The adjoints of the stages last - 1 .. first, from the tape."""
+    for index in range(last - 1, first - 1, -1):
+        y_src = shift(tape, (index - first) * (form.k + form.r) * form.T)
+        s = shift(y_src, form.k * form.T)
+        pull(form, stage_of(form, net, index), y_src, s, constants, d, g, sums_of(form, sums, index))
+
+
+@kernel
+def load_last(phi, start, size, P, n, T):
+    """P (n, n, T) <- samples start .. start + size of phi (n, n, B)."""
+    for i in range(n):
+        for column in range(n):
+            for t in range(size):
+                P[(i * n + column) * T + t] = phi[i, column, start + t]
+
+
+@kernel
+def store_last(P, phi, start, size, n, T):
+    """Samples start .. start + size of phi (n, n, B) <- P (n, n, T)."""
+    for i in range(n):
+        for column in range(n):
+            for t in range(size):
+                phi[i, column, start + t] = P[(i * n + column) * T + t]
+
+
+@kernel
+def scale(factors, g, count):
+    """g (count,) <- factors g, entrywise."""
+    for t in range(count):
+        g[t] *= factors[t]
+
+
+@kernel
+def distance(y, z, size, n, T):
+    """Largest over the samples of max_i |y_i - z_i| / max_i |z_i|."""
+    worst = 0.0
+    for t in range(size):
+        difference, scale = 0.0, 0.0
+        for i in range(n):
+            gap = float(abs(y[i * T + t] - z[i * T + t]))
+            difference = gap if not gap <= difference else difference  # NaN stays
+            scale = max(scale, float(abs(z[i * T + t])))
+        error = difference / scale if difference != 0 else 0.0
+        worst = error if not error <= worst else worst
+    return worst

@@ -17,6 +17,7 @@ summed over the stages of a layer. Then each architecture collects dK into the g
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -150,7 +151,7 @@ class Architecture(ABC):
             A[:, s] = K[:, rows, src]
             c[:, s] = b[:, rows]
             M = self._lift(part, fraction, K.dtype)
-            W[:, s] = M if self.J is None else M @ A[:, s].swapaxes(1, 2)
+            W[:, s] = M if self.J is None else _times(A[:, s], M.T).swapaxes(1, 2)
         return Stages(
             A.reshape(N * L, r, k),
             c.reshape(N * L, r),
@@ -172,12 +173,24 @@ class Architecture(ABC):
             _, rows, src = self.parts[part]
             dK[:, rows, src] += dA[:, s]
             if self.J is not None:
-                dK[:, rows, src] += dW[:, s].swapaxes(1, 2) @ self._lift(part, fraction, dtype)
+                dK[:, rows, src] += _times(dW[:, s].swapaxes(1, 2), self._lift(part, fraction, dtype))
             db[:, rows] += dc[:, s]
         return {**self.collect(dK), "b": db}
 
     def _lift(self, part: int, fraction: float, dtype: np.dtype[Any]) -> Array:
         """f h M (d, k), or f h I where G = I, or I where a layer replaces the state."""
+        if dtype.kind == "O":  # not kept: mpmath's precision may be another the next time
+            return self._new_lift(part, fraction, dtype)
+        key = part, fraction, dtype
+        if key not in self._lifts:
+            self._lifts[key] = self._new_lift(*key)
+        return self._lifts[key]
+
+    @cached_property
+    def _lifts(self) -> dict[tuple[int, float, np.dtype[Any]], Array]:
+        return {}
+
+    def _new_lift(self, part: int, fraction: float, dtype: np.dtype[Any]) -> Array:
         dst, _, src = self.parts[part]
         if not self.keep:
             return np.eye(self.width, dtype=dtype)
@@ -186,3 +199,9 @@ class Architecture(ABC):
         M = self.J[dst, src]
         M = _check.multiprecision(M) if dtype.kind == "O" else M.astype(dtype)
         return M * dtype.type(fraction * self.step)
+
+
+def _times(stack: Array, M: Array) -> Array:
+    """Each of the matrices (N, a, b) times M (b, c), as one product: NumPy's loop over N takes longer."""
+    N, a, b = stack.shape
+    return (stack.reshape(N * a, b) @ M).reshape(N, a, M.shape[1])

@@ -1,6 +1,6 @@
 """A network: an architecture with parameters. Everything that can be asked of it goes through the engine."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from types import MappingProxyType
@@ -8,8 +8,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from pyham import _check, checkpoint
-from pyham.engine import Adjoint, Backend, Trace, select
+from pyham import _check, checkpoint, recompute
+from pyham.engine import Adjoint, Backend, Gradient, Trace, gradient, select, trace
 from pyham.lowering import Architecture
 from pyham.stages import Stages
 
@@ -78,6 +78,9 @@ class Network:
 
     def stages(self, dtype: object = None) -> Stages:
         """The network as stages, in ``dtype`` (the parameters' own by default), lowered in the wider of the two."""
+        known = self._stages.get(cast(Any, dtype))
+        if known is not None:
+            return known
         wanted: np.dtype[Any] = np.dtype(cast(Any, dtype)) if dtype is not None else self.dtype
         if wanted.kind in "fO" and self.dtype.kind == "c":
             raise TypeError(f"x: expected a complex dtype, as the parameters are {self.dtype}, got {wanted}")
@@ -103,7 +106,7 @@ class Network:
     def trace(self, x: object, *, backend: Backend = "numba") -> Trace:
         """All states y_0 .. y_N, ``.states`` (N + 1, B, n), from x (B, n)."""
         y = self._input("x", x)
-        return Trace(select(backend, y.dtype).trace(self.stages(y.dtype), y))
+        return trace(select(backend, y.dtype), self.stages(y.dtype), y)
 
     def adjoint(self, trace: Trace, g: object, *, backend: Backend = "numba") -> Adjoint:
         """Backpropagation of g = dLoss/dy_N (B, n) through a trace of this network.
@@ -112,25 +115,101 @@ class Network:
         """
         if not isinstance(trace, Trace):
             raise TypeError(f"trace: expected the Trace of a forward pass, got {type(trace).__name__}")
-        states = _check.array(
-            "trace", trace.states, (self.arch.depth + 1, "B", self.arch.width), finite=False, multiprecision=True
+        dtype = trace.output.dtype
+        engine, stages = select(backend, dtype), self.stages(dtype)
+        tape = trace.tape(engine, stages)
+        if tape is None:
+            shape = (self.arch.depth + 1, "B", self.arch.width)
+            states = _check.array("trace", trace.states, shape, finite=False, multiprecision=True)
+            delta, gradients = engine.adjoint(stages, states, self._output_gradient(g, states[-1]))
+            return Adjoint(delta, self.arch.pullback(gradients))
+        start = self._output_gradient(g, trace.output)
+        recorder: Any = engine
+        delta_0, gradients = recorder.pull(stages, tape, start)
+        kept = start.copy()
+        return Adjoint(
+            lambda: engine.adjoint(stages, trace.states, kept)[0], self.arch.pullback(gradients), input=delta_0
         )
-        gradient = _check.array("g", g, states.shape[1:], multiprecision=True)
-        if gradient.dtype.kind in {"f": "cO", "O": "c"}.get(states.dtype.kind, ""):
-            raise TypeError(f"g: expected a real dtype, as the trace is {states.dtype}, got {gradient.dtype}")
-        gradient = gradient.astype(states.dtype) if states.dtype.kind != "O" else _check.multiprecision(gradient)
-        engine = select(backend, states.dtype)
-        delta, stage_gradients = engine.adjoint(self.stages(states.dtype), states, gradient)
-        return Adjoint(delta, self.arch.pullback(stage_gradients))
 
-    def sensitivity(self, x: object, *, backend: Backend = "numba") -> Array:
+    def gradient(
+        self,
+        x: object,
+        g: object,
+        *,
+        memory: str = "store",
+        budget: float | None = None,
+        backend: Backend = "numba",
+    ) -> Gradient:
+        """Forward and backward pass in one, for those who need no states: y_N, dLoss/dy_0 and the gradients.
+
+        Parameters
+        ----------
+        x : (B, n)
+        g : dLoss/dy_N (B, n), or a function that computes it from y_N (which costs another forward pass)
+        memory : what is kept of the forward pass, for a few samples at a time: "store" everything, "checkpoint" about
+            sqrt(N) states and as many layers (one more forward pass), or "reversible" at most log2(N) states, the
+            others being rebuilt from those behind them (two more)
+        budget : of "reversible", the largest error of a rebuilt state relative to the sample's largest entry; at first
+            eps^(2/3) of the dtype (4e-11 in float64, 2e-5 in float32). 0 rebuilds nothing; infinity never looks back.
+
+        Raises
+        ------
+        TypeError, ValueError
+            Naming the argument, what was expected and what came; "reversible" takes networks whose stages each add a
+            function of one part of the state to another: MS1, MS3, H2.
+        """
+        y = self._input("x", x)
+        stages, engine = self.stages(y.dtype), select(backend, y.dtype)
+        if _check.choice("memory", memory, ("store", "checkpoint", "reversible")) == "reversible" and not stages.shears:
+            raise ValueError(f"memory: expected 'store' or 'checkpoint' for {self.arch.name}, got 'reversible'")
+        if budget is not None and memory != "reversible":
+            raise ValueError(f"budget: expected none for memory={memory!r}, got {budget!r}")
+        if y.dtype.kind not in "f":
+            raise TypeError(f"x: expected a real floating dtype, got {y.dtype}")
+        limit = float(np.finfo(y.dtype).eps) ** (2 / 3) if budget is None else _check.not_negative("budget", budget)
+        start = self._output_gradient(g(engine.forward(stages, y)) if callable(g) else g, y)
+        output, delta_0, sums, drift = gradient(engine, stages, y, start, memory, limit)
+        return Gradient(output, delta_0, self.arch.pullback(sums), drift)
+
+    def inverse(self, y: object, *, backend: Backend = "numba") -> Array:
+        """y_0 (B, n) from y_N (B, n), for networks whose stages can be undone (MS1, MS3, H2).
+
+        Exact but for rounding errors, which the network amplifies on the way back.
+        """
+        output = self._input("y", y)
+        stages, engine = self.stages(output.dtype), select(backend, output.dtype)
+        if not stages.shears:
+            raise ValueError(f"net: expected a network whose stages can be undone (MS1, MS3, H2), got {self.arch.name}")
+        own: Any = engine if hasattr(engine, "inverse") else recompute
+        return own.inverse(stages, output)
+
+    def sensitivity(
+        self,
+        x: object,
+        *,
+        layers: Sequence[int] | None = None,
+        measure: Callable[[Array], Array] | None = None,
+        backend: Backend = "numba",
+    ) -> Array:
         """Backward sensitivity matrices (N + 1, B, n, n): phi[j, i] = dy_N/dy_j of sample i, denominator layout.
 
         Entry [a, c] is d(y_N)_c / d(y_j)_a, so delta_j = phi[j] @ delta_N for every sample.
+
+        Parameters
+        ----------
+        layers : keep phi[j] of these layers only, in this order
+        measure : keep ``measure(phi)`` only: a function from matrices (M, B, n, n) of any number M of layers to an
+        array
+            (M, ...), for instance ``lambda phi: pyham.symplectic.defect(phi, J)``
+
+        With either, memory is that of the result and of about sqrt(N) states and matrices.
         """
         y = self._input("x", x)
         engine, stages = select(backend, y.dtype), self.stages(y.dtype)
-        return engine.sensitivity(stages, engine.trace(stages, y))
+        if layers is None and measure is None:
+            return engine.sensitivity(stages, engine.trace(stages, y))
+        chosen = range(stages.depth + 1) if layers is None else [self._layer(j) for j in layers]
+        return recompute.sensitivity(engine, stages, y, chosen, measure or (lambda phi: phi))
 
     def energy(self, y: object) -> Array:
         """The Hamiltonian H_j(y) = 1^T sigma~(K_j y + b_j) of every layer (N, B) at the states y (B, n)."""
@@ -142,6 +221,21 @@ class Network:
     def save(self, path: str | PathLike[str]) -> None:
         """Write architecture and parameters to one file, atomically; ``pyham.load`` reads it."""
         checkpoint.write(path, {"architecture": self.arch.config()}, self.params)
+
+    def _layer(self, j: int) -> int:
+        """A layer's index 0 .. N; negative ones count from the end."""
+        N = self.arch.depth
+        index = _check.integer("layers", j, -N - 1)
+        if index > N:
+            raise ValueError(f"layers: expected integers from {-N - 1} to {N}, got {j}")
+        return index % (N + 1)
+
+    def _output_gradient(self, g: object, output: Array) -> Array:
+        """g as dLoss/dy_N for this output (B, n)."""
+        gradient = _check.array("g", g, output.shape, multiprecision=True)
+        if gradient.dtype.kind in {"f": "cO", "O": "c"}.get(output.dtype.kind, ""):
+            raise TypeError(f"g: expected a real dtype, as the trace is {output.dtype}, got {gradient.dtype}")
+        return gradient.astype(output.dtype) if output.dtype.kind != "O" else _check.multiprecision(gradient)
 
     def _input(self, argument: str, x: object) -> Array:
         return _check.array(argument, x, ("B", self.arch.width), multiprecision=True)

@@ -71,10 +71,10 @@ def adjoint(stages: Stages, states: Array, g: Array) -> tuple[Array, StageGradie
     return delta, grad
 
 
-def sensitivity(stages: Stages, states: Array) -> Array:
-    """Phi_0 .. Phi_N (N + 1, B, n, n): the adjoint's map of delta, applied to the columns of Phi_N = I."""
+def sensitivity(stages: Stages, states: Array, last: Array | None = None) -> Array:
+    """Phi_0 .. Phi_N (N + 1, B, n, n): the adjoint's map of delta, applied to the columns of Phi_N = I, or ``last``."""
     phi = np.empty((*states.shape, stages.width), states.dtype)
-    phi[-1] = np.eye(stages.width)
+    phi[-1] = np.eye(stages.width) if last is None else last
     for j in reversed(range(stages.depth)):
         P = phi[j + 1].copy()
         inner = layer(stages, j, states[j])

@@ -45,11 +45,11 @@ def defect(phi: object, J: object, *, norm: str = "fro") -> Array:
         raise ValueError("J: expected a nonzero matrix, got zeros")
     finite = _finite(P)
     if _check.choice("norm", norm, ("fro", "2")) == "fro":
-        from pyham import kernels  # here, because importing pyham should not import Numba
+        from pyham._matrices import symplectic_defect  # here, because importing pyham should not import Numba
 
         flat = np.array(P.reshape(-1, n, n), order="C")
         rho = np.empty(len(flat))
-        kernels.symplectic_defect(flat, structure, rho)
+        symplectic_defect(flat, structure, rho)
         rho = rho.reshape(P.shape[:-2]) / np.linalg.norm(structure)
     else:
         scaled, s, ratio = _scaled(np.where(finite[..., None, None], P, 0.0))

@@ -24,10 +24,15 @@ ORDER = (
     "architectures",
     "checkpoint",
     "reference",
+    "recompute",
     "_jit",
     "_elementary",
+    "_blocks",
+    "_stagewise",
     "kernels",
+    "_matrices",
     "_learning",
+    "threads",
     "compiled",
     "engine",
     "network",
@@ -72,7 +77,7 @@ ORDER = (
 DEFERRED = {
     ("lowering", "network"),  # arch.init(rng) makes a network
     ("engine", "compiled"),  # so that importing pyham does not import Numba
-    ("symplectic", "kernels"),  # likewise
+    ("symplectic", "_matrices"),  # likewise
     ("learning", "_learning"),  # likewise
     ("gradcheck", "reference"),
 }
@@ -169,8 +174,8 @@ def test_only_what_stands_above_the_package_imports_it_as_a_whole():
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_only_the_compiler_settings_and_elementary_functions_import_numba(module):
-    if module not in ("_jit", "_elementary"):
+def test_only_what_is_written_for_the_compiler_imports_numba(module):
+    if module not in ("_jit", "_elementary", "_blocks"):
         assert not external(module) & {"numba", "llvmlite"}
 
 
@@ -181,7 +186,7 @@ def test_reference_engine_does_without_numba():
 
 
 def test_kernels_know_plain_arrays_only():
-    assert reachable("kernels") == {"_jit", "_elementary"}
+    assert reachable("kernels") == {"_jit", "_elementary", "_blocks", "_stagewise"}
 
 
 def test_engines_know_stages_and_not_architectures():
