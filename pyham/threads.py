@@ -3,7 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 
 from pyham import _check
@@ -70,9 +70,14 @@ class Blocks:
                     return
                 task(*block)
 
-        helpers = min(get_num_threads(), self.count) - 1
-        others = [_pool(os.getpid(), helpers).submit(work) for _ in range(helpers)]
-        work()
+        threads = get_num_threads()
+        pool = _pool(os.getpid(), threads - 1)
+        others = [pool.submit(work) for _ in range(min(threads, self.count) - 1)]
+        try:
+            work()
+        finally:  # after an exception too, nobody may go on writing to arrays that the caller thinks finished
+            todo.clear()
+            wait(others)
         for other in others:
             other.result()
 
