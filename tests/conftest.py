@@ -5,10 +5,13 @@ thousand. Choose with ``--hypothesis-profile=thorough`` or the environment varia
 """
 
 import os
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+
+from pyham import compiled, threads
 
 settings.register_profile(
     "ci",
@@ -32,6 +35,15 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 def backend(request: pytest.FixtureRequest) -> str:
     """Every backend by name."""
     return request.param
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The compiled engine cuts every batch into as many blocks as it may, however little work there is in each."""
+    monkeypatch.setattr(threads, "WORTHWHILE", 1)
+    compiled._cut.cache_clear()
+    yield
+    compiled._cut.cache_clear()
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """The two engines against each other, at the edges of a batch, in every dtype; and the door to them."""
 
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -74,6 +73,17 @@ def test_compiled_engine_equals_reference_at_the_edges_of_tiles_and_blocks(key, 
         # As above; a sum of B terms adds an error of at most B eps relative to the sum of their sizes, and in practice
         # sqrt(B) eps.
         assert relative(fast[name], oracle) <= (50 + np.sqrt(batch)) * eps(np.float64), name
+
+
+@pytest.mark.parametrize("batch", [129, 1025, 2049])
+@pytest.mark.parametrize("key", ["MS1-verlet-q-first", "MS2", "MLP"])
+def test_compiled_engine_equals_reference_where_a_batch_is_cut_into_blocks(key, batch, small_blocks, rng):
+    x, g = rng.standard_normal((2, batch, n))
+    net = network(key)
+    assert compiled._blocks(net.stages(), batch).count > 1
+    fast, plain = (results(net, x, g, backend) for backend in ("numba", "reference"))
+    for name, oracle in plain.items():
+        assert relative(fast[name], oracle) <= (50 + np.sqrt(batch)) * eps(np.float64), name  # as above
 
 
 @pytest.mark.parametrize("key", ["MS3-yoshida4-p-first", "ResNet"])
@@ -247,50 +257,6 @@ def test_results_are_bitwise_the_same_in_every_run(key, dtype, backend, rng):
     net = network(key)
     x, g = rng.standard_normal((2, 1025, n)).astype(dtype)
     assert_same_bits(results(net, x, g, backend), results(net, x, g, backend))
-
-
-class LastFirst:
-    """An executor that works through its tasks from the last to the first, and counts them."""
-
-    def __init__(self):
-        self.tasks = 0
-
-    def map(self, function, *iterables):
-        arguments = list(zip(*iterables, strict=True))
-        self.tasks += len(arguments)
-        return reversed([function(*item) for item in reversed(arguments)])
-
-
-@pytest.mark.parametrize("batch", [129, 2049])
-@pytest.mark.parametrize("key", ["H2-semi-implicit-p-first", "MLP"])
-def test_results_are_bitwise_independent_of_threads_and_their_order(key, batch, monkeypatch, rng):
-    net = network(key)
-    x, g = rng.standard_normal((2, batch, n))
-    usual = results(net, x, g, "numba")
-    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(4) as four:
-        for pool in (one, four, LastFirst()):
-            monkeypatch.setattr(compiled, "pool", lambda process, pool=pool: pool)
-            assert_same_bits(results(net, x, g, "numba"), usual)
-
-
-def test_large_batches_are_worked_on_in_threads(monkeypatch, rng):
-    executor = LastFirst()
-    monkeypatch.setattr(compiled, "pool", lambda process: executor)
-    net = network("MLP")
-    net(rng.standard_normal((compiled.TILE, n)))
-    assert executor.tasks == 0  # one tile: not worth a thread
-    net(rng.standard_normal((compiled.TILE * compiled.BLOCKS * 2, n)))
-    assert executor.tasks == compiled.BLOCKS
-
-
-def test_blocks_cover_the_batch_once_in_whole_tiles():
-    for tile in (8, 64):
-        for batch in range(0, 5000, 37):
-            blocks = compiled.blocks(batch, tile)
-            assert len(blocks) <= compiled.BLOCKS
-            assert [i for lo, hi, _ in blocks for i in range(lo, hi)] == list(range(batch))
-            assert all(lo % tile == 0 for lo, _, _ in blocks)
-            assert [number for _, _, number in blocks] == list(range(len(blocks)))
 
 
 def test_networks_may_be_used_from_many_threads(rng):
