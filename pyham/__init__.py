@@ -31,6 +31,7 @@ from pyham.foreign import from_arrays
 from pyham.lowering import Architecture
 from pyham.network import Network
 from pyham.stages import Stages
+from pyham.threads import get_num_threads, set_num_threads
 
 __all__ = [
     "ACTIVATIONS",
@@ -57,9 +58,11 @@ __all__ = [
     "continuous",
     "datasets",
     "from_arrays",
+    "get_num_threads",
     "gradcheck",
     "interconnection",
     "load",
+    "set_num_threads",
     "symplectic",
     "training",
 ]

@@ -25,7 +25,7 @@ from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic
 
-from pyham._jit import kernel
+from pyham._jit import part
 
 _WIDTH = 64 if binding.get_host_cpu_features().get("avx512f") else 32  # bytes of a vector
 _INDEX = ir.IntType(64)
@@ -253,7 +253,7 @@ _OUTER_2x4, _OUTER_2x2, _OUTER_2x1 = (outer_block(2, C) for C in (4, 2, 1))
 _OUTER_1x4, _OUTER_1x2, _OUTER_1x1 = (outer_block(1, C) for C in (4, 2, 1))
 
 
-@kernel
+@part
 def product(start, M, row, column, y, out, r, k, T):
     """out (r, T) <- start + M y, y (k, T); T a multiple of ``lanes``. See ``product_block`` for the arguments."""
     wide = 4 * lanes(out)
@@ -279,7 +279,7 @@ def product(start, M, row, column, y, out, r, k, T):
             _PRODUCT_1x1(start, M, row, column, y, out, k, T, i, t)
 
 
-@kernel
+@part
 def add_outer(u, v, out, r, k, T):
     """out (r, k) += u v^T, u (r, T) and v (k, T), the sum over samples; T a multiple of ``lanes``."""
     i = 0

@@ -14,7 +14,7 @@ import numpy as np
 
 from pyham._blocks import add_outer, product, shift
 from pyham._elementary import logistic, softplus, tanh
-from pyham._jit import kernel
+from pyham._jit import part
 
 TANH, LOGISTIC, RELU, SOFTPLUS, IDENTITY = range(5)
 
@@ -49,13 +49,13 @@ class Sums(NamedTuple):
     W: Any
 
 
-@kernel
+@part
 def scratch(size, like):
     """Zeros in the dtype of ``like``, ``size`` of them from the ``aligned`` address on."""
     return np.zeros(size + 64 // like.itemsize, like.dtype)
 
 
-@kernel
+@part
 def load(x, start, size, y, n, T):
     """The first ``size`` columns of y (n, T) <- rows start .. start + size of x (B, n); the others <- 0."""
     for t in range(size):
@@ -66,7 +66,7 @@ def load(x, start, size, y, n, T):
             y[i * T + t] = 0
 
 
-@kernel
+@part
 def store(y, x, start, size, n, T):
     """Rows start .. start + size of x (B, n) <- the first ``size`` columns of y (n, T)."""
     for t in range(size):
@@ -74,21 +74,21 @@ def store(y, x, start, size, n, T):
             x[start + t, i] = y[i * T + t]
 
 
-@kernel
+@part
 def fill(y, value, count):
     """y (count,) <- value."""
     for t in range(count):
         y[t] = value
 
 
-@kernel
+@part
 def copy(y, z, count):
     """z (count,) <- y (count,)."""
     for t in range(count):
         z[t] = y[t]
 
 
-@kernel
+@part
 def evaluate(form, stage, y_src, a, s, size):
     """s <- sigma(A y_src + c); a is overwritten."""
     product(stage.c, stage.A, form.k, 1, y_src, a, form.r, form.k, form.T)
@@ -99,7 +99,7 @@ def evaluate(form, stage, y_src, a, s, size):
                 s[i * form.T + t] = 0
 
 
-@kernel
+@part
 def update(form, stage, s, y):
     """y[dst] <- keep y[dst] + W s."""
     y_dst = shift(y, stage.dst)
@@ -108,7 +108,7 @@ def update(form, stage, s, y):
     product(y_dst, stage.W, form.r, 1, s, y_dst, form.d, form.r, form.T)
 
 
-@kernel
+@part
 def undo(form, stage, y, a, s, size):
     """y[dst] <- y[dst] - W s, s = sigma(A y[src] + c): the stage backwards, where src and dst are disjoint."""
     evaluate(form, stage, shift(y, stage.src), a, s, size)
@@ -118,7 +118,7 @@ def undo(form, stage, y, a, s, size):
     product(y_dst, stage.W, form.r, 1, a, y_dst, form.d, form.r, form.T)
 
 
-@kernel
+@part
 def pull(form, stage, y_src, s, constants, d, g, sums):
     """The adjoint of a stage: d goes from after it to before it; ``sums`` += those over the tile.
 
@@ -135,7 +135,7 @@ def pull(form, stage, y_src, s, constants, d, g, sums):
     product(d_src, stage.A, 1, form.k, g, d_src, form.k, form.r, form.T)
 
 
-@kernel
+@part
 def activate(code, a, s, count):
     """s (count,) <- sigma(a), entrywise."""
     if code == TANH:
@@ -155,7 +155,7 @@ def activate(code, a, s, count):
             s[t] = a[t]
 
 
-@kernel
+@part
 def times_slope(code, s, g, count):
     """g (count,) <- sigma'(a) g, entrywise, from s = sigma(a) alone: so nothing else need be kept for the way back.
 

@@ -125,12 +125,17 @@ def inverse(stages: Stages, y_N: Array) -> Array:
 
 
 def sensitivity(stages: Stages, states: Array, last: Array | None = None) -> Array:
-    """Phi_0 .. Phi_N (N + 1, B, n, n) from the states; Phi_N is ``last`` (B, n, n), or the identity."""
-    n, states = stages.width, _own(states)
-    phi = np.empty((stages.depth + 1, n, n, states.shape[1]), stages.dtype)
+    """Phi_0 .. Phi_N (N + 1, B, n, n); Phi_N is ``last`` (B, n, n), or the identity. Of the states, y_0 is enough."""
+    return sensitivity_from(stages, states[0], last)
+
+
+def sensitivity_from(stages: Stages, x: Array, last: Array | None = None) -> Array:
+    """Phi_0 .. Phi_N (N + 1, B, n, n) from x = y_0 (B, n), without its states."""
+    n, x = stages.width, _own(x)
+    phi = np.empty((stages.depth + 1, n, n, len(x)), stages.dtype)
     phi[-1] = np.eye(n, dtype=stages.dtype)[:, :, None] if last is None else last.transpose(1, 2, 0)
-    arguments, blocks = _plain(stages), _blocks(stages, states.shape[1], columns=n)
-    blocks.run(lambda lo, hi, _: kernels.sensitivity(*arguments, states, lo, hi, blocks.tile, phi))
+    arguments, blocks = _plain(stages), _blocks(stages, len(x), columns=n)
+    blocks.run(lambda lo, hi, _: kernels.sensitivity(*arguments, x, lo, hi, blocks.tile, phi))
     return phi.transpose(0, 3, 1, 2)
 
 

@@ -161,6 +161,15 @@ def _compiled() -> Engine:
     return compiled
 
 
+def sensitivity(engine: Engine, stages: Stages, x: Array, last: Array | None = None) -> Array:
+    """Phi_0 .. Phi_N (N + 1, B, n, n) from x (B, n)."""
+    own: Any = engine
+    if engine is not reference and hasattr(engine, "sensitivity_from"):
+        return own.sensitivity_from(stages, x, last)
+    more = () if last is None else (last,)
+    return own.sensitivity(stages, engine.trace(stages, x), *more)
+
+
 def gradient(
     engine: Engine, stages: Stages, x: Array, g: Array, memory: str, budget: float
 ) -> tuple[Array, Array, StageGradients, Drift | None]:

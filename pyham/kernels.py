@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyham._blocks import address, aligned, hold, product, shift
-from pyham._jit import kernel
+from pyham._jit import kernel, part
 from pyham._stagewise import (
     Form,
     Stage,
@@ -271,50 +271,53 @@ def inverse(A, c, W, src, dst, keep, code, y_N, lo, hi, T, y_0):
 
 
 @kernel
-def sensitivity(A, c, W, src, dst, keep, code, states, lo, hi, T, phi):
-    """phi[:-1] <- Phi_0 .. Phi_{N-1} from phi[-1]: the adjoint's map of delta, on n columns at once."""
-    n = states.shape[2]
+def sensitivity(A, c, W, src, dst, keep, code, x, lo, hi, T, phi):
+    """phi[:-1] <- Phi_0 .. Phi_{N-1} from x and phi[-1]: the adjoint's map of delta, on n columns at once."""
+    n = x.shape[1]
     form, net = describe(A, c, W, src, dst, keep, code, n, T)
-    wide = Form(n, form.r, form.k, form.d, form.keep, form.code, n * T)
-    rows = n + 3 * form.r + n * (n + form.r) + net.L * (form.k + form.r)
-    work = scratch(rows * T, A)
+    work = scratch((n + (2 + len(A)) * form.r + n * (n + form.r)) * T, A)
     y = aligned(address(work))
     a = shift(y, n * T)
-    slope = shift(a, form.r * T)
-    zeros = shift(slope, form.r * T)
-    P = shift(zeros, form.r * T)  # row i of Phi, then its column, then the sample
+    zeros = shift(a, form.r * T)
+    slopes = shift(zeros, form.r * T)  # sigma' of every stage
+    P = shift(slopes, len(A) * form.r * T)  # row i of Phi, then its column, then the sample
     g = shift(P, n * n * T)
-    tape = shift(g, form.r * n * T)
     for start in range(lo, hi, T):
         size = min(T, hi - start)
+        load(x, start, size, y, n, T)
+        for index in range(len(A)):
+            stage = stage_of(form, net, index)
+            slope = shift(slopes, index * form.r * T)
+            evaluate(form, stage, shift(y, stage.src), a, slope, size)
+            update(form, stage, slope, y)
+            fill(a, 1, form.r * T)
+            times_slope(form.code, slope, a, form.r * T)
+            copy(a, slope, form.r * T)
         load_last(phi[-1], start, size, P, n, T)
-        for j in range(len(states) - 2, -1, -1):
-            load(states[j], start, size, y, n, T)
-            record(form, net, j * net.L, (j + 1) * net.L, size, y, a, tape)
-            for k in range(net.L - 1, -1, -1):
-                stage = stage_of(form, net, j * net.L + k)
-                P_dst, P_src = shift(P, stage.dst * n), shift(P, stage.src * n)
-                fill(slope, 1, form.r * T)
-                times_slope(form.code, shift(tape, (k * (form.k + form.r) + form.k) * T), slope, form.r * T)
-                product(zeros, stage.W, 1, form.r, P_dst, g, form.r, form.d, wide.T)
-                for i in range(form.r):
-                    for column in range(n):
-                        scale(shift(slope, i * T), shift(g, (i * n + column) * T), T)
-                if not keep:
-                    fill(P_dst, 0, form.d * wide.T)
-                product(P_src, stage.A, 1, form.k, g, P_src, form.k, form.r, wide.T)
-            store_last(P, phi[j], start, size, n, T)
+        for index in range(len(A) - 1, -1, -1):
+            stage = stage_of(form, net, index)
+            slope = shift(slopes, index * form.r * T)
+            P_dst, P_src = shift(P, stage.dst * n), shift(P, stage.src * n)
+            product(zeros, stage.W, 1, form.r, P_dst, g, form.r, form.d, n * T)
+            for i in range(form.r):
+                for column in range(n):
+                    scale(shift(slope, i * T), shift(g, (i * n + column) * T), T)
+            if not keep:
+                fill(P_dst, 0, form.d * n * T)
+            product(P_src, stage.A, 1, form.k, g, P_src, form.k, form.r, n * T)
+            if index % net.L == 0:
+                store_last(P, phi[index // net.L], start, size, n, T)
     hold(work)
 
 
-@kernel
+@part
 def describe(A, c, W, src, dst, keep, code, n, T):
     """The stages as ``Form`` and ``Net``."""
     form = Form(n, A.shape[1], A.shape[2], W.shape[1], keep, code, T)
     return form, Net(address(A), address(c), address(W), address(src), address(dst), len(src))
 
 
-@kernel
+@part
 def stage_of(form, net, index):
     """Stage number ``index``."""
     k = index % net.L
@@ -324,7 +327,7 @@ def stage_of(form, net, index):
     )  # fmt: skip
 
 
-@kernel
+@part
 def sums_of(form, sums, index):
     """Sums of stage number ``index``."""
     return Sums(
@@ -332,20 +335,20 @@ def sums_of(form, sums, index):
     )
 
 
-@kernel
+@part
 def constants_rows(form):
     """Rows of T numbers that hold T ones and r zeros."""
     return 1 + form.r
 
 
-@kernel
+@part
 def prepare_constants(form, constants):
     """T ones, before zeros."""
     fill(constants, 1, form.T)
     return constants
 
 
-@kernel
+@part
 def advance(form, net, first, last, size, y, a, s):
     """y (n, T) through the stages first .. last - 1, in place."""
     for index in range(first, last):
@@ -354,7 +357,7 @@ def advance(form, net, first, last, size, y, a, s):
         update(form, stage, s, y)
 
 
-@kernel
+@part
 def record(form, net, first, last, size, y, a, tape):
     """As ``advance``, with y[src] and s of every stage written to the tape."""
     for index in range(first, last):
@@ -366,7 +369,7 @@ def record(form, net, first, last, size, y, a, tape):
         update(form, stage, s, y)
 
 
-@kernel
+@part
 def pull_recorded(form, net, first, last, tape, constants, d, g, sums):
     """The adjoints of the stages last - 1 .. first, from the tape."""
     for index in range(last - 1, first - 1, -1):
@@ -375,7 +378,7 @@ def pull_recorded(form, net, first, last, tape, constants, d, g, sums):
         pull(form, stage_of(form, net, index), y_src, s, constants, d, g, sums_of(form, sums, index))
 
 
-@kernel
+@part
 def load_last(phi, start, size, P, n, T):
     """P (n, n, T) <- samples start .. start + size of phi (n, n, B)."""
     for i in range(n):
@@ -384,7 +387,7 @@ def load_last(phi, start, size, P, n, T):
                 P[(i * n + column) * T + t] = phi[i, column, start + t]
 
 
-@kernel
+@part
 def store_last(P, phi, start, size, n, T):
     """Samples start .. start + size of phi (n, n, B) <- P (n, n, T)."""
     for i in range(n):
@@ -393,14 +396,14 @@ def store_last(P, phi, start, size, n, T):
                 phi[i, column, start + t] = P[(i * n + column) * T + t]
 
 
-@kernel
+@part
 def scale(factors, g, count):
     """g (count,) <- factors g, entrywise."""
     for t in range(count):
         g[t] *= factors[t]
 
 
-@kernel
+@part
 def distance(y, z, size, n, T):
     """Largest over the samples of max_i |y_i - z_i| / max_i |z_i|."""
     worst = 0.0

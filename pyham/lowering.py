@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 Array = np.ndarray[Any, Any]
 
 
+CHUNK = 4096  # layers: of a deeper network, K's gradient, which is larger than the free parameters', is built in parts
+
+
 class Part(NamedTuple):
     """Rows ``rows`` of K y + b read ``src`` and drive ``dst``."""
 
@@ -165,7 +168,20 @@ class Architecture(ABC):
 
     def pullback(self, gradients: StageGradients) -> dict[str, Array]:
         """Gradients of the free parameters, shaped like them, from those of the stages."""
-        N, L, n = self.depth, len(self.steps), self.width
+        if self.depth <= CHUNK:
+            return self._pullback(gradients)
+        L = len(self.steps)
+        result = {name: np.empty(shape, gradients.A.dtype) for name, shape in self.shapes.items()}
+        for first in range(0, self.depth, CHUNK):
+            part = StageGradients(*(g[first * L : (first + CHUNK) * L] for g in gradients))
+            for name, value in self._pullback(part).items():
+                result[name][first : first + CHUNK] = value
+        return result
+
+    def _pullback(self, gradients: StageGradients) -> dict[str, Array]:
+        """``pullback`` of any number of layers."""
+        L, n = len(self.steps), self.width
+        N = len(gradients.A) // L
         dtype = gradients.A.dtype
         dA, dc, dW = (g.reshape(N, L, *g.shape[1:]) for g in gradients)
         dK, db = np.zeros((N, n, n), dtype), np.zeros((N, n), dtype)

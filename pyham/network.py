@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from os import PathLike
 from types import MappingProxyType
 from typing import Any, cast
@@ -9,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from pyham import _check, checkpoint, recompute
-from pyham.engine import Adjoint, Backend, Gradient, Trace, gradient, select, trace
+from pyham.engine import Adjoint, Backend, Gradient, Trace, gradient, select, sensitivity, trace
 from pyham.lowering import Architecture
 from pyham.stages import Stages
 
@@ -207,9 +208,10 @@ class Network:
         y = self._input("x", x)
         engine, stages = select(backend, y.dtype), self.stages(y.dtype)
         if layers is None and measure is None:
-            return engine.sensitivity(stages, engine.trace(stages, y))
+            return sensitivity(engine, stages, y)
         chosen = range(stages.depth + 1) if layers is None else [self._layer(j) for j in layers]
-        return recompute.sensitivity(engine, stages, y, chosen, measure or (lambda phi: phi))
+        matrices = partial(sensitivity, engine)
+        return recompute.sensitivity(engine.forward, matrices, stages, y, chosen, measure or (lambda phi: phi))
 
     def energy(self, y: object) -> Array:
         """The Hamiltonian H_j(y) = 1^T sigma~(K_j y + b_j) of every layer (N, B) at the states y (B, n)."""

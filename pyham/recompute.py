@@ -94,7 +94,12 @@ def reversible(
 
 
 def sensitivity(
-    engine: "Engine", stages: Stages, x: Array, layers: Sequence[int], measure: Callable[[Array], Array]
+    forward: Callable[[Stages, Array], Array],
+    matrices: Callable[[Stages, Array, Array], Array],
+    stages: Stages,
+    x: Array,
+    layers: Sequence[int],
+    measure: Callable[[Array], Array],
 ) -> Array:
     """measure(phi) of the chosen layers, phi[j] = dy_N/dy_j (M, B, n, n) for about sqrt(N) layers at a time."""
     matrix = max(1, len(x) * stages.width**2 * x.itemsize)
@@ -102,13 +107,13 @@ def sensitivity(
     starts = list(range(0, stages.depth, segment))
     kept = [x]
     for j in starts:
-        kept.append(engine.forward(stages.layers(j, j + segment), kept[-1]))
+        kept.append(forward(stages.layers(j, j + segment), kept[-1]))
     wanted = np.array(layers, dtype=int)
     result: Array | None = None
     last = np.broadcast_to(np.eye(stages.width, dtype=x.dtype), (len(x), stages.width, stages.width))
     for j, y in [(stages.depth, kept[-1]), *zip(reversed(starts), reversed(kept[:-1]), strict=True)]:
         part = stages.layers(j, j + segment)
-        phi = engine.sensitivity(part, engine.trace(part, y), last)
+        phi = matrices(part, y, last)
         here = np.flatnonzero((wanted >= j) & (wanted < j + len(phi) - (j < stages.depth)))
         if len(here) or result is None:
             values = measure(phi[wanted[here] - j])

@@ -1,0 +1,27 @@
+"""Seconds from the start of Python to the first gradient: with nothing compiled, and with compiled code on disk."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+
+SCRIPT = """
+import numpy as np, pyham
+net = pyham.H2(width=4, depth=64, step=0.05).init(0)
+x = np.ones((16, 4))
+net.adjoint(net.trace(x), x)
+"""
+
+
+def measure() -> dict[str, float]:
+    """Whole processes, ``python -c`` included."""
+    with tempfile.TemporaryDirectory() as folder:
+        environment = os.environ | {"NUMBA_CACHE_DIR": folder}
+        return {name: _seconds(environment) for name in ("first", "cached")}
+
+
+def _seconds(environment: dict[str, str]) -> float:
+    start = time.perf_counter()
+    subprocess.run([sys.executable, "-c", SCRIPT], env=environment, check=True)
+    return time.perf_counter() - start
