@@ -34,7 +34,7 @@ Array = np.ndarray[Any, Any]
 class _Whole(Architecture):
     """The field applied at once: one stage per layer."""
 
-    @property
+    @cached_property
     def parts(self) -> tuple[Part, ...]:
         everything = slice(0, self.width)
         return (Part(everything, everything, everything),)
@@ -152,7 +152,7 @@ class _Split(Architecture):
     def q_part(self) -> Part:
         return Part(dst=self.q, rows=self.q, src=self.p)
 
-    @property
+    @cached_property
     def parts(self) -> tuple[Part, ...]:
         both = (self.p_part, self.q_part)
         return both if self.order == "p-first" else both[::-1]
