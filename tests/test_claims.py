@@ -1,4 +1,4 @@
-"""Claims V6, V9, V10, V14 and V18: they hold for other seeds, they notice sabotage; and arithmetic in many digits."""
+"""Claims V6, V9, V10, V14, V16, V18: they hold for other seeds, they notice sabotage; arithmetic in many digits."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -11,9 +11,18 @@ import pytest
 import pyham
 from pyham import compiled, reference, regularization
 from pyham._check import multiprecision
-from validation import claim, v06_batch_mean, v10_energy, v14_regularisation, v18_precision
+from pyham.stages import StageGradients
+from validation import (
+    claim,
+    rebuilding,
+    v06_batch_mean,
+    v10_energy,
+    v14_regularisation,
+    v16_reversibility,
+    v18_precision,
+)
 
-NAMES = ["V6", "V9", "V10", "V14", "V18"]
+NAMES = ["V6", "V9", "V10", "V14", "V16", "V18"]
 EPS = np.finfo(float).eps
 
 
@@ -48,7 +57,7 @@ def test_statements_are_one_line_and_say_how_they_are_checked(name):
         assert f"{word}:" in module.__doc__
 
 
-@pytest.mark.parametrize("name", ["V9", "V18"])
+@pytest.mark.parametrize("name", ["V9", "V16", "V18"])
 def test_numbers_are_the_same_in_every_run(name):
     assert findings(name) == findings(name)
 
@@ -159,6 +168,107 @@ def test_v14_notices_decay_of_the_wrong_sign(monkeypatch):
     monkeypatch.setitem(v14_regularisation.PENALTIES, "weight decay 3e-4", {"decay": -3e-4})
     monkeypatch.delitem(v14_regularisation.PENALTIES, "smoothness 0.1")
     assert failed("V14") == {"weight decay 3e-4, bound", "weight decay 3e-4, norms"}
+
+
+def test_v16_notices_an_inverse_that_is_slightly_off(monkeypatch):
+    exact = compiled.inverse
+    monkeypatch.setattr(compiled, "inverse", lambda *args: exact(*args) * (1 + 1e-9))
+    labels = failed("V16")
+    assert labels >= {f"{case}, float64" for case in ("H2 trained", "H2 random", "MS3 random", "MS1 random")}
+
+
+def test_v16_notices_a_gradient_that_is_slightly_off(monkeypatch):
+    exact = compiled.reversible
+
+    def wrong(*args):
+        y_N, delta_0, sums, reports = exact(*args)
+        return y_N, delta_0 * (1 + 1e-9), sums, reports
+
+    monkeypatch.setattr(compiled, "reversible", wrong)
+    assert failed("V16") == {"gradient, float64"}
+
+
+def test_v16_notices_a_budget_that_nobody_keeps(monkeypatch):
+    exact = compiled.reversible
+    monkeypatch.setattr(compiled, "reversible", lambda s, x, g, budget, n: exact(s, x, g, np.inf, n))
+    assert failed("V16") == {"gradient, 1024 layers, float32", "drift / budget, float64", "drift / budget, float32"}
+
+
+def test_v16_notices_a_report_that_hides_the_drift(monkeypatch):
+    exact = compiled.reversible
+
+    def silent(stages, x, g, budget, shortest):
+        *found, reports = exact(stages, x, g, np.inf, shortest)
+        return *found, reports * 0
+
+    monkeypatch.setattr(compiled, "reversible", silent)
+    assert "gradient, 1024 layers, float32" in failed("V16")
+
+
+def test_v16_notices_more_states_at_a_time(monkeypatch):
+    exact = compiled.reversible
+
+    def hoarding(*args):
+        *found, reports = exact(*args)
+        return *found, reports[:, [0, 1, 1]]
+
+    monkeypatch.setattr(compiled, "reversible", hoarding)
+    assert failed("V16") == {"states at a time, float64", "states at a time, float32"}
+
+
+@pytest.mark.parametrize("name", ["MS1", "MS3", "H2"])
+@pytest.mark.parametrize("options", [{}, {"scheme": "yoshida4", "activation": "softplus", "order": "q-first"}])
+def test_v16_first_order_term_is_what_one_state_off_does_to_the_gradient(name, options, rng):
+    """One entry of one state off by d: <gradient, u> changes by |h d|, here by central differences of order d^3."""
+    case = v16_reversibility.draw(name, 4, 3, rng, **options).first()
+    y = rebuilding.rebuild(case, np.inf).states
+    stages = case.net.stages()
+    u = {key: rng.standard_normal(value.shape) for key, value in case.net.params.items()}
+    u["input"] = rng.standard_normal((1, 4))
+    for s in range(len(stages.A)):
+        d = np.zeros_like(y)
+        d[s, 0, stages.src[s % stages.per_layer].start] = 1e-5
+        drift, _ = rebuilding.first_order(case, rebuilding.Walk(y, y + d, 0, 0), u)
+        central = (along(case, y + d, u) - along(case, y - d, u)) / 2
+        size = abs(along(case, y, u))
+        assert drift == pytest.approx(abs(central), rel=1e-6, abs=100 * EPS * size + 10 * 1e-5**3)
+
+
+def along(case, states, u):
+    """<gradient, u> of a backward pass that finds these states before the stages."""
+    delta, sums = case.g, []
+    for s, stage in reversed(list(enumerate(rebuilding.single(case.net.stages())))):
+        deltas, grad = reference.adjoint(stage, states[s : s + 2], delta)
+        delta = deltas[0]
+        sums.append(grad)
+    joined = StageGradients(*(np.concatenate(arrays) for arrays in zip(*sums[::-1], strict=True)))
+    params = case.net.arch.pullback(joined)
+    return sum((params[key] * u[key]).sum() for key in params) + (delta * u["input"]).sum()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_v16_bounds_are_within_a_few_thousand_of_what_happens(dtype, rng):
+    """A bound that nothing comes near would notice nothing."""
+    case = v16_reversibility.plain(8, 128, rng).astype(dtype)
+    kind = v18_precision.Arithmetic(dtype.__name__, dtype)
+    ratio = v16_reversibility.missed(case, kind) / rebuilding.rounding(case) / kind.eps
+    assert (ratio <= 1).all() and ratio.max() > 1 / 5000
+    value, drift = v16_reversibility.reversible(case)
+    gap = rebuilding.gradient_gap(case, value, rebuilding.rebuild(case, drift.budget))
+    assert gap.bound / 5000 < gap.error <= gap.bound
+
+
+@pytest.mark.parametrize("name", ["MLP", "ResNet", "MS2", "H1"])
+def test_v16_networks_that_update_what_they_read__raise(name, rng):
+    net = pyham.architecture(name, width=4, depth=2).init(rng)
+    with pytest.raises(ValueError, match="expected a network whose stages can be undone"):
+        net.inverse(np.ones((1, 4)))
+
+
+def test_v16_draws_for_other_seeds():
+    for seed in (1, 2):
+        ((caption, figure),) = claim.figures(v16_reversibility, shared(seed))
+        assert caption and len(figure.axes) == 2
 
 
 def test_v18_notices_a_defect_that_only_many_digits_show(monkeypatch):
