@@ -7,6 +7,7 @@ same for any number of threads.
 Sensitivities are stored with samples last, as they are computed, and come back as a transposed view.
 """
 
+import math
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -15,13 +16,14 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from pyham import kernels
+from pyham._buffers import Buffer
 from pyham.activations import ACTIVATIONS
 from pyham.stages import StageGradients, Stages
 from pyham.threads import Blocks
 
 Array = np.ndarray[Any, Any]
 
-TILE = 64  # samples: all rows of a tile of a narrow network fit the first-level cache
+TILE = 128  # samples: all rows of a tile of a narrow network fit the first-level cache
 VECTOR = 64  # bytes: the longest vector of today's processors
 TAPE = 32 << 20  # bytes: a longer tape is slower to read back than the forward pass is to run again
 SEGMENT = 4 << 20  # bytes of tape for one tile, where the forward pass is run again
@@ -59,7 +61,7 @@ class Tape:
     """What ``record`` keeps of a forward pass: the input, and all that the way back needs unless that is long."""
 
     x: Array
-    recorded: Array | None
+    recorded: Buffer | None
 
 
 def record(stages: Stages, x: Array) -> tuple[Array, Tape]:
@@ -69,8 +71,9 @@ def record(stages: Stages, x: Array) -> tuple[Array, Tape]:
     numbers = blocks.tiles * blocks.tile * _recorded(stages) * len(stages.A)
     if numbers * x.itemsize > TAPE:
         return forward(stages, x), Tape(x, None)
-    tape = np.empty(numbers + VECTOR // x.itemsize, x.dtype)  # the kernels start where it is aligned
-    blocks.run(lambda lo, hi, _: kernels.forward_recording(*arguments, x, lo, hi, blocks.tile, y_N, tape))
+    tape = Buffer(numbers + VECTOR // x.itemsize, x.dtype)  # the kernels start where it is aligned
+    recorded = tape.array
+    blocks.run(lambda lo, hi, _: kernels.forward_recording(*arguments, x, lo, hi, blocks.tile, y_N, recorded))
     return y_N, Tape(x, tape)
 
 
@@ -80,7 +83,7 @@ def pull(stages: Stages, tape: Tape, g: Array) -> tuple[Array, StageGradients]:
         layer = stages.per_layer * _recorded(stages) * TILE * stages.dtype.itemsize
         return gradient(stages, tape.x, g, max(1, SEGMENT // layer))[1:]
     g, delta_0 = _own(g), np.empty(g.shape, stages.dtype)
-    arguments, blocks, recorded = _plain(stages), _blocks(stages, len(g)), tape.recorded
+    arguments, blocks, recorded = _plain(stages), _blocks(stages, len(g)), tape.recorded.array
     sums = _Sums(stages, blocks)
     blocks.run(
         lambda lo, hi, b: kernels.adjoint_recorded(*arguments, recorded, g, lo, hi, blocks.tile, delta_0, *sums.of(b))
@@ -144,17 +147,24 @@ class _Sums:
 
     def __init__(self, stages: Stages, blocks: Blocks) -> None:
         shapes = (stages.A.shape, stages.c.shape, stages.W.shape)
-        self.arrays = [np.zeros((max(1, blocks.count), *shape), stages.dtype) for shape in shapes]
+        self.first = tuple(np.zeros(shape, stages.dtype) for shape in shapes)
+        self.others: tuple[Array, ...] = ()
+        if blocks.count > 1:
+            sizes = [math.prod(shape) for shape in shapes]
+            self._buffer = Buffer((blocks.count - 1) * sum(sizes), stages.dtype)
+            self._buffer.array[:] = 0
+            pieces = np.split(self._buffer.array.reshape(blocks.count - 1, -1), np.cumsum(sizes)[:-1], axis=1)
+            self.others = tuple(piece.reshape(-1, *shape) for piece, shape in zip(pieces, shapes, strict=True))
 
     def of(self, block: int) -> tuple[Array, ...]:
-        return tuple(array[block] for array in self.arrays)
+        return tuple(array[block - 1] for array in self.others) if block else self.first
 
     def total(self) -> StageGradients:
         """First block to last."""
-        for array in self.arrays:
-            for block in array[1:]:
-                array[0] += block
-        return StageGradients(*self.of(0))
+        for total, several in zip(self.first, self.others, strict=False):
+            for one in several:
+                total += one
+        return StageGradients(*self.first)
 
 
 def _blocks(stages: Stages, batch: int, columns: int = 1) -> Blocks:

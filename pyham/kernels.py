@@ -282,6 +282,7 @@ def sensitivity(A, c, W, src, dst, keep, code, x, lo, hi, T, phi):
     slopes = shift(zeros, form.r * T)  # sigma' of every stage
     P = shift(slopes, len(A) * form.r * T)  # row i of Phi, then its column, then the sample
     g = shift(P, n * n * T)
+    fill(zeros, 0, form.r * T)
     for start in range(lo, hi, T):
         size = min(T, hi - start)
         load(x, start, size, y, n, T)
@@ -345,6 +346,7 @@ def constants_rows(form):
 def prepare_constants(form, constants):
     """T ones, before zeros."""
     fill(constants, 1, form.T)
+    fill(shift(constants, form.T), 0, form.r * form.T)
     return constants
 
 
@@ -385,6 +387,8 @@ def load_last(phi, start, size, P, n, T):
         for column in range(n):
             for t in range(size):
                 P[(i * n + column) * T + t] = phi[i, column, start + t]
+            for t in range(size, T):
+                P[(i * n + column) * T + t] = 0
 
 
 @part

@@ -32,6 +32,7 @@ ORDER = (
     "kernels",
     "_matrices",
     "_learning",
+    "_buffers",
     "threads",
     "compiled",
     "engine",

@@ -1,0 +1,37 @@
+"""Memory that is used again. Fresh memory costs a page fault for every 4 KiB, which can take longer than filling it."""
+
+from collections import deque
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+WORTHWHILE = 1 << 20  # bytes: smaller arrays come from memory that the process has anyway
+
+_free: deque[Array] = deque(maxlen=4)
+
+
+class Buffer:
+    """``count`` numbers, not cleared, in ``array`` (count,); when nobody holds this, the memory goes to the next."""
+
+    def __init__(self, count: int, dtype: np.dtype[Any]) -> None:
+        self._bytes = _take(count * dtype.itemsize)
+        self.array: Array = self._bytes[: count * dtype.itemsize].view(dtype)
+
+    def __del__(self) -> None:
+        if len(self._bytes) >= WORTHWHILE:
+            _free.append(self._bytes)
+
+
+def _take(size: int) -> Array:
+    """Bytes, as few too many as there are."""
+    for _ in range(len(_free) if size >= WORTHWHILE else 0):
+        try:
+            found = _free.popleft()
+        except IndexError:  # another thread was faster
+            break
+        if size <= len(found) <= 2 * size:
+            return found
+        _free.append(found)
+    return np.empty(size, np.uint8)
