@@ -106,7 +106,7 @@ def test_results_are_bitwise_independent_of_the_order_of_the_blocks(key, batch, 
 def test_results_are_bitwise_the_same_for_any_work_worth_a_block_but_sums_over_samples(monkeypatch, rng):
     """The cut decides in which order samples are summed, and nothing else."""
     net = network("H2-plain")
-    x, g = rng.standard_normal((2, 1025, n))
+    x, g = rng.standard_normal((2, 4097, n))
     whole = results(net, x, g)
     monkeypatch.setattr(threads, "WORTHWHILE", 1)
     compiled._cut.cache_clear()
