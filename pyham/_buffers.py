@@ -9,7 +9,7 @@ Array = np.ndarray[Any, Any]
 
 WORTHWHILE = 1 << 20  # bytes: smaller arrays come from memory that the process has anyway
 
-_free: deque[Array] = deque(maxlen=4)
+_free: deque[Array] = deque(maxlen=3)
 
 
 class Buffer:
@@ -19,9 +19,9 @@ class Buffer:
         self._bytes = _take(count * dtype.itemsize)
         self.array: Array = self._bytes[: count * dtype.itemsize].view(dtype)
 
-    def __del__(self) -> None:
+    def __del__(self, free: deque[Array] = _free) -> None:  # bound now: at the end of a process the name may be gone
         if len(self._bytes) >= WORTHWHILE:
-            _free.append(self._bytes)
+            free.append(self._bytes)
 
 
 def _take(size: int) -> Array:
