@@ -25,6 +25,7 @@ Array = np.ndarray[Any, Any]
 
 TILE = 128  # samples: all rows of a tile of a narrow network fit the first-level cache
 VECTOR = 64  # bytes: the longest vector of today's processors
+FIRST_STATE_IS_ENOUGH = True  # for ``sensitivity``
 TAPE = 32 << 20  # bytes: a longer tape is slower to read back than the forward pass is to run again
 SEGMENT = 4 << 20  # bytes of tape for one tile, where the forward pass is run again
 
@@ -129,12 +130,7 @@ def inverse(stages: Stages, y_N: Array) -> Array:
 
 def sensitivity(stages: Stages, states: Array, last: Array | None = None) -> Array:
     """Phi_0 .. Phi_N (N + 1, B, n, n); Phi_N is ``last`` (B, n, n), or the identity. Of the states, y_0 is enough."""
-    return sensitivity_from(stages, states[0], last)
-
-
-def sensitivity_from(stages: Stages, x: Array, last: Array | None = None) -> Array:
-    """Phi_0 .. Phi_N (N + 1, B, n, n) from x = y_0 (B, n), without its states."""
-    n, x = stages.width, _own(x)
+    n, x = stages.width, _own(states[0])
     phi = np.empty((stages.depth + 1, n, n, len(x)), stages.dtype)
     phi[-1] = np.eye(n, dtype=stages.dtype)[:, :, None] if last is None else last.transpose(1, 2, 0)
     arguments, blocks = _plain(stages), _blocks(stages, len(x), columns=n)

@@ -163,11 +163,8 @@ def _compiled() -> Engine:
 
 def sensitivity(engine: Engine, stages: Stages, x: Array, last: Array | None = None) -> Array:
     """Phi_0 .. Phi_N (N + 1, B, n, n) from x (B, n)."""
-    own: Any = engine
-    if engine is not reference and hasattr(engine, "sensitivity_from"):
-        return own.sensitivity_from(stages, x, last)
-    more = () if last is None else (last,)
-    return own.sensitivity(stages, engine.trace(stages, x), *more)
+    states = x[None] if getattr(engine, "FIRST_STATE_IS_ENOUGH", False) else engine.trace(stages, x)
+    return engine.sensitivity(stages, states, *(() if last is None else (last,)))
 
 
 def gradient(

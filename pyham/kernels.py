@@ -241,11 +241,11 @@ def reversible(A, c, W, src, dst, keep, code, x, g, lo, hi, T, shortest, budget,
                     report[2] = max(report[2], top)
                     continue
                 report[0] = max(report[0], error)
-                trial = 2 * (end - begin)
                 for index in range(last - 1, first - 1, -1):
                     stage = stage_of(form, net, index)
                     undo(form, stage, y, a, s, size)
                     pull(form, stage, shift(y, stage.src), s, constants, d, g_a, sums_of(form, sums, index))
+            trial = 2 * (end - begin)  # twice what went well, or what was too short to try: drift may be less here
             end = begin
             copy(origin, y, form.n * T)
             top -= 1

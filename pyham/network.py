@@ -150,8 +150,9 @@ class Network:
         memory : what is kept of the forward pass, for a few samples at a time: "store" everything, "checkpoint" about
             sqrt(N) states and as many layers (one more forward pass), or "reversible" at most log2(N) states, the
             others being rebuilt from those behind them (two more)
-        budget : of "reversible", the largest error of a rebuilt state relative to the sample's largest entry; at first
-            eps^(2/3) of the dtype (4e-11 in float64, 2e-5 in float32). 0 rebuilds nothing; infinity never looks back.
+        budget : of "reversible", the largest error of a rebuilt state where it is compared with one that was kept,
+            relative to the sample's largest entry; states between those may be farther off. At first eps^(2/3) of the
+            dtype (4e-11 in float64, 2e-5 in float32). 0 rebuilds nothing; infinity keeps nothing.
 
         Raises
         ------

@@ -80,7 +80,7 @@ def reversible(
                     kept.append((middle, engine.forward(stages.layers(start, middle), origin)))
                     reports[i, 1:] = reports[i, 1] + 1, max(reports[i, 2], len(kept) - 1)
                     continue
-                reports[i, 0], trial = max(reports[i, 0], error), 2 * (end - start)
+                reports[i, 0] = max(reports[i, 0], error)
                 states = _rebuilt(part, y)
             else:
                 states = engine.trace(part, origin)
@@ -88,6 +88,7 @@ def reversible(
             delta = deltas[0]
             for total, sum_ in zip(sums, added, strict=True):
                 total[start * stages.per_layer : end * stages.per_layer] += sum_
+            trial = 2 * (end - start)
             (end, y), kept = kept[-1], kept[:-1]
         delta_0[one] = delta
     return output, delta_0, sums, reports

@@ -119,9 +119,10 @@ def rebuild(case: Case, budget: float) -> Walk:
                 trial, count = min(trial, end - middle), count + 1
                 kept.append(middle)
                 continue
-            error, trial, state = max(error, gap), 2 * (end - start), y[end * L]
+            error, state = max(error, gap), y[end * L]
             for s in reversed(range(start * L, end * L)):
                 z[s] = state = compiled.inverse(one[s], state)
+        trial = 2 * (end - start)
         end = kept.pop()
     return Walk(np.array(y), np.array(z), error, count)
 
