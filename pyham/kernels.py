@@ -415,8 +415,8 @@ def distance(y, z, size, n, T):
         difference, scale = 0.0, 0.0
         for i in range(n):
             gap = float(abs(y[i * T + t] - z[i * T + t]))
-            difference = gap if not gap <= difference else difference  # NaN stays
+            difference = gap if gap > difference or gap != gap else difference  # NaN stays: nothing is above it
             scale = max(scale, float(abs(z[i * T + t])))
         error = difference / scale if difference != 0 else 0.0
-        worst = error if not error <= worst else worst
+        worst = error if error > worst or error != error else worst
     return worst
