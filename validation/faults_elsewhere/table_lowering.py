@@ -67,7 +67,7 @@ LOWERING: tuple[Fault, ...] = (
         ("reversed", "the stack in reverse order", "return (stack", "return (stack[::-1]"),
     ),
     *slips(
-        "lowering.Architecture.pullback",
+        "lowering.Architecture._pullback",
         ("dA dropped", "dK += (f h dW)^T M", "+= dA[:, s]", "+= 0 * dA[:, s]"),
         ("dA sign", "dK += -dA + (f h dW)^T M", "+= dA[:, s]", "-= dA[:, s]"),
         ("dA transposed", "dK += dA^T + ..", "+= dA[:, s]", "+= dA[:, s].swapaxes(1, 2)"),
