@@ -161,6 +161,17 @@ def _compiled() -> Engine:
     return compiled
 
 
+def pull(engine: Engine, stages: Stages, trace: Trace, g: Array) -> tuple[Array, StageGradients]:
+    """delta_0 (B, n) and the gradients of A, c, W, from a trace of these stages and g = dLoss/dy_N (B, n)."""
+    tape = trace.tape(engine, stages)
+    if tape is None:
+        delta, sums = engine.adjoint(stages, trace.states, g)
+        return delta[0], sums
+    recorder: Any = engine
+    found: tuple[Array, StageGradients] = recorder.pull(stages, tape, g)
+    return found
+
+
 def sensitivity(engine: Engine, stages: Stages, x: Array, last: Array | None = None) -> Array:
     """Phi_0 .. Phi_N (N + 1, B, n, n) from x (B, n)."""
     states = x[None] if getattr(engine, "FIRST_STATE_IS_ENOUGH", False) else engine.trace(stages, x)

@@ -12,13 +12,14 @@ import numpy as np
 
 from pyham import learning, multilevel, regularization
 from pyham.classifier import Classifier
-from pyham.engine import Backend, select
+from pyham.engine import Backend, Trace, pull, select, trace
 from pyham.history import History
 from pyham.losses import LOSSES
 from pyham.lowering import Architecture
 from pyham.network import Network
 from pyham.optimizers import Adam, Descent
 from pyham.protocol import Protocol
+from pyham.stages import Stages
 
 Array = np.ndarray[Any, Any]
 
@@ -123,13 +124,13 @@ class NetworkModel(Model):
             self.layer[:] = 0
 
     def gradient(self, phase: str, x: Array, labels: Array) -> tuple[float, int, Array]:
-        stages, states = self._forward(x)
-        y = np.ascontiguousarray(states[-1].T)
+        stages, passed = self._forward(x)
+        y = np.ascontiguousarray(passed.output.T)
         if phase == "weights":
             self._fit(y, labels)
         delta = np.empty_like(y)
         loss, right = self.steps.head(self.code, self.layer, y, labels, self._layer_gradient, delta)
-        self._backward(stages, states, delta.T)
+        self._backward(stages, passed, delta.T)
         if phase == "joint":
             self._layer_gradient += self.protocol.alpha_c * self.layer
         return loss, right, self._gradient[: len(self.weights)] if phase == "weights" else self._gradient
@@ -185,13 +186,13 @@ class NetworkModel(Model):
     def _output(self, x: Array) -> Array:
         return np.ascontiguousarray(self.engine.forward(self.arch.lower(self.params), x).T)
 
-    def _forward(self, x: Array) -> tuple[Any, Array]:
+    def _forward(self, x: Array) -> tuple[Stages, Trace]:
         stages = self.arch.lower(self.params)
-        return stages, self.engine.trace(stages, x)
+        return stages, trace(self.engine, stages, x)
 
-    def _backward(self, stages: Any, states: Array, delta: Array) -> None:
+    def _backward(self, stages: Stages, passed: Trace, delta: Array) -> None:
         """The weights' part of the gradient, from delta = dLoss/dy_N (B, n), with the penalties."""
-        _, stage_gradients = self.engine.adjoint(stages, states, delta)
+        _, stage_gradients = pull(self.engine, stages, passed, delta)
         gradients = self.arch.pullback(stage_gradients)
         weights = self._gradient[: len(self.weights)]
         np.concatenate([gradients[name].ravel() for name in self.arch.shapes], out=weights)

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 
 from pyham import _check, checkpoint, recompute
-from pyham.engine import Adjoint, Backend, Gradient, Trace, gradient, select, sensitivity, trace
+from pyham.engine import Adjoint, Backend, Gradient, Trace, gradient, pull, select, sensitivity, trace
 from pyham.lowering import Architecture
 from pyham.stages import Stages
 
@@ -118,15 +118,13 @@ class Network:
             raise TypeError(f"trace: expected the Trace of a forward pass, got {type(trace).__name__}")
         dtype = trace.output.dtype
         engine, stages = select(backend, dtype), self.stages(dtype)
-        tape = trace.tape(engine, stages)
-        if tape is None:
+        if trace.tape(engine, stages) is None:
             shape = (self.arch.depth + 1, "B", self.arch.width)
             states = _check.array("trace", trace.states, shape, finite=False, multiprecision=True)
             delta, gradients = engine.adjoint(stages, states, self._output_gradient(g, states[-1]))
             return Adjoint(delta, self.arch.pullback(gradients))
         start = self._output_gradient(g, trace.output)
-        recorder: Any = engine
-        delta_0, gradients = recorder.pull(stages, tape, start)
+        delta_0, gradients = pull(engine, stages, trace, start)
         kept = start.copy()
         return Adjoint(
             lambda: engine.adjoint(stages, trace.states, kept)[0], self.arch.pullback(gradients), input=delta_0

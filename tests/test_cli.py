@@ -97,7 +97,8 @@ def test_every_option_of_the_protocol_reaches_it(capsys):
     options = argparse_options(
         "--training", "joint", "--loss", "softmax", "--optimizer", "sgd", "--momentum", 0.5, "--nesterov",
         "--schedule", "step", "--factor", 0.5, "--every", 3, "--prolongation", "linear", "--batch", 7, "--rate", 0.3,
-        "--inner-steps", 3, "--inner-rate", 0.7, "--alpha", 0.1, "--alpha-c", 0.2, "--decay", 0.3, "--levels", 2, "--patience", 4,
+        "--inner-steps", 3, "--inner-rate", 0.7, "--alpha", 0.1, "--alpha-c", 0.2, "--decay", 0.3,
+        "--levels", 2, "--patience", 4,
     )  # fmt: skip
     found = planar.protocol_options.protocol(options).config()
     assert found == {
