@@ -1,0 +1,666 @@
+"""net.gradient in every kind of memory, net.inverse, chosen sensitivities; traces and adjoints that compute late."""
+
+import numpy as np
+import pytest
+from rounding import eps, gradient_tolerance, growth, local_errors, relative
+from strategies import ACTIVATIONS, VARIANTS, variant
+
+import pyham
+from pyham import compiled, engine, recompute, reference
+from pyham.engine import Drift, Trace
+
+n, N = 6, 20  # layers: more than are always run again, so that some are rebuilt
+SHEARS = [key for key, (name, _) in VARIANTS.items() if name in ("MS1", "MS3", "H2")]
+OTHERS = [key for key in VARIANTS if key not in SHEARS]
+MEMORIES = ("store", "checkpoint", "reversible")
+SOME = ["H2-plain", "MS1-yoshida4-p-first", "H1-J2", "MLP"]
+
+
+def network(key, depth=N, dtype=np.float64, activation="tanh", step=0.05):
+    arch = variant(key, width=n, depth=depth, step=step, activation=activation)
+    return arch.init(3, initialization="scaled-normal", dtype=dtype)
+
+
+def assert_same_bits(gradient, adjoint, output):
+    np.testing.assert_array_equal(gradient.output, output, strict=True)
+    np.testing.assert_array_equal(gradient.input, adjoint.input, strict=True)
+    assert gradient.params.keys() == adjoint.params.keys()
+    for name, value in gradient.params.items():
+        np.testing.assert_array_equal(value, adjoint.params[name], err_msg=name, strict=True)
+
+
+def furthest(gradient, other):
+    """The largest difference of a parameter's gradient, relative to its largest entry."""
+    return max(relative(value, other.params[name]) for name, value in gradient.params.items())
+
+
+# Gradients
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("memory", ["store", "checkpoint"])
+@pytest.mark.parametrize("key", VARIANTS)
+def test_gradient_is_bitwise_that_of_the_adjoint(key, memory, dtype, backend, rng):
+    net = network(key)
+    x, g = rng.standard_normal((2, 70, n)).astype(dtype)
+    trace = net.trace(x, backend=backend)
+    adjoint = net.adjoint(trace, g, backend=backend)
+    gradient = net.gradient(x, g, memory=memory, backend=backend)
+    assert_same_bits(gradient, adjoint, trace.output)
+    assert gradient.drift is None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("key", SHEARS)
+def test_gradient_from_rebuilt_states_is_that_of_the_adjoint_but_for_the_drift(key, dtype, backend, rng):
+    net = network(key)
+    x, g = rng.standard_normal((2, 70 if backend == "numba" else 5, n)).astype(dtype)
+    trace = net.trace(x, backend=backend)
+    adjoint = net.adjoint(trace, g, backend=backend)
+    gradient = net.gradient(x, g, memory="reversible", backend=backend)
+    assert gradient.drift.kept == 0 and gradient.drift.error > 0  # all states were rebuilt, and not exactly
+    if backend == "numba":
+        np.testing.assert_array_equal(gradient.output, trace.output)
+    else:  # each sample by itself: BLAS may sum in another order
+        roundings = 2 * local_errors(net, trace.states) * growth(net)[0]
+        assert relative(gradient.output, trace.output) <= roundings * eps(dtype)
+    # The tolerance counts a few roundings of every state; a rebuilt state is off by drift.error / eps of them.
+    tolerance = gradient_tolerance(net, trace.states) * (1 + gradient.drift.error / eps(dtype))
+    size = np.linalg.norm(g, axis=-1).sum()
+    for name, value in gradient.params.items():
+        assert np.abs(value - adjoint.params[name]).max() <= tolerance * size, name
+    assert np.abs(gradient.input - adjoint.input).max() <= tolerance * size
+
+
+@pytest.mark.parametrize("batch", [0, 1, 7, 64, 65, 129])
+@pytest.mark.parametrize("depth", [0, 1, 2, 16, 17, 40])
+@pytest.mark.parametrize("key", ["H2-plain", "MS3-verlet-q-first"])
+def test_nothing_rebuilt_is_everything_stored(key, depth, batch, rng):
+    net = network(key, depth)
+    x, g = rng.standard_normal((2, batch, n))
+    kept = net.gradient(x, g, memory="reversible", budget=0)
+    store = net.gradient(x, g)
+    assert_same_bits(kept, store, store.output)
+    assert kept.drift.error == kept.drift.budget == 0
+    halves = int(np.ceil(np.log2(max(1, depth / engine.SHORTEST)))) if batch else 0
+    assert kept.drift.most == halves
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("batch", [0, 1, 7, 65])
+def test_shapes_and_dtype_are_those_of_the_adjoint(batch, memory, backend, rng):
+    for depth in (0, 1, 20):
+        for dtype in (np.float32, np.float64):
+            net = network("H2-plain", depth)
+            x, g = rng.standard_normal((2, batch, n)).astype(dtype)
+            gradient = net.gradient(x, g, memory=memory, backend=backend)
+            assert gradient.output.shape == gradient.input.shape == (batch, n)
+            assert {name: value.shape for name, value in gradient.params.items()} == net.arch.shapes
+            arrays = (gradient.output, gradient.input, *gradient.params.values())
+            assert {array.dtype for array in arrays} == {np.dtype(dtype)}
+            if depth == 0:
+                np.testing.assert_array_equal(gradient.output, x)
+                np.testing.assert_array_equal(gradient.input, g)
+                assert not any(np.shares_memory(a, b) for a in arrays for b in (x, g))
+            if batch == 0:
+                assert not any(value.any() for value in gradient.params.values())
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_g_may_be_a_function_of_the_output(memory, backend, rng):
+    net = network("H2-plain")
+    x, target = rng.standard_normal((2, 9, n))
+    late = net.gradient(x, lambda y: y - target, memory=memory, backend=backend)
+    early = net.gradient(x, net(x, backend=backend) - target, memory=memory, backend=backend)
+    assert_same_bits(late, early, early.output)
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_gradient_leaves_its_arguments_alone(memory, backend, rng):
+    net = network("H2-plain")
+    x, g = rng.standard_normal((2, 70 if backend == "numba" else 5, n))
+    for array in (x, g):
+        array.flags.writeable = False
+    before = x.copy(), g.copy()
+    plain = net.gradient(x, g, memory=memory, backend=backend)
+    np.testing.assert_array_equal((x, g), before)
+    strange = net.gradient(np.asfortranarray(x), np.repeat(g, 2, axis=0)[::2], memory=memory, backend=backend)
+    assert relative(strange.input, plain.input) <= 50 * eps(np.float64)  # BLAS may sum in another order
+    assert furthest(strange, plain) <= 50 * eps(np.float64)
+
+
+def test_longdouble_gradients_are_those_of_the_reference(rng):
+    net = network("MS3-verlet-p-first")
+    x, g = rng.standard_normal((2, 5, n)).astype(np.longdouble)
+    exact = net.adjoint(net.trace(x, backend="reference"), g, backend="reference")
+    for memory in MEMORIES:
+        gradient = net.gradient(x, g, memory=memory, backend="reference")
+        assert {value.dtype for value in gradient.params.values()} == {np.dtype(np.longdouble)}
+        assert max(relative(gradient.params[name], value) for name, value in exact.params.items()) <= eps(np.float64)
+
+
+def test_an_engine_of_ones_own_has_all_kinds_of_memory(rng):
+    """Without functions of its own for them."""
+
+    class Own:
+        forward, trace, adjoint, sensitivity = map(
+            staticmethod, (reference.forward, reference.trace, reference.adjoint, reference.sensitivity)
+        )
+
+    net = network("H2-plain")
+    x, g = rng.standard_normal((2, 5, n))
+    for memory in MEMORIES:
+        own, plain = (net.gradient(x, g, memory=memory, backend=backend) for backend in (Own(), "reference"))
+        assert_same_bits(own, plain, plain.output)
+    np.testing.assert_array_equal(net.inverse(x, backend=Own()), net.inverse(x, backend="reference"))
+
+
+# Drift
+
+
+@pytest.fixture(scope="module")
+def deep():
+    """(net, x, g): 1024 layers in float32, which amplify rounding errors on the way back by some ten thousand."""
+    rng = np.random.default_rng(0)
+    net = pyham.H2(width=4, depth=1024, step=0.1).init(0, dtype=np.float32)
+    return net, *rng.standard_normal((2, 20, 4)).astype(np.float32)
+
+
+def test_rebuilt_input_of_a_deep_network_misses_by_percents(deep):
+    net, x, _ = deep
+    assert np.abs(net.inverse(net(x)) - x).max() > 0.01
+
+
+def test_budget_keeps_the_gradient_of_a_deep_network_accurate(deep):
+    net, x, g = deep
+    store = net.gradient(x, g)
+    exact = net.gradient(x.astype(float), g.astype(float))
+    rounding = max(relative(store.params[name].astype(float), value) for name, value in exact.params.items())
+    kept = net.gradient(x, g, memory="reversible")
+    assert 0 < kept.drift.error <= kept.drift.budget == eps(np.float32) ** (2 / 3)
+    assert kept.drift.kept > 0
+    # Far below what single precision costs by itself; states wrong by the budget at the most, amplified tenfold
+    assert furthest(kept, store) <= min(rounding / 10, 10 * kept.drift.budget)
+
+
+def test_control_without_a_budget_the_gradient_of_a_deep_network_is_wrong(deep):
+    net, x, g = deep
+    blind = net.gradient(x, g, memory="reversible", budget=np.inf)
+    assert blind.drift.error > 0.01
+    assert blind.drift.kept == blind.drift.most == 0
+    assert furthest(blind, net.gradient(x, g)) > 0.05
+
+
+@pytest.mark.parametrize("budget", [0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0])
+def test_drift_stays_within_its_budget_and_most_within_log2_of_the_layers(deep, budget, backend):
+    whole, x, g = deep
+    for depth in (17, 100, 511, 512, 513, 1024):
+        params = {name: value[:depth] for name, value in whole.params.items()}
+        net = pyham.Network(pyham.H2(width=4, depth=depth, step=0.1), params)
+        few = slice(None) if backend == "numba" else slice(1)
+        drift = net.gradient(x[few], g[few], memory="reversible", budget=budget, backend=backend).drift
+        assert 0 <= drift.error <= drift.budget == budget
+        assert drift.most <= np.log2(depth) + 1
+        assert drift.most <= drift.kept < max(1, 2 * depth / engine.SHORTEST)
+        if backend == "reference" and depth > 100:
+            break  # Python takes its time
+
+
+def test_a_larger_budget_never_costs_accuracy_that_it_does_not_state(deep):
+    net, x, g = deep
+    store = net.gradient(x, g)
+    errors = [furthest(net.gradient(x, g, memory="reversible", budget=b), store) for b in (0, 1e-6, 1e-4, np.inf)]
+    assert errors[0] == 0
+    assert errors == sorted(errors)
+
+
+def test_drift_of_no_samples_is_zero(backend):
+    nothing = np.empty((0, n))
+    gradient = network("H2-plain").gradient(nothing, nothing, memory="reversible", backend=backend)
+    assert gradient.drift == Drift(0.0, eps(np.float64) ** (2 / 3), 0, 0)
+
+
+@pytest.mark.parametrize("batch", [65, 350])
+def test_the_drift_reported_is_the_largest_of_all_blocks(deep, batch, small_blocks):
+    net, x, g = deep
+    x, g = (np.resize(array, (batch, 4)) for array in (x, g))
+    x[:-1] = x[0]  # all but the last sample are one
+    for budget in (np.inf, 1e-5):
+        first, last, both = (
+            net.gradient(a, b, memory="reversible", budget=budget).drift
+            for a, b in ((x[:1], g[:1]), (x[-1:], g[-1:]), (x, g))
+        )
+        if budget == np.inf:
+            assert both.error == max(first.error, last.error)
+        assert both.kept >= max(first.kept, last.kept)
+        assert both.most >= max(first.most, last.most)
+
+
+# NaN and inf
+
+
+def passes(module, stages, x, g, budget):
+    """(delta_0, sums) of all kinds of memory, when the engine is called directly."""
+    own = () if module is compiled else (reference,)
+    of = compiled if module is compiled else recompute
+    with np.errstate(all="ignore"):
+        found = {"store": of.gradient(*own, stages, x, g, stages.depth)[1:]}
+        found["checkpoint"] = of.gradient(*own, stages, x, g, 4)[1:]
+        if stages.shears:
+            found["reversible"] = of.reversible(*own, stages, x, g, budget, 2)[1:3]
+        if module is compiled:
+            found["tape"] = compiled.pull(stages, compiled.record(stages, x)[1], g)
+    return found
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("where", ["x", "g"])
+@pytest.mark.parametrize("module", [compiled, reference], ids=["numba", "reference"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("key", SOME)
+def test_bad_numbers_stay_in_their_sample_and_show_in_the_sums(key, activation, module, where, bad, rng):
+    stages = network(key, 6, activation=activation).stages()
+    x, g = rng.standard_normal((2, 70 if module is compiled else 7, n))
+    row = len(x) // 2
+    others = np.arange(len(x)) != row
+    for budget in (0.0, 1e-8):
+        clean = passes(module, stages, x, g, budget)
+        bad_x, bad_g = x.copy(), g.copy()
+        (bad_x if where == "x" else bad_g)[row, 3] = bad
+        dirty = passes(module, stages, bad_x, bad_g, budget)
+        with np.errstate(all="ignore"):
+            oracle, sums = reference.adjoint(stages, reference.trace(stages, bad_x), bad_g)
+        for memory, (delta_0, gradients) in dirty.items():
+            if memory == "reversible" and budget:  # the tile of the bad sample is run again, not rebuilt
+                assert relative(delta_0[others], clean[memory][0][others]) <= 1e3 * budget
+            else:
+                np.testing.assert_array_equal(delta_0[others], clean[memory][0][others], err_msg=memory)
+            if where == "g":
+                assert not np.isfinite(delta_0[row]).all(), memory
+                assert not all(np.isfinite(array).all() for array in gradients), memory
+            else:
+                np.testing.assert_array_equal(np.isnan(delta_0), np.isnan(oracle[0]), err_msg=memory)
+                for found, right in zip(gradients, sums, strict=True):
+                    np.testing.assert_array_equal(np.isnan(found), np.isnan(right), err_msg=memory)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_gradient__raises_on_numbers_that_are_not_finite(bad, backend, rng):
+    net = network("H2-plain")
+    x = rng.standard_normal((3, n))
+    wrong = x.copy()
+    wrong[1, 2] = bad
+    for memory in MEMORIES:
+        for argument, x_given, g in (("x", wrong, x), ("g", x, wrong), ("g", x, lambda y: wrong)):
+            with pytest.raises(
+                ValueError, match=rf"^{argument}: expected finite numbers, got {bad} at index \(1, 2\)$"
+            ):
+                net.gradient(x_given, g, memory=memory, backend=backend)
+    with pytest.raises(ValueError, match=rf"^y: expected finite numbers, got {bad} at index \(1, 2\)$"):
+        net.inverse(wrong, backend=backend)
+
+
+# Columns beyond the batch
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("key", VARIANTS)
+def test_a_sample_has_the_same_bits_alone_and_among_others(key, dtype, rng):
+    """The columns that fill up a tile make no difference, nor does the tile's length."""
+    net = network(key)
+    x, g = rng.standard_normal((2, 75, n)).astype(dtype)
+    trace = net.trace(x)
+    adjoint, phi = net.adjoint(trace, g), net.sensitivity(x)
+    sums = dict.fromkeys(net.params, 0)
+    for i in (0, 31, 63, 64, 74):
+        alone = net.trace(x[i : i + 1])
+        back = net.adjoint(alone, g[i : i + 1])
+        for whole, single in (
+            (trace.output[i], alone.output[0]),
+            (trace.states[:, i], alone.states[:, 0]),
+            (adjoint.input[i], back.input[0]),
+            (adjoint.delta[:, i], back.delta[:, 0]),
+            (phi[:, i], net.sensitivity(x[i : i + 1])[:, 0]),
+        ):
+            np.testing.assert_array_equal(whole, single)
+    for i in range(75):
+        back = net.adjoint(net.trace(x[i : i + 1]), g[i : i + 1])
+        sums = {name: sums[name] + value.astype(float) for name, value in back.params.items()}
+    for name, value in adjoint.params.items():
+        # A product of length n in each term, and 75 terms
+        assert np.abs(value - sums[name]).max() <= (50 + 75) * eps(dtype) * np.abs(sums[name]).max(), name
+
+
+@pytest.mark.parametrize("activation", ["relu", "identity", "softplus"])
+@pytest.mark.parametrize("key", ["H2-plain", "H1-J1", "MS2", "ResNet", "MLP"])
+def test_samples_that_overflow_do_not_harm_the_columns_beside_them(key, activation, rng):
+    """Where states are inf, sums over samples hold NaN only if one of the samples' own do."""
+    net = network(key, 8, np.float32, activation, step=1.0)
+    huge = net.replace({name: value * np.float32(1e8) for name, value in net.params.items()})
+    x, g = rng.standard_normal((2, 11, n)).astype(np.float32)
+    stages = huge.stages()
+    output, tape = compiled.record(stages, x)
+    assert not np.isfinite(output).all()
+    delta_0, whole = compiled.pull(stages, tape, g)
+    bad = [np.zeros(array.shape, bool) for array in whole]
+    for i in range(len(x)):
+        one = slice(i, i + 1)
+        alone_output, alone_tape = compiled.record(stages, x[one])
+        alone, single = compiled.pull(stages, alone_tape, g[one])
+        np.testing.assert_array_equal(output[one], alone_output)
+        np.testing.assert_array_equal(delta_0[one], alone)
+        bad = [mask | ~np.isfinite(array) for mask, array in zip(bad, single, strict=True)]
+    for array, mask in zip(whole, bad, strict=True):
+        np.testing.assert_array_equal(~np.isfinite(array) & ~mask, False)
+
+
+def test_columns_beyond_the_batch_stay_zero_where_they_would_overflow():
+    """Samples that no layer moves, with biases that would send zeros to infinity."""
+    K, b = np.broadcast_to(1e10 * np.eye(3), (4, 3, 3)), np.full((4, 3), 1e300)
+    net = pyham.Network(pyham.ResNet(3, 4, 1.0, "relu"), {"K": K, "b": b})
+    x = np.full((3, 3), -1e295)
+    for memory in ("store", "checkpoint"):
+        gradient = net.gradient(x, np.ones((3, 3)), memory=memory)
+        np.testing.assert_array_equal(gradient.output, x)
+        np.testing.assert_array_equal(gradient.input, 1)
+        assert not any(value.any() for value in gradient.params.values())  # and no NaN, which is true
+
+
+# Inverse
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("key", SHEARS)
+def test_inverse_of_the_output_is_the_input(key, dtype, backend, rng):
+    for depth, batch in ((N, 70), (N, 0), (0, 3), (1, 1)):
+        net = network(key, depth)
+        x = rng.standard_normal((batch, n)).astype(dtype)
+        states = net.trace(x, backend=backend).states
+        back = net.inverse(states[-1], backend=backend)
+        assert back.dtype == dtype and not np.shares_memory(back, states)
+        # Errors of a stage each way, amplified by the stages after it (both ways by the product of their bounds)
+        tolerance = 2 * eps(dtype) * local_errors(net, states) * growth(net)[0]
+        assert np.abs(back - x).max(initial=0) <= tolerance * np.abs(states).max(initial=0)
+
+
+@pytest.mark.parametrize("key", OTHERS)
+def test_inverse__raises_where_stages_cannot_be_undone(key, backend):
+    name = VARIANTS[key][0]
+    message = rf"^net: expected a network whose stages can be undone \(MS1, MS3, H2\), got {name}$"
+    with pytest.raises(ValueError, match=message):
+        network(key).inverse(np.ones((2, n)), backend=backend)
+
+
+def test_inverse__raises_on_wrong_shape(backend):
+    with pytest.raises(ValueError, match=r"^y: expected shape \(B, 6\), got \(2, 5\)$"):
+        network("H2-plain").inverse(np.ones((2, 5)), backend=backend)
+
+
+# Chosen sensitivities
+
+LAYERS = [[], [0], [N], [-1], [3, 1, 2], [7, 7, 0, 7], [-1, 0, -N - 1, N], range(N + 1), np.arange(N, -1, -3)]
+
+
+@pytest.mark.parametrize("batch", [0, 1, 70])
+@pytest.mark.parametrize("layers", LAYERS, ids=str)
+@pytest.mark.parametrize("key", SOME)
+def test_chosen_layers_are_those_of_the_whole_array(key, layers, batch, backend, rng):
+    net = network(key)
+    x = rng.standard_normal((batch, n))
+    whole = net.sensitivity(x, backend=backend)
+    chosen = net.sensitivity(x, layers=layers, backend=backend)
+    np.testing.assert_array_equal(chosen, whole[np.array(layers, int)], strict=True)
+
+
+@pytest.mark.parametrize("budget", [1, 10_000, 64 << 20])
+@pytest.mark.parametrize("depth", [0, 1, 2, 3, 10, 26])
+def test_chosen_layers_do_not_depend_on_the_segments(depth, budget, monkeypatch, rng):
+    net = network("MS3-verlet-p-first", depth)
+    x = rng.standard_normal((9, n))
+    monkeypatch.setattr(recompute, "MATRICES", budget)
+    np.testing.assert_array_equal(net.sensitivity(x, layers=range(depth + 1)), net.sensitivity(x), strict=True)
+
+
+@pytest.mark.parametrize(
+    "measure",
+    [
+        lambda phi: np.linalg.norm(phi, axis=(-2, -1)),  # (M, B)
+        lambda phi: phi.mean(axis=(1, 2, 3)),  # (M,)
+        lambda phi: phi.sum(axis=-1),  # (M, B, n)
+        lambda phi: phi > 0,  # of another dtype
+    ],
+)
+@pytest.mark.parametrize("layers", [None, [4, -1, 0, 4]])
+def test_measures_are_those_of_the_whole_array(measure, layers, backend, rng):
+    net = network("H2-plain")
+    x = rng.standard_normal((9, n))
+    whole = measure(net.sensitivity(x, backend=backend))
+    found = net.sensitivity(x, layers=layers, measure=measure, backend=backend)
+    expected = whole if layers is None else whole[layers]
+    assert found.dtype == expected.dtype
+    # NumPy may sum in another order, as matrices lie in memory in another; n^2 B terms at the most
+    np.testing.assert_allclose(found, expected, rtol=0, atol=n**2 * 9 * eps(np.float64) * np.abs(expected).max())
+
+
+def test_measures_see_few_layers_at_a_time(rng):
+    net, seen = network("H2-plain", 400), []
+
+    def measure(phi):
+        seen.append(phi.shape)
+        return phi[:, :, 0, 0]
+
+    net.sensitivity(rng.standard_normal((5, n)), measure=measure)
+    assert sum(shape[0] for shape in seen) == 401
+    assert max(shape[0] for shape in seen) <= np.sqrt(400)
+    assert {shape[1:] for shape in seen} == {(5, n, n)}
+
+
+def test_layers_before_the_first_chosen_one_are_not_computed(monkeypatch, rng):
+    net, computed = network("H2-plain", 400), []
+    original = compiled.sensitivity
+
+    def watched(stages, states, last=None):
+        computed.append(stages.depth)
+        return original(stages, states, last)
+
+    monkeypatch.setattr(compiled, "sensitivity", watched)
+    net.sensitivity(rng.standard_normal((5, n)), layers=[390])
+    assert sum(computed) <= 20
+
+
+@pytest.mark.parametrize("wrong", [N + 1, 1000])
+def test_sensitivity__raises_on_layers_beyond_the_last(wrong, backend):
+    with pytest.raises(ValueError, match=rf"^layers: expected integers from {-N - 1} to {N}, got {wrong}$"):
+        network("H2-plain").sensitivity(np.ones((2, n)), layers=[0, wrong], backend=backend)
+
+
+def test_sensitivity__raises_on_layers_before_the_first(backend):
+    with pytest.raises(ValueError, match=rf"^layers: expected an integer >= {-N - 1}, got {-N - 2}$"):
+        network("H2-plain").sensitivity(np.ones((2, n)), layers=[0, -N - 2], backend=backend)
+
+
+@pytest.mark.parametrize("wrong", [1.0, "1", None, True])
+def test_sensitivity__raises_on_layers_that_are_no_integers(wrong, backend):
+    message = rf"^layers: expected an integer >= {-N - 1}, got {type(wrong).__name__}$"
+    with pytest.raises(TypeError, match=message):
+        network("H2-plain").sensitivity(np.ones((2, n)), layers=[wrong], backend=backend)
+
+
+# Traces and adjoints
+
+
+def test_states_and_delta_are_computed_once_and_late(monkeypatch, rng):
+    calls = []
+
+    def watch(name, original):
+        def watched(*arguments):
+            calls.append(name)
+            return original(*arguments)
+
+        monkeypatch.setattr(compiled, name, watched)
+
+    watch("trace", compiled.trace)
+    watch("adjoint", compiled.adjoint)
+    net = network("H2-plain")
+    x, g = rng.standard_normal((2, 9, n))
+    trace = net.trace(x)
+    adjoint = net.adjoint(trace, g)
+    assert (trace.output.shape, adjoint.input.shape, repr(trace)[:6]) == ((9, n), (9, n), "<Trace")
+    assert calls == []
+    assert adjoint.delta is adjoint.delta
+    assert calls == ["trace", "adjoint"]
+    assert trace.states is trace.states
+    assert calls == ["trace", "adjoint"]
+
+
+@pytest.mark.parametrize("tape", [0, 32 << 20])
+def test_states_and_delta_do_not_depend_on_what_becomes_of_x_and_g(tape, backend, monkeypatch, rng):
+    monkeypatch.setattr(compiled, "TAPE", tape)
+    net = network("H2-plain")
+    x, g = rng.standard_normal((2, 9, n))
+    before = net.adjoint(net.trace(x, backend=backend), g, backend=backend)
+    expected = before.delta
+    given, start = x.copy(), g.copy()
+    trace = net.trace(given, backend=backend)
+    given[:] = np.nan
+    adjoint = net.adjoint(trace, start, backend=backend)
+    start[:] = np.nan
+    np.testing.assert_array_equal(adjoint.delta, expected)
+    np.testing.assert_array_equal(trace.states[0], x)
+    np.testing.assert_array_equal(adjoint.input, before.input)
+    for name, value in adjoint.params.items():
+        np.testing.assert_array_equal(value, before.params[name])
+
+
+def test_late_results_are_consistent_with_early_ones(backend, rng):
+    for key in VARIANTS:
+        net = network(key)
+        x, g = rng.standard_normal((2, 70, n))
+        trace = net.trace(x, backend=backend)
+        adjoint = net.adjoint(trace, g, backend=backend)
+        np.testing.assert_array_equal(trace.states[-1], trace.output)
+        np.testing.assert_array_equal(adjoint.delta[0], adjoint.input)
+        np.testing.assert_array_equal(adjoint.delta[-1], g)
+
+
+def test_a_tape_is_not_used_with_another_network_of_the_same_shape(rng):
+    net = network("H2-plain")
+    other = net.replace({name: -value for name, value in net.params.items()})
+    x, g = rng.standard_normal((2, 9, n))
+    trace = net.trace(x)
+    found = other.adjoint(trace, g)
+    expected = other.adjoint(Trace(trace.states), g)
+    np.testing.assert_array_equal(found.delta, expected.delta)
+    for name, value in found.params.items():
+        np.testing.assert_array_equal(value, expected.params[name])
+        assert relative(value, net.adjoint(trace, g).params[name]) > 0.01  # the other's, not its own
+
+
+def test_a_tape_is_not_used_by_another_engine(rng):
+    net = network("H2-plain")
+    x, g = rng.standard_normal((2, 9, n))
+    trace = net.trace(x)
+    found = net.adjoint(trace, g, backend="reference")
+    expected = net.adjoint(Trace(trace.states), g, backend="reference")
+    np.testing.assert_array_equal(found.delta, expected.delta)
+    for name, value in found.params.items():
+        np.testing.assert_array_equal(value, expected.params[name])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("batch", [1, 70, 300])
+@pytest.mark.parametrize("key", VARIANTS)
+def test_results_without_a_tape_are_bitwise_those_with_one(key, batch, dtype, small_blocks, monkeypatch, rng):
+    net = network(key)
+    x, g = rng.standard_normal((2, batch, n)).astype(dtype)
+    trace = net.trace(x)
+    taped = net.adjoint(trace, g)
+    monkeypatch.setattr(compiled, "TAPE", 0)
+    for segment in (1, compiled.SEGMENT):
+        monkeypatch.setattr(compiled, "SEGMENT", segment)
+        without = net.trace(x)
+        assert without._tape.recorded is None and trace._tape.recorded is not None
+        assert_same_bits(net.gradient(x, g), taped, trace.output)
+        found = net.adjoint(without, g)
+        np.testing.assert_array_equal(without.output, trace.output)
+        np.testing.assert_array_equal(found.input, taped.input)
+        np.testing.assert_array_equal(found.delta, taped.delta)
+        for name, value in found.params.items():
+            np.testing.assert_array_equal(value, taped.params[name], err_msg=name)
+
+
+def test_a_long_tape_is_not_kept(rng):
+    net = network("H2-plain", 300)
+    per_sample = compiled._recorded(net.stages()) * len(net.stages().A) * 8
+    batch = compiled.TAPE // per_sample + 100
+    trace = net.trace(rng.standard_normal((batch, n)))
+    assert trace._tape.recorded is None
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_gradient__raises_on_complex_numbers(memory, dtype):
+    x = np.ones((2, n), dtype)
+    with pytest.raises(TypeError, match=rf"^x: expected a real floating dtype, got {np.dtype(dtype)}$"):
+        network("H2-plain").gradient(x, x, memory=memory, backend="reference")
+
+
+def test_gradient__raises_on_complex_g(backend):
+    x = np.ones((2, n))
+    with pytest.raises(TypeError, match=r"^g: expected a real dtype, as the trace is float64, got complex128$"):
+        network("H2-plain").gradient(x, x * 1j, backend=backend)
+
+
+@pytest.mark.parametrize("key", OTHERS)
+def test_gradient__raises_on_reversible_where_stages_cannot_be_undone(key, backend):
+    message = rf"^memory: expected 'store' or 'checkpoint' for {VARIANTS[key][0]}, got 'reversible'$"
+    with pytest.raises(ValueError, match=message):
+        network(key).gradient(np.ones((2, n)), np.ones((2, n)), memory="reversible", backend=backend)
+
+
+def test_gradient__raises_on_unknown_memory(backend):
+    x = np.ones((2, n))
+    with pytest.raises(ValueError, match=r"^memory: expected one of 'store', 'checkpoint', 'reversible', got 'disk'$"):
+        network("H2-plain").gradient(x, x, memory="disk", backend=backend)
+    with pytest.raises(TypeError, match=r"^memory: expected one of 'store', 'checkpoint', 'reversible', got NoneType$"):
+        network("H2-plain").gradient(x, x, memory=None, backend=backend)
+
+
+@pytest.mark.parametrize("memory", ["store", "checkpoint"])
+def test_gradient__raises_on_budget_where_nothing_is_rebuilt(memory, backend):
+    x = np.ones((2, n))
+    with pytest.raises(ValueError, match=rf"^budget: expected none for memory='{memory}', got 0.1$"):
+        network("H2-plain").gradient(x, x, memory=memory, budget=0.1, backend=backend)
+
+
+@pytest.mark.parametrize("wrong", [-1, -1e-300, np.nan, -np.inf])
+def test_gradient__raises_on_budget_below_zero(wrong, backend):
+    x = np.ones((2, n))
+    with pytest.raises(ValueError, match=rf"^budget: expected a number >= 0, got {wrong}$"):
+        network("H2-plain").gradient(x, x, memory="reversible", budget=wrong, backend=backend)
+
+
+@pytest.mark.parametrize("wrong", ["0", True, [0], 1j])
+def test_gradient__raises_on_budget_that_is_no_number(wrong, backend):
+    x = np.ones((2, n))
+    with pytest.raises(TypeError, match=rf"^budget: expected a number >= 0, got {type(wrong).__name__}$"):
+        network("H2-plain").gradient(x, x, memory="reversible", budget=wrong, backend=backend)
+
+
+@pytest.mark.parametrize("g", [np.ones((3, n)), lambda y: y[:-1], 1.0], ids=["array", "function", "number"])
+def test_gradient__raises_on_g_of_wrong_shape(g, backend):
+    came = r"\(3, 6\)" if isinstance(g, np.ndarray) else r"\(1, 6\)" if callable(g) else r"\(\)"
+    with pytest.raises(ValueError, match=rf"^g: expected shape \(2, 6\), got {came}$"):
+        network("H2-plain").gradient(np.ones((2, n)), g, backend=backend)
+
+
+@pytest.mark.parametrize("dtype", [np.longdouble, np.float16])
+def test_gradient__raises_on_dtype_that_the_compiled_engine_does_not_have(dtype):
+    x = np.ones((2, n), dtype)
+    message = rf"^x: expected float32 or float64 for backend='numba', got {np.dtype(dtype)}; backend='reference' "
+    for function in (lambda: network("H2-plain").gradient(x, x), lambda: network("H2-plain").inverse(x)):
+        with pytest.raises(TypeError, match=message):
+            function()
