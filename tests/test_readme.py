@@ -5,7 +5,10 @@ import io
 import re
 from pathlib import Path
 
+import pytest
+
 import pyham
+from pyham import cli
 from pyham.architectures import ARCHITECTURES
 from validation import claim
 
@@ -31,10 +34,18 @@ def test_example_has_ten_lines():
 
 def test_quick_start_is_two_commands():
     commands = re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL)
-    assert commands == [
+    assert commands[:2] == [
         "python -m pip install -e . && python -m validation",
         'python -m pip install -e ".[test]" && python -m pytest',
     ]
+
+
+def test_train_command_is_understood():
+    """It runs in the tests of the command line; here, that the README's words are its words."""
+    (words,) = [line.split()[3:] for line in README.splitlines() if line.startswith("python -m pyham train")]
+    with pytest.raises(SystemExit) as stop, contextlib.redirect_stdout(io.StringIO()):
+        cli.main([*words, "--help"])
+    assert stop.value.code == 0
 
 
 def test_links_lead_somewhere():
