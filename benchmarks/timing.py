@@ -51,7 +51,8 @@ def agree(case: Case, results: Mapping[str, Any]) -> None:
                 )
 
 
-TURN = 0.02  # seconds of a turn: long beside the time for which another program's threads go on waiting actively
+TURN = 0.02  # seconds of a turn
+PAUSE = 0.01  # seconds before it: the threads of the program before go on waiting actively for a while
 
 
 def interleaved(runs: Mapping[str, Run], *, seconds: float) -> dict[str, Timing]:
@@ -62,6 +63,7 @@ def interleaved(runs: Mapping[str, Run], *, seconds: float) -> dict[str, Timing]
     turns, end = 0, time.perf_counter() + seconds
     while turns < 5 or time.perf_counter() < end:
         for name, run in runs.items():
+            time.sleep(PAUSE)
             run()
             until = time.perf_counter() + TURN
             times[name].append(once(run))
