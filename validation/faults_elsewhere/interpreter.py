@@ -87,12 +87,18 @@ def outer_block(R: int, C: int) -> Callable[..., None]:
     return block
 
 
+def empty(size: int, dtype: Any) -> Array:
+    """Not cleared: full of NaN, so that no result may depend on what was there."""
+    return np.full(size, np.nan, dtype)
+
+
 #: What the sources below import, or find compiled in their module
 GIVEN: dict[str, Any] = {
-    "np": np,
+    "np": SimpleNamespace(empty=empty, zeros=np.zeros, int64=np.int64, inf=np.inf),
     "Any": Any,
     "NamedTuple": NamedTuple,
     "kernel": lambda function: function,
+    "part": lambda function: function,
     "address": address,
     "aligned": lambda address: address,
     "shift": shift,
@@ -120,10 +126,10 @@ def idle() -> bool:
 
 def _loops(old: str, new: str) -> Any:
     names = dict(GIVEN)
-    parts = [inspect.getsource(function.py_func) for function in (_blocks.product, _blocks.add_outer)]
-    parts += [inspect.getsource(module) for module in (_stagewise, kernels)]
-    for part in parts:
-        tree = ast.parse(part.replace(old, new))
+    sources = [inspect.getsource(function.py_func) for function in (_blocks.product, _blocks.add_outer)]
+    sources += [inspect.getsource(module) for module in (_stagewise, kernels)]
+    for text in sources:
+        tree = ast.parse(text.replace(old, new))
         tree.body = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
         exec(compile(tree, "<the compiled engine's loops>", "exec"), names)
     return SimpleNamespace(**names)
