@@ -41,7 +41,7 @@ from validation.faults_elsewhere.engines import (
     sensitivities,
 )
 from validation.faults_elsewhere.fault import Fault
-from validation.faults_elsewhere.formulas import formulas, gradients
+from validation.faults_elsewhere.formulas import formulas, gradients, parts, picked_columns
 from validation.faults_elsewhere.planting import function_of, planted, source
 from validation.faults_elsewhere.reading import Check, Reading
 from validation.faults_elsewhere.table_architectures import ARCHITECTURES, INTERCONNECTION, SCHEMES
@@ -80,6 +80,9 @@ FAULTS: tuple[Fault, ...] = (
 CHECKS: dict[str, tuple[Check, ...]] = {
     "lowering": (gradients, formulas, certificates),
     "lowering.Architecture._new_lift": (formulas, certificates),
+    "lowering.Architecture.pullback": (parts,),
+    "lowering._times": (gradients, formulas, picked_columns),
+    "lowering._picked": (gradients, formulas, picked_columns),
     "architectures": (formulas, certificates),
     **{
         f"architectures.{name}.{function}": (gradients, formulas, certificates)

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 import pyham
-from pyham import gradcheck
+from pyham import gradcheck, lowering
 from validation.faults_elsewhere.reading import ROUNDING, Reading, difference, reading
 
 Array = np.ndarray[Any, Any]
@@ -45,6 +46,28 @@ def gradients() -> Iterator[Reading]:
             continue
         found = gradcheck.complex_step(net, x, g, backend="reference")
         yield reading("complex_step", name, np.array(list(found.values())), ROUNDING)
+
+
+def picked_columns() -> Iterator[Reading]:
+    """y_N by its equations and gradients by complex step, where X picks: no involution, and one row in its place."""
+    block = np.zeros((4, 4))
+    block[[1, 2, 0, 3], [0, 1, 2, 3]] = 2.0, -3.0, 0.5, 1.5
+    for scheme in ("semi-implicit", "verlet"):
+        net = pyham.H2(8, 2, 0.25, scheme=scheme, X=block).init(0)
+        x, g = np.random.default_rng(1).standard_normal((2, 2, 8))
+        yield reading("formulas", f"H2 {scheme}", difference(net(x, backend="reference"), output(net, x)), ROUNDING)
+        found = gradcheck.complex_step(net, x, g, backend="reference")
+        yield reading("complex_step", f"H2 {scheme}", np.array(list(found.values())), ROUNDING)
+
+
+def parts() -> Iterator[Reading]:
+    """Every gradient by complex step, of more layers than the pullback takes at a time."""
+    kinds = (pyham.MLP(2, 5), pyham.H1(2, 5, 0.5), pyham.MS2(3, 5, 0.5), pyham.H2(2, 5, 0.5, scheme="verlet"))
+    for arch in kinds:
+        x, g = np.random.default_rng(1).standard_normal((2, 2, arch.width))
+        with mock.patch.object(lowering, "CHUNK", 2):
+            found = gradcheck.complex_step(arch.init(0), x, g, backend="reference")
+        yield reading("complex_step", f"{arch.name} in parts", np.array(list(found.values())), ROUNDING)
 
 
 def formulas() -> Iterator[Reading]:
@@ -92,7 +115,8 @@ def structure(net: pyham.Network) -> Array | None:
     n, m, options = net.arch.width, net.arch.width // 2, net.arch.config()
     J = np.zeros((n, n))
     if net.arch.name == "H2":
-        J[:m, m:], J[m:, :m] = -X.T, X
+        block = np.array(options["X"])
+        J[:m, m:], J[m:, :m] = -block.T, block
     elif net.arch.name == "MS3" or options.get("interconnection") == "J1":
         for i in range(m):
             J[i, m + i], J[m + i, i] = 1, -1
