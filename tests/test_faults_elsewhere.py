@@ -11,7 +11,7 @@ from validation.faults_elsewhere import engines, interpreter
 from validation.faults_elsewhere.reading import reading
 
 REQUIRED = {  # faults at least
-    "lowering": 40,
+    "lowering": 75,
     "architectures": 20,
     "schemes": 8,
     "interconnection": 6,
@@ -20,9 +20,10 @@ REQUIRED = {  # faults at least
     "euler": 8,
     "compiled": 40,
     "threads": 5,
+    "_buffers": 5,
     "_blocks": 15,
     "_stagewise": 40,
-    "kernels": 50,
+    "kernels": 70,
     "recompute": 25,
     "engine": 5,
     "network": 8,

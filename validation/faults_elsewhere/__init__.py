@@ -45,7 +45,7 @@ from validation.faults_elsewhere.formulas import formulas, gradients, parts, pic
 from validation.faults_elsewhere.planting import function_of, planted, source
 from validation.faults_elsewhere.reading import Check, Reading
 from validation.faults_elsewhere.table_architectures import ARCHITECTURES, INTERCONNECTION, SCHEMES
-from validation.faults_elsewhere.table_compiled import COMPILED, THREADS
+from validation.faults_elsewhere.table_compiled import BUFFERS, COMPILED, THREADS
 from validation.faults_elsewhere.table_kernels import BLOCKS, KERNELS, STAGEWISE
 from validation.faults_elsewhere.table_lowering import LOWERING
 from validation.faults_elsewhere.table_network import ENGINE, NETWORK, RECOMPUTE
@@ -65,6 +65,7 @@ FAULTS: tuple[Fault, ...] = (
     *SYMPLECTIC,
     *EULER,
     *COMPILED,
+    *BUFFERS,
     *THREADS,
     *BLOCKS,
     *STAGEWISE,
@@ -109,6 +110,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
             "threads.Blocks.__init__",
         )
     },
+    "_buffers": (python_loops,),
     "_blocks": (python_loops,),
     "_stagewise": (python_loops,),
     "kernels": (python_loops,),

@@ -9,15 +9,23 @@ from unittest import mock
 import numpy as np
 
 import pyham
-from pyham import compiled, engine, gradcheck, reference, threads
+from pyham import _buffers, compiled, engine, gradcheck, reference, threads
 from validation.faults_elsewhere import interpreter
 from validation.faults_elsewhere.formulas import networks
 from validation.faults_elsewhere.reading import ENGINES, ROUNDING, Reading, difference, reading
 
 Array = np.ndarray[Any, Any]
 
-BATCH, TILE = 350, compiled.TILE  # six tiles in three blocks, the last tile not full
+BATCH, TILE = 350, 64  # six tiles in three blocks, the last tile not full
 SHORT = 55, 10  # the same for loops that Python runs; and tiles of a wide and a narrow block of vectors
+
+
+class Used(_buffers.Buffer):
+    """Memory that was used before: full of NaN, so that nothing may depend on what it holds."""
+
+    def __init__(self, count: int, dtype: np.dtype[Any]) -> None:
+        super().__init__(count, dtype)
+        self.array[:] = np.nan
 
 
 def sensitivities() -> Iterator[Reading]:
@@ -48,6 +56,7 @@ def python_loops() -> Iterator[Reading]:
         with interpreter.running():
             yield from python_loops()
         return
+    yield from distances()
     batch, tile = SHORT
     for name, net, x, g in several(batch):
         if name not in ("MS3", "H2 yoshida4"):
@@ -56,6 +65,17 @@ def python_loops() -> Iterator[Reading]:
                     yield reading
                     if reading.wrong:  # one is enough: Python takes its time
                         return
+
+
+def distances() -> Iterator[Reading]:
+    """``kernels.distance`` of states that are NaN somewhere, which must not pass for near, and of equal ones."""
+    loops: Any = vars(compiled)["kernels"]
+    right = np.arange(1.0, 13.0)
+    for i in range(len(right)):
+        wrong = right.copy()
+        wrong[i] = np.nan
+        found = loops.distance(interpreter.address(wrong), interpreter.address(right), 4, 3, 4)
+        yield reading("distance of NaN", "", np.array(float(found == found)), 0.0)
 
 
 def reference_engine() -> Iterator[Reading]:
@@ -91,10 +111,11 @@ def several(batch: int) -> Iterator[tuple[str, pyham.Network, Array, Array]]:
 
 @contextmanager
 def cut(tile: int) -> Iterator[None]:
-    """The caller alone works on small blocks; two layers are enough to be rebuilt."""
+    """The caller alone works on small blocks, in memory used again; two layers are enough to be rebuilt."""
     with (
         mock.patch.multiple(threads, WORTHWHILE=1, BLOCKS=4, _threads=1),
-        mock.patch.multiple(compiled, TILE=tile),
+        mock.patch.multiple(compiled, TILE=tile, Buffer=Used),
+        mock.patch.multiple(_buffers, WORTHWHILE=1),
         mock.patch.multiple(engine, SHORTEST=1),
     ):
         compiled._cut.cache_clear()
@@ -134,9 +155,17 @@ def _right(name: str, batch: int) -> dict[str, Array]:
         "none kept": np.array([0, 0]),
         "all kept": np.array([N - 1, max(1, (N - 1).bit_length())]),
     }
+    other, other_gradients = reference.adjoint(_other(net).stages(), states, g)
+    right["other input"] = other[0]
+    right |= {f"other {key}": value for key, value in net.arch.pullback(other_gradients).items()}
     right["some phi"] = right["phi"][[N, 0, 1]]
     right["norms"] = np.linalg.norm(right["phi"], axis=(-2, -1))
     return right | net.arch.pullback(gradients)
+
+
+def _other(net: pyham.Network) -> pyham.Network:
+    """A network with other weights: its layers in reverse order."""
+    return net.replace({key: value[::-1] for key, value in net.params.items()})
 
 
 def everything(net: pyham.Network, x: Array, g: Array, backend: str) -> Iterator[tuple[str, Array]]:
@@ -155,6 +184,18 @@ def everything(net: pyham.Network, x: Array, g: Array, backend: str) -> Iterator
         yield from (("input, no tape", adjoint.input), ("delta, no tape", adjoint.delta), *adjoint.params.items())
     adjoint = net.adjoint(engine.Trace(trace.states), g, backend=backend)
     yield from (("input, of states", adjoint.input), ("delta, of states", adjoint.delta), *adjoint.params.items())
+
+    net.trace(x, backend=backend)  # its memory goes to the next, and to that alone
+    trace, _ = net.trace(x, backend=backend), net.trace(x[::-1], backend=backend)
+    adjoint = _other(net).adjoint(trace, g, backend=backend)
+    yield "other input", adjoint.input
+    yield from ((f"other {key}", value) for key, value in adjoint.params.items())
+    own, stages = engine.select(backend, x.dtype), net.stages()
+    for way, passed in (("of this trace", trace), ("of states", engine.Trace(trace.states))):
+        delta_0, sums = engine.pull(own, stages, passed, g)
+        yield f"input, pulled back {way}", delta_0
+        yield from ((f"{key}, {way}", value) for key, value in net.arch.pullback(sums).items())
+    yield "phi, of states", own.sensitivity(stages, trace.states)
 
     shears = net.arch.name in ("MS1", "MS3", "H2")
     for memory, budget in (("store", None), ("checkpoint", None), *[("reversible", b) for b in BUDGETS] * shears):

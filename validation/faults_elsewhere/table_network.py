@@ -46,7 +46,7 @@ RECOMPUTE: tuple[Fault, ...] = (
     *slips(
         "recompute.sensitivity",
         ("Phi_N = I", "every segment from I", "last = phi[0]", "pass"),
-        ("first segment", "every segment from y_0", "engine.trace(part, y)", "engine.trace(part, x)"),
+        ("first segment", "every segment from y_0", "matrices(part, y,", "matrices(part, x,"),
         ("off by one", "phi[j + 1] for phi[j]", "phi[wanted[here] - j]",
          "phi[np.minimum(wanted[here] - j + 1, len(phi) - 1)]"),
         ("order", "layers sorted", "np.array(layers, dtype=int)", "np.sort(np.array(layers, dtype=int))"),
@@ -71,8 +71,24 @@ RECOMPUTE: tuple[Fault, ...] = (
 
 ENGINE: tuple[Fault, ...] = (
     *slips("engine.trace", ("y_N for x", "states computed later start from y_N", "start = tape.x", "start = output")),
+    *slips("engine.Trace.tape", ("of other weights", "the tape of another network", " and self._by[1] is stages", "")),
     *slips("engine.Trace.output", ("y_0", "y_0 for y_N", "self.states[-1]", "self.states[0]")),
     *slips("engine.Adjoint.input", ("delta_N", "delta_N for delta_0", "self.delta[0]", "self.delta[-1]")),
+    *slips(
+        "engine.pull",
+        ("g sign, tape", "delta_N = -g", "recorder.pull(stages, tape, g)", "recorder.pull(stages, tape, -g)"),
+        ("g sign", "delta_N = -g where there is no tape", "trace.states, g", "trace.states, -g"),
+        ("delta_N", "delta_N for delta_0 where there is no tape", "delta[0]", "delta[-1]"),
+        ("states of the next layer", "y_(j+1) for y_j where there is no tape", "trace.states,",
+         "np.roll(trace.states, -1, axis=0),"),
+    ),
+    *slips(
+        "engine.sensitivity",
+        ("stale states", "y_0 for y_j", "engine.trace(stages, x)",
+         "np.broadcast_to(x, (stages.depth + 1, *x.shape))"),
+        ("last ignored", "Phi_N = I, always", "() if last is None else (last,)", "()"),
+        ("last upside down", "Phi_N with its rows in reverse order", "(last,)", "(last[:, ::-1],)"),
+    ),
     *slips(
         "engine.gradient",
         ("reports of the first", "the first pass's report for the worst", "reports.max(axis=0, initial=0)",
@@ -88,7 +104,8 @@ NETWORK: tuple[Fault, ...] = (
         ("delta_0 sign", "-delta_0", "input=delta_0", "input=-delta_0"),
         ("g sign", "delta_N = -g where states are given",
          "engine.adjoint(stages, states, self", "engine.adjoint(stages, states, -self"),
-        ("g sign, tape", "delta_N = -g", "recorder.pull(stages, tape, start)", "recorder.pull(stages, tape, -start)"),
+        ("g sign, tape", "delta_N = -g", "pull(engine, stages, trace, start)",
+         "pull(engine, stages, trace, -start)"),
         ("later g sign", "delta_N = -g in adjoints computed later", "trace.states, kept", "trace.states, -kept"),
     ),
     *slips(
