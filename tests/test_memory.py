@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from rounding import eps, gradient_tolerance, growth, local_errors, relative
+from rounding import eps, relative
 from strategies import ACTIVATIONS, VARIANTS, variant
 
 import pyham
@@ -62,14 +62,14 @@ def test_gradient_from_rebuilt_states_is_that_of_the_adjoint_but_for_the_drift(k
     if backend == "numba":
         np.testing.assert_array_equal(gradient.output, trace.output)
     else:  # each sample by itself: BLAS may sum in another order
-        roundings = 2 * local_errors(net, trace.states) * growth(net)[0]
-        assert relative(gradient.output, trace.output) <= roundings * eps(dtype)
-    # The tolerance counts a few roundings of every state; a rebuilt state is off by drift.error / eps of them.
-    tolerance = gradient_tolerance(net, trace.states) * (1 + gradient.drift.error / eps(dtype))
-    size = np.linalg.norm(g, axis=-1).sum()
+        assert relative(gradient.output, trace.output) <= 50 * eps(dtype)
+    # A rebuilt state is off by the drift, which so counts as the rounding of a state: each changes a gradient's factors
+    # (delta, sigma', s, y) by as much, times a Lipschitz constant near 1. 50 of them, as between the two engines.
+    tolerance = 50 * (eps(dtype) + gradient.drift.error)
+    assert tolerance < 1e4 * eps(dtype)  # far below the gradients themselves
+    assert relative(gradient.input, adjoint.input) <= tolerance
     for name, value in gradient.params.items():
-        assert np.abs(value - adjoint.params[name]).max() <= tolerance * size, name
-    assert np.abs(gradient.input - adjoint.input).max() <= tolerance * size
+        assert relative(value, adjoint.params[name]) <= tolerance, name
 
 
 @pytest.mark.parametrize("batch", [0, 1, 7, 64, 65, 129])

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from rounding import eps, growth, local_errors, relative
+from rounding import eps, relative
 from strategies import VARIANTS, variant
 
 import pyham
@@ -207,9 +207,8 @@ def test_inverse_of_the_output_is_the_input(key, dtype, backend, rng):
         states = net.trace(x, backend=backend).states
         back = net.inverse(states[-1], backend=backend)
         assert back.dtype == dtype and not np.shares_memory(back, states)
-        # Errors of a stage each way, amplified by the stages after it (both ways by the product of their bounds)
-        tolerance = 2 * eps(dtype) * local_errors(net, states) * growth(net)[0]
-        assert np.abs(back - x).max(initial=0) <= tolerance * np.abs(states).max(initial=0)
+        # Up to 140 stages round y[dst] once each way, half an eps, with random signs; errors hardly grow for N h <= 1
+        assert np.abs(back - x).max(initial=0) <= 50 * eps(dtype) * np.abs(states).max(initial=0)
 
 
 @pytest.mark.parametrize("key", OTHERS)
