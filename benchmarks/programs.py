@@ -168,11 +168,14 @@ PROGRAMS: dict[str, Callable[[Case], Run]] = {
 MODULES = {"PyTorch": "torch", "JAX": "jax"}
 
 
-def available() -> dict[str, Callable[[Case], Run]]:
-    """The programs whose packages are installed."""
+def available(case: Case) -> dict[str, Callable[[Case], Run]]:
+    """The programs that compute this case and whose packages are installed."""
     return {
-        name: program for name, program in PROGRAMS.items() if name not in MODULES or find_spec(MODULES[name])
-    }  # fmt: skip
+        name: program
+        for name, program in PROGRAMS.items()
+        if (name not in MODULES or find_spec(MODULES[name]))
+        and (case.what == "gradient" or program is not pyham_trace_adjoint)
+    }
 
 
 def missing() -> list[str]:

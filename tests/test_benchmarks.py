@@ -24,7 +24,7 @@ SMALL = (Case("H1", 4, 5, 3), Case("H2", 4, 5, 3), Case("H2", 4, 5, 3, dtype="fl
 def test_all_programs_compute_the_same(case, what):
     case = Case(case.architecture, case.width, case.batch, case.depth, case.dtype, what)
     # PyTorch and JAX are compared where they are installed: a peer that cannot be imported is not in the list.
-    some = {name: program for name, program in programs.available().items() if name not in programs.MODULES}
+    some = {name: program for name, program in programs.available(case).items() if name not in programs.MODULES}
     timing.agree(case, {name: program(case)() for name, program in some.items()})
 
 
