@@ -13,12 +13,12 @@ Array = np.ndarray[Any, Any]
 def choice(argument: str, value: object, allowed: Iterable[str]) -> str:
     """``value`` if it is one of the allowed names."""
     names = tuple(allowed)
+    if isinstance(value, str) and value in names:
+        return value
     expected = ", ".join(repr(name) for name in names)
     if not isinstance(value, str):
         raise TypeError(f"{argument}: expected one of {expected}, got {type(value).__name__}")
-    if value not in names:
-        raise ValueError(f"{argument}: expected one of {expected}, got {value!r}")
-    return value
+    raise ValueError(f"{argument}: expected one of {expected}, got {value!r}")
 
 
 def integer(argument: str, value: object, minimum: int) -> int:

@@ -166,7 +166,9 @@ class Network:
             raise ValueError(f"budget: expected none for memory={memory!r}, got {budget!r}")
         if y.dtype.kind not in "f":
             raise TypeError(f"x: expected a real floating dtype, got {y.dtype}")
-        limit = float(np.finfo(y.dtype).eps) ** (2 / 3) if budget is None else _check.not_negative("budget", budget)
+        limit = np.inf
+        if memory == "reversible":
+            limit = float(np.finfo(y.dtype).eps) ** (2 / 3) if budget is None else _check.not_negative("budget", budget)
         start = self._output_gradient(g(engine.forward(stages, y)) if callable(g) else g, y)
         output, delta_0, sums, drift = gradient(engine, stages, y, start, memory, limit)
         return Gradient(output, delta_0, self.arch.pullback(sums), drift)
@@ -236,7 +238,9 @@ class Network:
         gradient = _check.array("g", g, output.shape, multiprecision=True)
         if gradient.dtype.kind in {"f": "cO", "O": "c"}.get(output.dtype.kind, ""):
             raise TypeError(f"g: expected a real dtype, as the trace is {output.dtype}, got {gradient.dtype}")
-        return gradient.astype(output.dtype) if output.dtype.kind != "O" else _check.multiprecision(gradient)
+        return (
+            gradient.astype(output.dtype, copy=False) if output.dtype.kind != "O" else _check.multiprecision(gradient)
+        )
 
     def _input(self, argument: str, x: object) -> Array:
         return _check.array(argument, x, ("B", self.arch.width), multiprecision=True)
