@@ -17,10 +17,14 @@ delta_j                     (B, n)                 dLoss/dy_j
 Phi_j = dy_N/dy_j           (B, n, n)              backward sensitivity matrix; delta_j = Phi_j delta_N
 ==========================  =====================  ===================================================================
 
-Importing the package compiles nothing and does not import Numba; the first call of a compiled function does.
+Importing the package compiles nothing and does not import Numba; the first call of a compiled function does. What not
+everybody needs (data sets, training, the equation, gradient checks) is imported when it is first looked at.
 """
 
-from pyham import atlas, bounds, continuous, datasets, gradcheck, interconnection, symplectic, training
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pyham import atlas, bounds, interconnection, symplectic
 from pyham._version import __version__
 from pyham.activations import ACTIVATIONS, Activation
 from pyham.architectures import ARCHITECTURES, H1, H2, MLP, MS1, MS2, MS3, ResNet, architecture
@@ -32,6 +36,9 @@ from pyham.lowering import Architecture
 from pyham.network import Network
 from pyham.stages import Stages
 from pyham.threads import get_num_threads, set_num_threads
+
+if TYPE_CHECKING:
+    from pyham import continuous, datasets, gradcheck, training
 
 __all__ = [
     "ACTIVATIONS",
@@ -66,3 +73,15 @@ __all__ = [
     "symplectic",
     "training",
 ]
+
+_LATER = ("continuous", "datasets", "gradcheck", "training")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return import_module(f"pyham.{name}")
+    raise AttributeError(f"module 'pyham' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})
