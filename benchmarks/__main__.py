@@ -42,6 +42,7 @@ def main(argv: list[str] | None = None) -> int:
     seconds = options.seconds or (1 if options.quick else 8)
     found = run(QUICK if options.quick else CASES, options.quick, seconds, console)
     Console().print(Markdown(report.markdown(found)))
+    print(report.deepest(found))
     print(report.environment(found))
     first, cached = found["first_use"]["first"], found["first_use"]["cached"]
     print(f"A process to its first gradient: {first:.1f} s, {cached:.2f} s with compiled code on disk")
@@ -110,7 +111,9 @@ def with_section(readme: str, found: dict[str, Any]) -> str:
     """The README with the table between its marks."""
     before, rest = readme.split(BEGIN)
     _, after = rest.split(END)
-    return f"{before}{BEGIN}{report.markdown(found)}\n{report.environment(found)}\n{END}{after}"
+    return (
+        f"{before}{BEGIN}{report.markdown(found)}\n{report.deepest(found)}\n\n{report.environment(found)}\n{END}{after}"
+    )
 
 
 if __name__ == "__main__":

@@ -38,6 +38,17 @@ def markdown(found: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def deepest(found: dict[str, Any]) -> str:
+    """What holds of the sensitivities of the deepest network, in one line."""
+    row = max((row for row in found["deep"] if "drift" in row), key=lambda row: row["depth"])
+    bound = 10 ** row["log10_sharp_bound"]
+    return (
+        f"At depth {row['depth']:,}: Phi^T J Phi = J within {row['defect_in_eps']:.0f} eps (allowed: 4 for each of "
+        f"{2 * row['depth']:,} stages), norms from {row['smallest_norm']:.4f} to {row['largest_norm']:.4f}, sharp "
+        f"bound {bound:.1f}; rebuilt states drift by {row['drift']:.0e}, {row['kept']} kept for that."
+    )
+
+
 def environment(found: dict[str, Any]) -> str:
     """One line: machine, threads and versions."""
     versions = ", ".join(f"{name} {version}" for name, version in found["versions"].items())
