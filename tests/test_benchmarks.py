@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import __main__ as command  # noqa: E402
-from benchmarks import programs, report, timing  # noqa: E402
+from benchmarks import planar, programs, report, timing  # noqa: E402
 from benchmarks.cases import CASES, QUICK, Case  # noqa: E402
 
 FOUND = json.loads((command.RESULTS / "speed.json").read_text())
@@ -79,3 +79,10 @@ def test_table_has_a_row_for_every_case():
 
 def test_quick_cases_are_small():
     assert all(case.width**2 * case.batch * case.depth < 10**6 for case in QUICK)
+
+
+def test_the_papers_training_is_the_same_mathematics_in_pytorch():
+    pytest.importorskip("torch")
+    ours, theirs = planar.with_pyham(planar.FEW), planar.with_torch(planar.FEW)
+    assert ours.shape == (2 * planar.FEW,) and ours[0] > ours[-1]
+    np.testing.assert_allclose(theirs, ours, rtol=1e-11)

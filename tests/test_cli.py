@@ -18,7 +18,7 @@ from pyham.commands import planar
 from pyham.protocol import RECOMMENDED, Protocol
 
 SMALL = ["train", "swiss-roll", "--samples", "200", "--depth", "4", "--epochs", "3", "--output-epochs", "2"]
-PAPERS = ["--training", "alternating", "--schedule", "constant"]
+PAPERS = ["--training", "alternating", "--schedule", "constant", "--rate", "0.05"]
 
 
 def run(*arguments):
@@ -43,7 +43,7 @@ def test_json_has_settings_history_and_what_was_printed(tmp_path, capsys):
     )
     result = json.loads((tmp_path / "out.json").read_text())
     assert f"test {100 * result['accuracy']['test']:.2f} %" in capsys.readouterr().out
-    assert pyham.architecture(**result["architecture"]) == pyham.H2(4, 4, 0.5)
+    assert pyham.architecture(**result["architecture"]) == pyham.H2(4, 4, 0.75)
     protocol = Protocol.from_config(result["protocol"])
     assert protocol.epochs == 3 and type(protocol.schedule).__name__ == "Cosine" and protocol.optimizer.decay == 0.1
     assert len(result["history"]["loss"]) == 5
@@ -74,8 +74,8 @@ def test_without_validation_nothing_is_held_out(capsys):
     assert re.search(r"accuracy train [\d.]+ %, test [\d.]+ %\n", capsys.readouterr().out)
 
 
-def test_defaults_are_the_recommended_protocol_and_four_options_make_it_the_papers():
-    assert planar.protocol_options.protocol(argparse_options("--epochs", 100, "--output-epochs", 50)) == RECOMMENDED
+def test_defaults_are_the_recommended_protocol_and_five_options_make_it_the_papers():
+    assert planar.protocol_options.protocol(argparse_options("--epochs", 200, "--output-epochs", 50)) == RECOMMENDED
     options = argparse_options(*PAPERS, "--epochs", 50, "--output-epochs", 50)
     assert planar.protocol_options.protocol(options) == Protocol()
 

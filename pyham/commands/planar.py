@@ -29,9 +29,9 @@ DATA: dict[str, tuple[Callable[..., tuple[Array, Array]], str]] = {
 EPILOG = (
     "Half of the samples are for testing, and take no part in anything but the last line; a share of the others is "
     "held out for validation. The defaults were chosen by its accuracy, for H1 and H2; the papers' own are --training "
-    "alternating --schedule constant --epochs 50 --final-time 1.2. Everything follows from --seed. With --checkpoint, "
-    "a run that was stopped, or killed, goes on with the same command and --resume, and ends with the same bits. Exit "
-    "code 0, or 2 for wrong options or files or numbers that overflow, or 130 after Ctrl-C."
+    "alternating --schedule constant --rate 0.05 --epochs 50 --final-time 1.2. Everything follows from --seed. With "
+    "--checkpoint, a run that was stopped, or killed, goes on with the same command and --resume, and ends with the "
+    "same bits. Exit code 0, or 2 for wrong options or files or numbers that overflow, or 130 after Ctrl-C."
 )
 NETWORK = ("activation", "scheme", "order", "interconnection")  # options that some architectures have
 
@@ -51,7 +51,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--width", type=int, default=4, metavar="INT", help="n (4)")
     network.add_argument("--depth", type=int, default=64, metavar="INT", help="layers N (64)")
     time = network.add_mutually_exclusive_group()
-    time.add_argument("--final-time", type=float, default=2.0, metavar="FLOAT", help="T = N h (2)")
+    time.add_argument("--final-time", type=float, default=3.0, metavar="FLOAT", help="T = N h (3)")
     time.add_argument("--step", type=float, metavar="FLOAT", help="h, in place of T")
     network.add_argument("--activation", choices=tuple(pyham.ACTIVATIONS), help="(tanh)")
     network.add_argument("--scheme", choices=("semi-implicit", "verlet", "yoshida4"), help="of MS1, MS3 and H2")
