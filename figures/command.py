@@ -1,0 +1,82 @@
+"""Making figures: ``python -m figures``, and ``python -m figures.NAME`` for one of them."""
+
+import argparse
+import importlib
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from figures import FIGURES, cache, style
+from figures.setup import Setup
+from pyham.checkpoint import replace_file
+
+RESULTS = Path(__file__).parent / "results"
+QUICK_SEEDS, SEEDS = 2, 10
+
+
+def make(name: str, setup: Setup, output: Path, *, fresh: bool = False) -> list[Path]:
+    """Compute, draw and write one figure; returns the files, the first of them the picture."""
+    module = importlib.import_module(f"figures.{name}")
+    arrays, _ = cache.arrays(module, setup, output / "data" / f"{name}.npz", fresh=fresh)
+    stem = output / name
+    with style.look():
+        written = style.save(module.plot(arrays), stem)
+        if hasattr(module, "animation"):
+            written.append(style.save_gif(module.animation(arrays), stem))
+    for suffix, text in module.texts(arrays).items() if hasattr(module, "texts") else ():
+        replace_file(stem.with_suffix(suffix), text.encode())
+        written.append(stem.with_suffix(suffix))
+    return written
+
+
+def main(argv: Sequence[str] | None = None, alone: str | None = None) -> int:
+    """Make all figures, or one alone; 0 if they were made."""
+    names = (alone,) if alone else FIGURES
+    parser = argparse.ArgumentParser(
+        prog=f"python -m figures{'.' + alone if alone else ''}",
+        description=sentence(alone) if alone else "Every figure and table: " + ", ".join(names) + ".",
+    )
+    parser.add_argument("--quick", action="store_true", help="small: does it run, and does it look as it should?")
+    parser.add_argument("--seed", type=int, default=0, help="of data, weights and batches (0)")
+    parser.add_argument("--seeds", type=int, help=f"how many, of the tables ({SEEDS}; quick: {QUICK_SEEDS})")
+    parser.add_argument("--jobs", type=int, default=cores(), help="processes of the sweeps (as many as cores)")
+    if not alone:
+        parser.add_argument("--only", nargs="+", metavar="NAME", help="figures to make")
+    parser.add_argument("--output", type=Path, help=f"folder ({RESULTS.name} of this package; quick: its quick)")
+    parser.add_argument("--fresh", action="store_true", help="compute what is already there, too")
+    options = parser.parse_args(argv)
+    unknown = sorted(set(getattr(options, "only", None) or ()) - set(names))
+    if unknown:
+        parser.error(f"--only: expected figures among {' '.join(names)}, got {' '.join(unknown)}")
+    seeds = (QUICK_SEEDS if options.quick else SEEDS) if options.seeds is None else options.seeds
+    try:
+        setup = Setup(options.quick, options.seed, seeds, options.jobs)
+    except ValueError as error:
+        parser.error(f"--{error}")
+    output = options.output or (RESULTS / "quick" if options.quick else RESULTS)
+    console = Console(width=None if sys.stdout.isatty() else 120)
+    begun = time.perf_counter()
+    for name in names:
+        if alone or not options.only or name in options.only:
+            start = time.perf_counter()
+            files = make(name, setup, output, fresh=options.fresh)
+            seconds = time.perf_counter() - start
+            kinds = " ".join(file.suffix[1:] for file in files)
+            console.print(f"{name:20}{seconds:7.1f} s  {output / name} ({kinds})", highlight=False, soft_wrap=True)
+    if not alone:
+        console.print(f"{'in all':20}{time.perf_counter() - begun:7.1f} s", highlight=False)
+    return 0
+
+
+def sentence(name: str) -> str:
+    """What a figure shows."""
+    return str(importlib.import_module(f"figures.{name}").CAPTION)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
