@@ -38,7 +38,7 @@ from pyham.stages import Stages
 from pyham.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from pyham import continuous, datasets, gradcheck, training
+    from pyham import continuous, datasets, experiment, gradcheck, sweep, training
 
 __all__ = [
     "ACTIVATIONS",
@@ -64,17 +64,19 @@ __all__ = [
     "certify",
     "continuous",
     "datasets",
+    "experiment",
     "from_arrays",
     "get_num_threads",
     "gradcheck",
     "interconnection",
     "load",
     "set_num_threads",
+    "sweep",
     "symplectic",
     "training",
 ]
 
-_LATER = ("continuous", "datasets", "gradcheck", "training")
+_LATER = ("continuous", "datasets", "experiment", "gradcheck", "sweep", "training")
 
 
 def __getattr__(name: str) -> Any:

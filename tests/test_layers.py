@@ -65,6 +65,8 @@ ORDER = (
     "datasets",
     "training",
     "monitors",
+    "experiment",
+    "sweep",
     "plotting",
     "estimator",
     "distributed",
