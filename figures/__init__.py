@@ -14,4 +14,13 @@ file above ``def plot`` decides the arrays, and the cache is of use until that c
 """
 
 #: In the order in which they are made and shown.
-FIGURES = ("counterexample",)
+FIGURES = (
+    "decision_regions",
+    "features",
+    "sensitivities",
+    "counterexample",
+    "energy",
+    "regularisation",
+    "reach",
+    "accuracy",
+)

@@ -46,9 +46,8 @@ def arrays(module: ModuleType, setup: Setup, path: Path, *, fresh: bool = False)
 
 
 def about(module: ModuleType, setup: Setup) -> dict[str, Any]:
-    """Configuration, versions and the text that the arrays of a figure follow from; not how many processes make it."""
-    plain = asdict(setup)
-    del plain["jobs"]
+    """Configuration, versions and text that arrays follow from; not how many processes make them, or where."""
+    plain = {name: value for name, value in asdict(setup).items() if name not in ("jobs", "folder")}
     digest = hashlib.sha256(text(module).partition("\ndef plot(")[0].encode())
     for other in getattr(module, "USES", ()):
         digest.update(text(other).encode())
@@ -75,7 +74,7 @@ def write(path: Path, made_by: Mapping[str, Any], found: Mapping[str, Array]) ->
 def read(path: Path) -> tuple[dict[str, Any], dict[str, Array]] | None:
     """What made the arrays of a file, and these; None if there is no file that can be read."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with open(path, "rb") as content, np.load(content, allow_pickle=False) as file:
             found = {name: file[name] for name in file.files}
         return json.loads(str(found.pop(ABOUT))), found
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):

@@ -21,7 +21,9 @@ QUICK_SEEDS, SEEDS = 2, 10
 def make(name: str, setup: Setup, output: Path, *, fresh: bool = False) -> list[Path]:
     """Compute, draw and write one figure; returns the files, the first of them the picture."""
     module = importlib.import_module(f"figures.{name}")
-    arrays, _ = cache.arrays(module, setup, output / "data" / f"{name}.npz", fresh=fresh)
+    if fresh:
+        (setup.folder / f"{name}.jsonl").unlink(missing_ok=True)  # outcomes of a sweep
+    arrays, _ = cache.arrays(module, setup, setup.folder / f"{name}.npz", fresh=fresh)
     stem = output / name
     with style.look():
         written = style.save(module.plot(arrays), stem)
@@ -54,10 +56,10 @@ def main(argv: Sequence[str] | None = None, alone: str | None = None) -> int:
         parser.error(f"--only: expected figures among {' '.join(names)}, got {' '.join(unknown)}")
     seeds = (QUICK_SEEDS if options.quick else SEEDS) if options.seeds is None else options.seeds
     try:
-        setup = Setup(options.quick, options.seed, seeds, options.jobs)
+        output = options.output or (RESULTS / "quick" if options.quick else RESULTS)
+        setup = Setup(options.quick, options.seed, seeds, options.jobs, output / "data")
     except ValueError as error:
         parser.error(f"--{error}")
-    output = options.output or (RESULTS / "quick" if options.quick else RESULTS)
     console = Console(width=None if sys.stdout.isatty() else 120)
     begun = time.perf_counter()
     for name in names:

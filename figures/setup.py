@@ -1,6 +1,7 @@
 """``Setup``: all that the arrays of a figure follow from."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -16,13 +17,14 @@ class Setup:
     quick : fewer seeds, samples, epochs and layers: does it run, and does it look as it should?
     seed : of a figure that shows one network; the first of those that show several
     seeds : how many those are
-    jobs : processes of a sweep; results do not depend on it
+    jobs : processes of a sweep;  folder : where it keeps its outcomes; arrays do not depend on either
     """
 
     quick: bool = False
     seed: int = 0
     seeds: int = 10
     jobs: int = 1
+    folder: Path = Path("figures/results/data")
 
     def __post_init__(self) -> None:
         for name, minimum in (("seed", 0), ("seeds", 1), ("jobs", 1)):

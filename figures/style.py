@@ -102,7 +102,12 @@ def save_gif(moving: Animation, stem: Path, dpi: int = 80) -> Path:
     moving.figure.set_dpi(dpi)
     frames: list[Image.Image] = []
     palette = None
+    known: Any = None
     for frame in reversed(moving.frames):  # the last has most of what is shown
+        if frames and frame == known:
+            frames.append(frames[-1])
+            continue
+        known = frame
         moving.draw(frame)
         canvas.draw()
         moving.figure.set_layout_engine("none")  # axes stay where the first drawing puts them

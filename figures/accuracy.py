@@ -1,0 +1,134 @@
+"""Tables of test accuracy: architecture x depth x data set, over seeds, by the papers' protocol and by the best.
+
+Every training is a run of a sweep (``pyham.sweep``): ``results/data/accuracy.jsonl`` holds the outcomes as they come,
+and a table that was stopped goes on from there. n = 4, 8000 points, even rows to train, odd rows to test. The protocols
+are those of ``figures.protocols``; what the papers' public implementation reaches stands beside them
+(``figures.published``).
+"""
+
+import sys
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from figures import command, protocols, published, style, tables
+from figures.setup import Setup
+from pyham import sweep
+from pyham.experiment import accuracies
+
+Array = np.ndarray[Any, Any]
+
+CAPTION = "Test accuracy of every network by depth and data set, every seed a dot."
+USES = (protocols,)
+
+
+def cells() -> list[tuple[str, int]]:
+    """(data set, depth) of the columns."""
+    return [(data, depth) for data, depths in protocols.DEPTHS.items() for depth in depths]
+
+
+def compute(setup: Setup) -> dict[str, Array]:
+    """Accuracies in % (recipes, networks, columns, seeds), NaN where a training diverged, and what the axes are."""
+    axes = [protocols.RECIPES, tuple(protocols.NETWORKS), cells(), setup.all_seeds]
+    places = list(np.ndindex(*map(len, axes)))
+    runs = []
+    for place in places:
+        name, network, (data, depth), seed = (axis[i] for axis, i in zip(axes, place, strict=True))
+        runs.append(protocols.experiment(setup, name, network, data, depth, seed).config())
+    unique = list({sweep.ledger.key("", run): run for run in runs}.values())  # recipes may coincide
+    setup.folder.mkdir(parents=True, exist_ok=True)
+    outcomes = sweep.run(accuracies, unique, setup.folder / "accuracy.jsonl", jobs=setup.jobs)
+    known = {sweep.ledger.key("", outcome.run): outcome for outcome in outcomes}
+    found = {kind: np.full([len(axis) for axis in axes], np.nan) for kind in ("test", "train")}
+    for place, run in zip(places, runs, strict=True):
+        outcome = known[sweep.ledger.key("", run)]
+        if outcome.error is None:
+            for kind in found:
+                found[kind][place] = 100 * outcome.result[kind]
+    return found | {
+        "recipes": np.array(protocols.RECIPES),
+        "networks": np.array(list(protocols.NETWORKS)),
+        "data": np.array([data for data, _ in cells()]),
+        "depths": np.array([depth for _, depth in cells()]),
+        "seeds": np.array(setup.all_seeds),
+    }
+
+
+def plot(arrays: dict[str, Array]) -> Figure:
+    """A panel for each column: seeds as dots, their mean as a bar, the public implementation as crosses."""
+    networks, data, depths = (arrays[name].tolist() for name in ("networks", "data", "depths"))
+    figure, axes = style.panels(1, len(data), width=1.85, height=4.2, sharey=True)
+    looks = (("public", style.ORANGE, -0.2, "papers' protocol"), ("best", style.BLUE, 0.06, "best protocol"))
+    least = min(48.0, float(np.nanmin(arrays["test"])) - 2)
+    for column, axis in enumerate(axes[0]):
+        for (_, colour, shift, label), values in zip(looks, arrays["test"], strict=True):
+            for row in range(len(networks)):
+                found = values[row, column]
+                axis.plot(found, np.full(len(found), row + shift), "o", color=colour, markersize=4, alpha=0.45,
+                          markeredgewidth=0, label=f"pyham, {label}" if row == 0 else None)  # fmt: skip
+                axis.plot([np.nanmean(found)] if np.isfinite(found).any() else [], [row + shift], "|", color=colour,
+                          markersize=13, markeredgewidth=2)  # fmt: skip
+        if (data[column], depths[column]) in published.COLUMNS:
+            place = published.COLUMNS.index((data[column], depths[column]))
+            for row, network in enumerate(networks):
+                theirs = published.ACCURACY[network][place]
+                axis.plot(theirs, np.full(len(theirs), row + 0.3), "x", color=style.GREY, markersize=4.5,
+                          label="public implementation" if row == 0 else None)  # fmt: skip
+        for row in range(len(networks) - 1):
+            axis.axhline(row + 0.5, color="#dddddd", linewidth=0.6)
+        axis.set(xlim=(least, 102), xticks=(50, 75, 100), ylim=(len(networks) - 0.5, -0.5))
+        axis.set_title(f"{protocols.TITLES[data[column]]}\n{depths[column]} layers", fontsize=9)
+        axis.set_xlabel("test accuracy, %", fontsize=8)
+        axis.tick_params(axis="y", length=0)
+    axes[0, 0].set_yticks(range(len(networks)), networks)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
+    figure.suptitle(
+        f"Dots: {len(arrays['seeds'])} seeds, bar: their mean; crosses: {published.CAPTION}", fontsize=9
+    )  # fmt: skip
+    return figure
+
+
+def texts(arrays: dict[str, Array]) -> dict[str, str]:
+    """The tables."""
+    rows, seeds = arrays["networks"].tolist(), arrays["seeds"].tolist()
+    columns = [f"{protocols.TITLES[d]}, {n}" for d, n in zip(arrays["data"].tolist(), arrays["depths"], strict=True)]
+    titles = {"public": "The papers' protocol, T = 1.2", "best": "The best protocol"}
+    found = [
+        tables.Table(titles[name], rows, columns, values)
+        for name, values in zip(arrays["recipes"].tolist(), arrays["test"], strict=True)
+    ]
+    theirs = [
+        f"| {network} | "
+        + " | ".join(" / ".join(f"{v:.1f}" for v in cell) for cell in published.ACCURACY[network])
+        + " |"
+        for network in rows
+    ]
+    heads = [f"{protocols.TITLES[data]}, {depth}" for data, depth in published.COLUMNS]
+    head = f"**{published.CAPTION.capitalize()}**\n\n| | {' | '.join(heads)} |\n|---|{'---:|' * len(heads)}\n"
+    notes = (
+        f"Test accuracy in %: mean ± standard deviation (lowest) of {len(seeds)} seeds, {seeds[0]} to {seeds[-1]}; "
+        "columns are data sets with the number of layers. Made by `python -m figures.accuracy`."
+    )
+    lines = [
+        {"recipe": recipe, "network": network, "data": data, "depth": depth, "seed": seed,
+         "train": round(float(arrays["train"][a, b, c, d]), 4), "test": round(float(arrays["test"][a, b, c, d]), 4)}
+        for a, recipe in enumerate(arrays["recipes"].tolist())
+        for b, network in enumerate(rows)
+        for c, (data, depth) in enumerate(zip(arrays["data"].tolist(), arrays["depths"].tolist(), strict=True))
+        for d, seed in enumerate(seeds)
+    ]  # fmt: skip
+    return {
+        ".md": tables.markdown(found, notes) + "\n" + head + "\n".join(theirs) + "\n",
+        ".tex": tables.latex(found, notes),
+        ".csv": tables.comma_separated(lines),
+    }
+
+
+def main(argv: list[str] | None = None) -> int:
+    return command.main(argv, "accuracy")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

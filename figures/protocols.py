@@ -1,0 +1,54 @@
+"""The networks, data sets, depths and hyperparameters of figures and tables: all that can be tuned is here."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+from figures.setup import Setup
+from pyham.experiment import Experiment
+from pyham.protocol import RECOMMENDED, Protocol
+
+#: The name in tables -> the architecture and its options.
+NETWORKS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "MS1": ("MS1", {}),
+    "MS2": ("MS2", {}),
+    "MS3": ("MS3", {}),
+    "H1, J1": ("H1", {"interconnection": "J1"}),
+    "H1, J2": ("H1", {"interconnection": "J2"}),
+    "H2": ("H2", {}),
+}
+#: The depths of the tables; the last one is that of the pictures.
+DEPTHS: Mapping[str, tuple[int, ...]] = {"swiss-roll": (4, 16, 64), "double-moons": (4, 16), "double-circles": (4, 16)}
+TITLES = {"swiss-roll": "Swiss roll", "double-moons": "double moons", "double-circles": "double circles"}
+
+
+class Recipe(NamedTuple):
+    """How to train: the protocol, and the final time T = N h."""
+
+    protocol: Protocol
+    final_time: float
+
+
+#: Of the papers: a fresh output layer for every batch, and one step of the weights through it.
+PUBLIC = Recipe(Protocol(), 1.2)
+#: The best known to us, for all networks and data sets.
+BEST = Recipe(RECOMMENDED, 2.0)
+#: Where another is better: (network, data set) -> recipe.
+BEST_OF: dict[tuple[str, str], Recipe] = {}
+
+RECIPES = ("public", "best")
+
+
+def recipe(name: str, network: str, data: str) -> Recipe:
+    """The recipe "public" or "best" for a network on a data set."""
+    return PUBLIC if name == "public" else BEST_OF.get((network, data), BEST)
+
+
+def experiment(setup: Setup, name: str, network: str, data: str, depth: int, seed: int) -> Experiment:
+    """One cell of a table with one seed; in quick mode with few samples and epochs."""
+    protocol, final_time = recipe(name, network, data)
+    if setup.quick:
+        protocol = replace(protocol, epochs=min(protocol.epochs, 4), output_epochs=min(protocol.output_epochs, 2))
+    architecture, options = NETWORKS[network]
+    samples = 2000 if setup.quick else 8000
+    return Experiment(data, architecture, options, 4, depth, final_time, protocol, samples, seed)
