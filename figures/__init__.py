@@ -8,6 +8,7 @@ A figure is a module of this package with
     plot(arrays) -> Figure      from these arrays alone
     animation(arrays)           where the figure moves: a ``style.Animation``
     texts(arrays) -> dict       where it is a table: suffix (".md") to text
+    missing() -> str            where it needs what may not be there: the name of that, or nothing
 
 ``compute`` follows from ``figures.setup.Setup`` alone, so that the same seed gives the same bits. What stands in the
 file above ``def plot`` decides the arrays, and the cache is of use until that changes; what stands below only draws.
@@ -23,4 +24,5 @@ FIGURES = (
     "regularisation",
     "reach",
     "accuracy",
+    "mnist",
 )

@@ -65,6 +65,9 @@ def main(argv: Sequence[str] | None = None, alone: str | None = None) -> int:
     for name in names:
         if alone or not options.only or name in options.only:
             start = time.perf_counter()
+            if needs := missing(name):
+                console.print(f"{name:20}left out, as it needs {needs}", highlight=False)
+                continue
             files = make(name, setup, output, fresh=options.fresh)
             seconds = time.perf_counter() - start
             kinds = " ".join(file.suffix[1:] for file in files)
@@ -77,6 +80,12 @@ def main(argv: Sequence[str] | None = None, alone: str | None = None) -> int:
 def sentence(name: str) -> str:
     """What a figure shows."""
     return str(importlib.import_module(f"figures.{name}").CAPTION)
+
+
+def missing(name: str) -> str:
+    """What a figure needs and does not find."""
+    module = importlib.import_module(f"figures.{name}")
+    return str(module.missing()) if hasattr(module, "missing") else ""
 
 
 def cores() -> int:
