@@ -4,7 +4,7 @@ import argparse
 import sys
 
 import pyham
-from pyham.commands import certify, train
+from pyham.commands import certify, distributed, train
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -14,9 +14,10 @@ def main(argv: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     certify.add(commands.add_parser("certify", help="say what holds for a network on given samples, and by how much"))
     train.add(commands.add_parser("train", help="train a network on a data set; a run that was stopped goes on"))
+    distributed.add(commands.add_parser("distributed", help="train a network whose nodes exchange messages on a graph"))
     options = parser.parse_args(argv)
     try:
         return int(options.run(options))
-    except (OSError, TypeError, ValueError, ArithmeticError) as error:
+    except (ImportError, OSError, TypeError, ValueError, ArithmeticError) as error:
         print(f"{parser.prog} {options.command}: {error}", file=sys.stderr)
         return 2

@@ -200,8 +200,9 @@ def test_engines_know_stages_and_not_architectures():
 def test_core_needs_no_extra():
     allowed = {"numpy", "scipy", "numba", "llvmlite", "safetensors", "matplotlib", "rich"}
     for module in MODULES:
-        needed = external(module) - {"mpmath"} if module in ("_check", "activations") else external(module)
-        assert needed <= allowed | set(sys.stdlib_module_names)  # mpmath: only for those who bring its numbers
+        # mpmath: only for those who bring its numbers; mpi4py: only for those who ask for that transport
+        optional = {"_check": {"mpmath"}, "activations": {"mpmath"}, "distributed": {"mpi4py"}}.get(module, set())
+        assert external(module) - optional <= allowed | set(sys.stdlib_module_names)
 
 
 def run(code):

@@ -70,12 +70,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, and print the accuracies."""
-    if options.resume and options.checkpoint is None:
-        raise ValueError("--resume: expected --checkpoint PATH as well, got none")
-    if options.checkpoint is not None and options.checkpoint.exists() and not options.resume:
-        raise ValueError(f"--checkpoint: expected a new file, or --resume to go on, got {options.checkpoint}")
-    if options.seed < 0:
-        raise ValueError(f"--seed: expected an integer >= 0, got {options.seed}")
+    check_files(options)
     protocol = protocol_options.protocol(options)
     net = network(options, protocol.levels)
     fitting, validation, test = split(options)
@@ -96,6 +91,16 @@ def run(options: argparse.Namespace) -> int:
         return 130
     report(options, protocol, classifier, {"train": fitting, "validation": validation, "test": test})
     return 0
+
+
+def check_files(options: argparse.Namespace) -> None:
+    """Refuse options that do not fit together before anything else is done."""
+    if options.resume and options.checkpoint is None:
+        raise ValueError("--resume: expected --checkpoint PATH as well, got none")
+    if options.checkpoint is not None and options.checkpoint.exists() and not options.resume:
+        raise ValueError(f"--checkpoint: expected a new file, or --resume to go on, got {options.checkpoint}")
+    if options.seed < 0:
+        raise ValueError(f"--seed: expected an integer >= 0, got {options.seed}")
 
 
 def stream(options: argparse.Namespace, number: int) -> np.random.Generator:
@@ -123,14 +128,17 @@ def network(options: argparse.Namespace, levels: int) -> Network:
     return initial
 
 
-def split(options: argparse.Namespace) -> tuple[tuple[Array, Array], tuple[Array, Array] | None, tuple[Array, Array]]:
-    """(x, labels) to fit, to validate, or None, and to test."""
+def split(
+    options: argparse.Namespace, **where: Any
+) -> tuple[tuple[Array, Array], tuple[Array, Array] | None, tuple[Array, Array]]:
+    """(x, labels) to fit, to validate, or None, and to test; ``where`` are the channels, if not the first and last."""
     if not 0 <= options.validation < 1:
         raise ValueError(f"--validation: expected a number from 0 to below 1, got {options.validation}")
     if options.samples < 4:
         raise ValueError(f"--samples: expected an integer >= 4, got {options.samples}")
     draw, _ = DATA[options.data]
-    points = named({"width": "--width"}, draw, options.samples, width=options.width, rng=stream(options, 0))
+    names = {"width": "--width", "channels": "--channels"}
+    points = named(names, draw, options.samples, width=options.width, rng=stream(options, 0), **where)
     x, labels, x_test, labels_test = datasets.train_test_split(*points)
     order = stream(options, 1).permutation(len(x))
     held_out = order[: round(options.validation * len(x))]

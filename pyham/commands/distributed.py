@@ -1,0 +1,158 @@
+"""``python -m pyham distributed swiss-roll --graph ring --nodes 8``, in one process or under ``mpiexec``."""
+
+import argparse
+import json
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pyham
+from pyham.checkpoint import replace_file
+from pyham.commands import planar, protocol_options
+from pyham.commands.planar import stream
+from pyham.commands.progress import Bar
+from pyham.commands.protocol_options import named, option
+from pyham.distributed import graphs, layout, network, readout, training, weights
+from pyham.distributed.model import DistributedModel
+from pyham.distributed.mpi import MPITransport, guarded
+from pyham.distributed.transport import Traffic
+from pyham.protocol import RECOMMENDED, Protocol
+
+Array = np.ndarray[Any, Any]
+
+EPILOG = (
+    "Every node owns a part of the state, its rows of K and b, its share of the output layer and of what the optimiser "
+    "remembers; messages travel along edges only, and are counted. Entries of K between nodes without an edge are 0. "
+    "Under MPI, mpiexec -n 4 python -m pyham distributed DATA --transport mpi, nodes are shared out among the ranks; "
+    "results have the same bits for any number of ranks. Exit code 0, or 1 when a rank or a message is lost, or 2 for "
+    "wrong options or files."
+)
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.description = "Train a Hamiltonian network whose nodes exchange messages along the edges of a graph."
+    parser.epilog = EPILOG
+    parser.add_argument("data", choices=tuple(planar.DATA), metavar="DATA", help=", ".join(planar.DATA))
+    parser.add_argument("--samples", type=int, default=8000, metavar="INT", help="half of them for testing (8000)")
+    parser.add_argument(
+        "--validation", type=float, default=0.1, metavar="FLOAT", help="share of the others that is held out (0.1)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="INT", help="of data, weights and batches (0)")
+    parser.add_argument(
+        "--channels", type=int, nargs=2, metavar="INT", help="where the two features go (0 and three quarters of n)"
+    )
+    net = parser.add_argument_group("network")
+    net.add_argument("--architecture", choices=layout.ENTRIES, default="H1", help="(H1)")
+    net.add_argument("--width", type=int, default=16, metavar="INT", help="n (16)")
+    net.add_argument("--depth", type=int, default=4, metavar="INT", help="layers N (4)")
+    net.add_argument("--step", type=float, default=0.5, metavar="FLOAT", help="h (0.5)")
+    net.add_argument("--activation", choices=tuple(pyham.ACTIVATIONS), default="tanh", help="(tanh)")
+    net.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="(float64)")
+    graph = parser.add_argument_group("graph")
+    graph.add_argument(
+        "--graph", nargs="+", choices=tuple(graphs.NAMES), default=["ring"],
+        help="of the nodes; several take turns, layer by layer (ring)",
+    )  # fmt: skip
+    graph.add_argument("--nodes", type=int, default=8, metavar="INT", help="M, among which p and q are cut (8)")
+    graph.add_argument("--reads", type=int, nargs="+", metavar="INT", help="nodes that the classifier reads (all)")
+    graph.add_argument("--reader", type=int, metavar="INT", help="node with the labels (the first that is read)")
+    graph.add_argument("--transport", choices=("process", "mpi"), default="process", help="(process)")
+    graph.add_argument(
+        "--timeout", type=float, default=20.0, metavar="SECONDS", help="of mpi: how long to wait for a message (20)"
+    )
+    protocol_options.add(parser, RECOMMENDED)
+    files = parser.add_argument_group("files")
+    files.add_argument("--checkpoint", type=Path, metavar="PATH", help="keep the training there; pyham.load reads it")
+    files.add_argument("--save-every", type=int, default=1, metavar="INT", help="epochs between two savings (1)")
+    files.add_argument("--resume", action="store_true", help="go on from --checkpoint, or begin if there is none")
+    files.add_argument("--json", type=Path, metavar="PATH", help="write settings, history, accuracies, messages there")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, and print accuracies and messages."""
+    planar.check_files(options)
+    protocol = protocol_options.protocol(options)
+    names = {name: option(name) for name in ("width", "depth", "step", "nodes", "reads", "reader", "timeout")}
+    arch = named(
+        names, pyham.architecture, options.architecture, width=options.width, depth=options.depth, step=options.step,
+        activation=options.activation,
+    )  # fmt: skip
+    turns = [options.graph[j % len(options.graph)] for j in range(options.depth)] or options.graph[0]
+    plan = named(names, layout.Layout, arch, turns, nodes=options.nodes)
+    whole = arch.init(stream(options, 2), dtype=options.dtype)
+    channels = tuple(options.channels or (0, 3 * options.width // 4))
+    fitting, validation, test = planar.split(options, channels=channels)
+    about = {option(name): getattr(options, name) for name in ("data", "samples", "seed", "validation")}
+    about["--channels"] = list(channels)
+    over_mpi = options.transport == "mpi"
+    transport = named(names, MPITransport, plan.graphs, options.timeout) if over_mpi else None
+    net = network.DistributedNetwork(plan, weights.restrict(plan, whole.params), transport)
+    first = 0 in net.nodes
+    bar = Bar(f"{arch.name} on {options.nodes} nodes") if first else nullcontext()
+    with guarded(transport) if isinstance(transport, MPITransport) else nullcontext():
+        with bar:
+            classifier = named(
+                names | {"rate": "--rate", "patience": "--patience", "save_every": "--save-every"},
+                training.train, net, *fitting, reads=options.reads, reader=options.reader, protocol=protocol,
+                rng=stream(options, 3), validation=validation, callback=bar if first else None,
+                checkpoint=options.checkpoint, save_every=options.save_every, resume=options.resume, about=about,
+            )  # fmt: skip
+        total = net.traffic
+    if first:
+        step = one_step(plan, classifier.net, fitting, options, protocol)
+        report(options, protocol, classifier, {"train": fitting, "validation": validation, "test": test}, plan, step,
+               total)  # fmt: skip
+    return 0
+
+
+def one_step(
+    plan: layout.Layout, net: pyham.Network, data: tuple[Array, Array], options: argparse.Namespace, protocol: Protocol
+) -> Traffic:
+    """What the nodes send for one batch, measured in one process."""
+    trial = network.DistributedNetwork(plan, net.params)
+    outputs = 1 if protocol.loss == "logistic" else int(data[1].max()) + 1
+    out = readout.Readout(plan, options.reads, options.reader, outputs, protocol.loss)
+    rows = slice(0, protocol.batch)
+    DistributedModel(trial, out, protocol).gradient(protocol.phases[0].name, data[0][rows], data[1][rows])
+    return trial.traffic
+
+
+def report(
+    options: argparse.Namespace, protocol: Protocol, classifier: pyham.training.Classifier, sets: dict[str, Any],
+    plan: layout.Layout, step: Traffic, total: Traffic,
+) -> None:  # fmt: skip
+    """The last lines, and the file of --json."""
+    accuracy = {name: classifier.accuracy(*data) if data is not None else None for name, data in sets.items()}
+    words = [f"{name} {100 * value:.2f} %" for name, value in accuracy.items() if value is not None]
+    where = f"{plan.arch.depth} layers on {plan.nodes} nodes ({' '.join(options.graph)})"
+    print(f"{options.data}, {plan.arch.name}, {where}, seed {options.seed}: accuracy {', '.join(words)}")
+    edges = plan.graphs[-1].edges
+    used = int(np.count_nonzero(step.messages))
+    print(f"a step of {min(protocol.batch, len(sets['train'][0]))} samples: {step.messages.sum()} messages, "
+          f"{step.bytes.sum()} bytes, {step.rounds} rounds; over {used} of {len(edges)} directed edges, "
+          f"{step.messages.max(initial=0)} messages on the busiest")  # fmt: skip
+    for name, (rounds, messages, size) in step.kinds.items():
+        print(f"  {name:15} {rounds:5} rounds {messages:7} messages {size:10} bytes")
+    if options.json:
+        result = {
+            "pyham": pyham.__version__,
+            "data": options.data,
+            "samples": options.samples,
+            "validation": options.validation,
+            "seed": options.seed,
+            "channels": list(options.channels or (0, 3 * options.width // 4)),
+            "architecture": plan.arch.config(),
+            "graph": options.graph,
+            "nodes": plan.nodes,
+            "edges": len(edges),
+            "protocol": protocol.config(),
+            "accuracy": accuracy,
+            "history": classifier.history.to_dict() if classifier.history is not None else {},
+            "step": {"messages": int(step.messages.sum()), "bytes": int(step.bytes.sum()), "rounds": step.rounds},
+            "training": {"messages": int(total.messages.sum()), "bytes": int(total.bytes.sum())},
+        }
+        replace_file(options.json, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())

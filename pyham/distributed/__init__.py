@@ -1,0 +1,28 @@
+"""Networks distributed over the nodes of a graph: each owns its block of states and weights, and messages travel along
+edges, forwards and backwards.
+
+Read in this order: ``patterns`` (which messages K and J need), ``links`` (the two things that nodes do with each
+other), ``stepping`` (a stage, forwards and backwards), ``network``, ``transport``.
+"""
+
+from pyham.distributed.graphs import Graph, full, grid, path, ring, star
+from pyham.distributed.layout import Layout
+from pyham.distributed.network import DistributedNetwork, distribute
+from pyham.distributed.patterns import Blocks
+from pyham.distributed.transport import Mailbox, Transport, TransportError
+
+__all__ = [
+    "Blocks",
+    "DistributedNetwork",
+    "Graph",
+    "Layout",
+    "Mailbox",
+    "Transport",
+    "TransportError",
+    "distribute",
+    "full",
+    "grid",
+    "path",
+    "ring",
+    "star",
+]

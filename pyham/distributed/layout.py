@@ -1,0 +1,221 @@
+"""Who owns what of an architecture's state and weights, and which links its stages need: ``Layout``.
+
+Node i owns the entries of y that ``Blocks`` gives it, and with them the rows of K, b and J with the same indices.
+``parts`` and ``steps`` are those of ``pyham.lowering``: the part (dst, rows, src) evaluates those rows of K y + b,
+which read y[src], and updates y[dst]; here each of the three is a slice of every node's own block.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pyham import _check
+from pyham.distributed.graphs import Graph, graph, union
+from pyham.distributed.links import Link
+from pyham.distributed.patterns import Blocks, Missing, block_by_block, one_round
+from pyham.lowering import Architecture, Part
+
+Array = np.ndarray[Any, Any]
+
+ENTRIES = ("H1", "H2", "MS3", "MLP", "ResNet")  # their parameters are entries of K, each in one node's rows
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A stage of one layer, for all nodes.
+
+    Parameters
+    ----------
+    part : which part of the field, and so which of a node's weights
+    src, rows, dst : of every node, its share of the part's slices, within its own block
+    K : the link of K's pattern; J : that of J's, or None where the field is sigma(K y + b)
+    M : of every node, its rows of h J[dst, src] for the stack that ``J`` brings;  h : the step, 1 without ``keep``
+    columns : of every node, which columns of its weights belong to this layer's pattern
+    keep : whether it adds to y[dst] or replaces it
+    """
+
+    part: int
+    src: tuple[slice, ...]
+    rows: tuple[slice, ...]
+    dst: tuple[slice, ...]
+    K: Link
+    J: Link | None
+    M: tuple[Array, ...]
+    h: float
+    columns: tuple[Any, ...]
+    keep: bool
+
+
+class Layout:
+    """An architecture on a graph.
+
+    Parameters
+    ----------
+    arch : H1, H2, MS3, ResNet or MLP: in MS1 and MS2 an entry of K is another node's, too
+    graph : what ``graphs.graph`` takes, or a sequence of them, one for each layer
+    nodes : M; needed for a graph given by its name
+    blocks : ``Blocks``, or None to cut p and q evenly
+    pattern : block pattern R (M, M) of K, or (N, M, M), one for each layer; None for the edges that the layer's
+        graph has both ways
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was expected and what came; among others, if the patterns of K and J need a message
+        over a missing edge: the first such entries are named.
+
+    Attributes
+    ----------
+    graphs (N + 1) : of each layer, and for what comes after the last, the union of all
+    patterns (N, M, M), F (M, M) or None : block patterns of K and J
+    """
+
+    def __init__(
+        self, arch: Architecture, graph: object, *, nodes: int | None = None, blocks: Blocks | None = None,
+        pattern: object = None,
+    ) -> None:  # fmt: skip
+        if arch.name not in ENTRIES:
+            raise ValueError(f"arch: expected one of {', '.join(ENTRIES)}, got {arch.name}, which ties entries of K")
+        self.arch = arch
+        each = _each_layer(graph, nodes, max(1, arch.depth))
+        self.graphs = (*each[: arch.depth], union(each))
+        self.blocks = Blocks.even(arch.width, self.nodes) if blocks is None else blocks
+        if self.blocks.nodes != self.nodes or len(self.blocks.owner) != arch.width:
+            raise ValueError(
+                f"blocks: expected owners of {arch.width} entries among {self.nodes} nodes, "
+                f"got {len(self.blocks.owner)} among {self.blocks.nodes}"
+            )
+        self.patterns = self._patterns(pattern)
+        self.F = None if arch.J is None else self.blocks.pattern(arch.J)
+        missing = self.missing(block_by_block)
+        if missing:
+            words = "; ".join(f"layer {j}: {entry}" for j, entry in missing[:3])
+            more = f"; and {len(missing) - 3} more" if len(missing) > 3 else ""
+            raise ValueError(f"pattern: expected entries whose messages have edges, got {words}{more}")
+
+    @property
+    def nodes(self) -> int:
+        return len(self.graphs[-1])
+
+    def missing(self, condition: Any) -> list[tuple[int, Missing]]:
+        """(layer, entry) that a condition of ``patterns`` (``one_round`` or ``block_by_block``) finds wanting."""
+        found = [
+            (j, entry)
+            for j, R in enumerate(self.patterns)
+            for part in self.arch.parts
+            for entry in condition(self.graphs[j], self._link(R, part).pattern, self._interconnection(part))
+        ]
+        return list(dict.fromkeys(found))
+
+    @property
+    def one_round(self) -> bool:
+        """Whether one round a pass would do in every layer, with copies of neighbours' weights."""
+        return self.F is not None and not self.missing(one_round)
+
+    @property
+    def own(self) -> tuple[Array, ...]:
+        """Of every node, the entries of y that it owns."""
+        return self._own
+
+    @cached_property
+    def _own(self) -> tuple[Array, ...]:
+        return tuple(self.blocks.of(i) for i in range(self.nodes))
+
+    @cached_property
+    def mask(self) -> Array:
+        """Which entries of K (N, n, n) are within the pattern."""
+        return np.array([self.blocks.mask(R) for R in self.patterns]).reshape(-1, self.arch.width, self.arch.width)
+
+    @cached_property
+    def union(self) -> tuple[Link, ...]:
+        """For each part, the link whose stacks hold the blocks that some layer reads: the columns of the weights."""
+        R = np.any([*self.patterns, np.zeros((self.nodes,) * 2, dtype=bool)], axis=0)
+        return tuple(self._link(R, part) for part in self.arch.parts)
+
+    @cached_property
+    def columns(self) -> tuple[tuple[Array, ...], ...]:
+        """For each part and node, which columns of K (n, n) the columns of its weights are."""
+        return tuple(
+            tuple(
+                np.concatenate([np.zeros(0, int), *(self.own[k][self._share(part.src)[k]] for k in link.reads[i])])
+                for i in range(self.nodes)
+            )
+            for part, link in zip(self.arch.parts, self.union, strict=True)
+        )
+
+    @cached_property
+    def stages(self) -> tuple[tuple[Stage, ...], ...]:
+        """The stages of each layer; layers of one pattern share them."""
+        known: dict[bytes, tuple[Stage, ...]] = {}
+        for R in self.patterns:
+            if R.tobytes() not in known:
+                known[R.tobytes()] = tuple(self._stage(R, *step) for step in self.arch.steps)
+        return tuple(known[R.tobytes()] for R in self.patterns)
+
+    def _stage(self, R: Array, number: int, fraction: float) -> Stage:
+        part = self.arch.parts[number]
+        h = fraction * self.arch.step if self.arch.keep else 1.0
+        shares = {name: self._share(getattr(part, name)) for name in ("src", "rows", "dst")}
+        K = self._link(R, part)
+        columns = tuple(self._columns(number, K, i) for i in range(self.nodes))
+        if self.arch.J is None:
+            return Stage(number, **shares, K=K, J=None, M=(), h=h, columns=columns, keep=self.arch.keep)
+        F = self._interconnection(part)
+        assert F is not None  # as J is not
+        J = Link(F, K.rows)
+        M = self.arch.J * h
+        owned = [
+            np.concatenate([np.zeros(0, int), *(self.own[k][shares["src"][k]] for k in J.reads[i])])
+            for i in range(self.nodes)
+        ]
+        blocks = tuple(M[np.ix_(self.own[i][shares["dst"][i]], owned[i])] for i in range(self.nodes))
+        return Stage(number, **shares, K=K, J=J, M=blocks, h=h, columns=columns, keep=self.arch.keep)
+
+    def _link(self, R: Array, part: Part) -> Link:
+        """K's link in a part: only between nodes that own some of its rows and some of what they read."""
+        rows, columns = (np.array([s.stop - s.start for s in self._share(of)]) for of in (part.rows, part.src))
+        return Link(R & (rows > 0)[:, None] & (columns > 0), tuple(columns.tolist()))
+
+    def _interconnection(self, part: Part) -> Array | None:
+        """The block pattern of J[dst, src]."""
+        if self.arch.J is None:
+            return None
+        M = np.zeros_like(self.arch.J)
+        M[part.dst, part.src] = self.arch.J[part.dst, part.src]
+        return self.blocks.pattern(M)
+
+    def _columns(self, number: int, K: Link, i: int) -> Any:
+        """Where the blocks that node i reads in this layer are among those that it ever reads: all, or indices."""
+        whole = self.union[number]
+        if K.reads[i] == whole.reads[i]:
+            return slice(None)
+        where = dict(zip(whole.reads[i], whole.cuts[i], strict=True))
+        return np.concatenate([np.zeros(0, int), *(np.arange(where[k].start, where[k].stop) for k in K.reads[i])])
+
+    def _share(self, part: slice) -> tuple[slice, ...]:
+        """Of every node, the entries of its own block that lie in a slice of y."""
+        return tuple(slice(*np.searchsorted(own, (part.start, part.stop)).tolist()) for own in self.own)
+
+    def _patterns(self, pattern: object) -> tuple[Array, ...]:
+        N, M = self.arch.depth, self.nodes
+        if pattern is None:
+            return tuple(g.adjacency & g.adjacency.T for g in self.graphs[:-1])
+        given = np.asarray(pattern)
+        checked = _check.array("pattern", given, (N, M, M) if given.ndim == 3 else (M, M)) != 0
+        return tuple(np.broadcast_to(checked, (N, M, M)))
+
+
+def _each_layer(value: object, nodes: int | None, depth: int) -> tuple[Graph, ...]:
+    """The graph of each layer."""
+    several = isinstance(value, (list, tuple)) and any(not isinstance(v, Sequence) or isinstance(v, str) for v in value)
+    if not several:
+        return (graph(value, nodes),) * depth
+    found = tuple(graph(v, nodes) for v in value)  # type: ignore[attr-defined]
+    if len(found) != depth:
+        raise ValueError(f"graph: expected one graph, or one for each of {depth} layers, got {len(found)}")
+    if len({len(g) for g in found}) > 1:
+        raise ValueError(f"graph: expected graphs of one number of nodes, got {sorted({len(g) for g in found})}")
+    return found
