@@ -38,7 +38,7 @@ from pyham.stages import Stages
 from pyham.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from pyham import continuous, datasets, experiment, gradcheck, sweep, training
+    from pyham import continuous, datasets, experiment, gradcheck, images, sweep, training
 
 __all__ = [
     "ACTIVATIONS",
@@ -68,6 +68,7 @@ __all__ = [
     "from_arrays",
     "get_num_threads",
     "gradcheck",
+    "images",
     "interconnection",
     "load",
     "set_num_threads",
@@ -76,7 +77,7 @@ __all__ = [
     "training",
 ]
 
-_LATER = ("continuous", "datasets", "experiment", "gradcheck", "sweep", "training")
+_LATER = ("continuous", "datasets", "experiment", "gradcheck", "images", "sweep", "training")
 
 
 def __getattr__(name: str) -> Any:

@@ -157,10 +157,13 @@ def follow(
         raise
 
 
-def restore(run: Run, path: Path, net: Network, about: Mapping[str, Any] | None) -> None:
-    """Continue ``run`` from the file, if that is a training of ``net``'s architecture and with these ``about``."""
+def restore(run: Run, path: Path, net: Any, about: Mapping[str, Any] | None, kind: str = "training") -> None:
+    """Continue ``run`` from the file, if that is a training of ``net``'s architecture and with these ``about``.
+
+    ``kind`` is what the file's header says that it is; ``net`` has ``arch`` and ``dtype``.
+    """
     header, arrays = checkpoint.read(path)
-    if header.get("kind") != "training":
+    if header.get("kind") != kind:
         raise ValueError(f"{path}: expected the checkpoint of a training, got a network")
     stated = header.get("about")
     for name, value in (about or {}).items():

@@ -64,6 +64,7 @@ ORDER = (
     "mnist",
     "datasets",
     "training",
+    "images",
     "monitors",
     "experiment",
     "sweep",

@@ -1,0 +1,37 @@
+"""Networks for images: any network of vectors at every pixel, and H2 with convolutions for weights.
+
+    train, test = ...                                  # pixels (B, 28, 28) uint8 and labels
+    arch = images.image_architecture("H2", depth=4, step=0.5)      # 8 channels at every pixel
+    arch = images.ConvH2(depths=(2, 2, 2))                         # convolutional
+    classifier = images.train(arch, pixels, labels, rng=0)
+    classifier.accuracy(test_pixels, test_labels)
+
+==================  ==========================================================
+``convolution``     convolutions and the squeeze, with their transposes
+``stages``          the one form of every image network: groups of stages
+``reference``       forward and backward pass in NumPy
+``compiled``        the same, compiled
+``architectures``   parameters to groups, and gradients back
+``network``         what users hold; files
+``model``           the objective;  ``training`` : ``train``
+``certificate``     what holds for a trained ConvH2
+==================  ==========================================================
+"""
+
+from pyham.images.architectures import ConvH2, ImageArchitecture, Pixelwise, image_architecture
+from pyham.images.certificate import certify
+from pyham.images.network import ImageClassifier, ImageNetwork, load
+from pyham.images.training import RECOMMENDED, train
+
+__all__ = [
+    "RECOMMENDED",
+    "ConvH2",
+    "ImageArchitecture",
+    "ImageClassifier",
+    "ImageNetwork",
+    "Pixelwise",
+    "image_architecture",
+    "certify",
+    "load",
+    "train",
+]

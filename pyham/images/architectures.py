@@ -1,0 +1,309 @@
+"""Two kinds of image networks, as data: a network of vectors at every pixel, and one whose weights are convolutions.
+
+Both begin with a lift, a convolution of size 3 from the image to C channels, and end with a linear layer on all of y_N.
+
+===========  ==============================================================  ==========================================
+name         between lift and linear layer                                   symplectic
+===========  ==============================================================  ==========================================
+Pixelwise    any network of ``pyham.architectures`` of width C, on the       as that network is
+             channels of every pixel (Galimberti et al. 2023)
+ConvH2       p <- p - h Kq^T * sigma(Kq * q + bq),                           for J1, with any kernels, from y_0 to y_N
+             q <- q + h Kp^T * sigma(Kp * p + bp),  Kp and Kq convolutions,
+             at falling resolution: a squeeze between groups of layers
+===========  ==============================================================  ==========================================
+
+In ConvH2 the first half of the channels is p, the second q. A squeeze makes 4 channels of 2 x 2 pixels, of p and of q
+alike, so it is a permutation P of p and the same P of q, which preserves J1: receptive field and width grow, nothing is
+lost, and the whole map from y_0 to y_N is symplectic.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from pyham import _check, regularization
+from pyham.activations import activation as find_activation
+from pyham.architectures import architecture
+from pyham.images.convolution import transposed
+from pyham.images.stages import Group, Lift, flat, pixelwise
+from pyham.lowering import Architecture
+from pyham.stages import StageGradients
+
+Array = np.ndarray[Any, Any]
+
+LARGEST = 1 << 24  # numbers of a state, at most: a file may ask for any
+
+
+@dataclass(frozen=True)
+class ImageArchitecture(ABC):
+    """What both share: images of ``rows`` x ``columns`` pixels, ``classes`` of them.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was expected and what came.
+    """
+
+    rows: int = 28
+    columns: int = 28
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        for name, least in (("rows", 1), ("columns", 1), ("classes", 2)):
+            object.__setattr__(self, name, _check.integer(name, getattr(self, name), least))
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    @property
+    @abstractmethod
+    def channels(self) -> int:
+        """C of y_0."""
+
+    @property
+    @abstractmethod
+    def depth(self) -> int:
+        """Layers between lift and linear layer."""
+
+    @property
+    @abstractmethod
+    def inner(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the parameters between lift and linear layer, by name."""
+
+    @abstractmethod
+    def lower(self, params: Mapping[str, Array]) -> list[Group]:
+        """The groups of stages of the network with these parameters."""
+
+    @abstractmethod
+    def pullback(self, gradients: Sequence[StageGradients]) -> dict[str, Array]:
+        """Gradients of the parameters ``inner`` from those of the groups."""
+
+    @abstractmethod
+    def smoothness(self, params: Mapping[str, Array]) -> tuple[Any, dict[str, Array]]:
+        """(h / 2) sum of ||K_{j+1} - K_j||^2 + ||b_{j+1} - b_j||^2, and its gradients."""
+
+    @abstractmethod
+    def scales(self, initialization: str) -> dict[str, float]:
+        """Standard deviations of the initial parameters ``inner``."""
+
+    @property
+    def features(self) -> int:
+        """n = C H W, which squeezes leave as it is."""
+        return self.channels * self.rows * self.columns
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of all parameters, by name."""
+        ends = {"layer": (self.classes, self.features), "mu": (self.classes,)}
+        return {"lift": (self.channels, 1, 3, 3), "lift_bias": (self.channels,)} | self.inner | ends
+
+    def config(self) -> dict[str, Any]:
+        """Name and options as plain data, from which ``image_architecture(**config)`` builds an equal one."""
+        return {"name": self.name} | {f.name: getattr(self, f.name) for f in fields(self)}
+
+    def init(
+        self, rng: np.random.Generator | int | None = None, *, initialization: str = "scaled-normal", dtype: Any = None
+    ) -> dict[str, Array]:
+        """Initial parameters in ``dtype`` (float64).
+
+        K and b are normal, of standard deviation 1, or scaled by one over the square root of the inputs; lift and
+        linear layer uniform within one over the square root of theirs.
+        """
+        generator = _check.generator(rng)
+        scales = self.scales(_check.choice("initialization", initialization, ("normal", "scaled-normal")))
+        params = {}
+        for name, shape in self.shapes.items():
+            if name in self.inner:
+                value = scales[name] * generator.standard_normal(shape)
+            else:
+                inputs = 9 if name.startswith("lift") else self.features
+                value = generator.uniform(-1, 1, shape) / np.sqrt(inputs)
+            params[name] = value.astype(np.float64 if dtype is None else dtype)
+        return params
+
+
+@dataclass(frozen=True)
+class Pixelwise(ImageArchitecture):
+    """``network`` (an Architecture of width C, or its ``config()``) at every pixel."""
+
+    network: Any = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if isinstance(self.network, Mapping):
+            object.__setattr__(self, "network", architecture(**self.network))
+        if not isinstance(self.network, Architecture):
+            raise TypeError(f"network: expected an Architecture, got {type(self.network).__name__}")
+        _limited(self.features)
+
+    @property
+    def name(self) -> str:
+        return "Pixelwise"
+
+    def __str__(self) -> str:
+        return f"{self.network} at every pixel of {self.rows} x {self.columns}"
+
+    @property
+    def channels(self) -> int:
+        return int(self.network.width)
+
+    @property
+    def depth(self) -> int:
+        return int(self.network.depth)
+
+    @property
+    def inner(self) -> dict[str, tuple[int, ...]]:
+        return dict(self.network.shapes)
+
+    def config(self) -> dict[str, Any]:
+        return super().config() | {"network": self.network.config()}
+
+    def lower(self, params: Mapping[str, Array]) -> list[Group]:
+        return [pixelwise(self.network.lower({name: params[name] for name in self.inner}))]
+
+    def pullback(self, gradients: Sequence[StageGradients]) -> dict[str, Array]:
+        return dict(self.network.pullback(flat(gradients[0])))
+
+    def smoothness(self, params: Mapping[str, Array]) -> tuple[Any, dict[str, Array]]:
+        return regularization.smoothness(self.network, {name: params[name] for name in self.inner})
+
+    def scales(self, initialization: str) -> dict[str, float]:
+        part = self.network.parts[0].src
+        scale = 1.0 if initialization == "normal" else (part.stop - part.start) ** -0.5
+        return dict.fromkeys(self.inner, scale)
+
+
+@dataclass(frozen=True)
+class ConvH2(ImageArchitecture):
+    """H2 whose Kp and Kq are convolutions of size ``size``.
+
+    Parameters
+    ----------
+    width : C of y_0, even; four times that after each squeeze
+    depths : layers of each group; before every group but the first comes a squeeze
+    step : h;  activation : sigma's name
+
+    Parameters of group i, with m = C 4^i / 2: Kp<i>, Kq<i> (N_i, m, m, t, t) and b<i> (N_i, 2 m), bp first.
+    """
+
+    width: int = 4
+    depths: tuple[int, ...] = (2, 2, 2)
+    step: float = 0.5
+    size: int = 3
+    activation: str = "tanh"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if _check.integer("width", self.width, 2) % 2:
+            raise ValueError(f"width: expected an even integer, got {self.width}")
+        if not isinstance(self.depths, (list, tuple)) or not self.depths:
+            raise TypeError(f"depths: expected one or more integers >= 1, got {self.depths!r}")
+        if len(self.depths) > 12:
+            raise ValueError(f"depths: expected at most 12 groups, got {len(self.depths)}")
+        object.__setattr__(self, "depths", tuple(_check.integer("depths", depth, 1) for depth in self.depths))
+        factor = 2 ** (len(self.depths) - 1)
+        for name in ("rows", "columns"):
+            if getattr(self, name) % factor:
+                raise ValueError(
+                    f"{name}: expected a multiple of {factor} for {len(self.depths)} groups, got {getattr(self, name)}"
+                )
+        object.__setattr__(self, "step", _check.positive("step", self.step))
+        if _check.integer("size", self.size, 1) % 2 == 0:
+            raise ValueError(f"size: expected an odd integer, got {self.size}")
+        find_activation(self.activation)
+        _limited(self.features)
+
+    def __str__(self) -> str:
+        options = {f.name: getattr(self, f.name) for f in fields(self)}
+        return f"ConvH2({', '.join(f'{name}={value!r}' for name, value in options.items())})"
+
+    @property
+    def channels(self) -> int:
+        return self.width
+
+    @property
+    def depth(self) -> int:
+        return sum(self.depths)
+
+    @property
+    def halves(self) -> list[int]:
+        """m of each group."""
+        return [self.width * 4**i // 2 for i in range(len(self.depths))]
+
+    @property
+    def inner(self) -> dict[str, tuple[int, ...]]:
+        found: dict[str, tuple[int, ...]] = {}
+        for i, (N, m) in enumerate(zip(self.depths, self.halves, strict=True)):
+            kernels = (N, m, m, self.size, self.size)
+            found |= {f"Kp{i}": kernels, f"Kq{i}": kernels, f"b{i}": (N, 2 * m)}
+        return found
+
+    def lower(self, params: Mapping[str, Array]) -> list[Group]:
+        groups = []
+        for i, m in enumerate(self.halves):
+            A, c = self._interleaved(params, i)
+            W = transposed(A) * np.asarray(self.step, A.dtype)
+            W[0::2] *= -1
+            p, q = slice(0, m), slice(m, 2 * m)
+            sigma = find_activation(self.activation)
+            groups.append(Group(A, c, W, (q, p), (p, q), True, sigma, 2 * m, squeeze=i > 0))
+        return groups
+
+    def pullback(self, gradients: Sequence[StageGradients]) -> dict[str, Array]:
+        found = {}
+        for i, (dA, dc, dW) in enumerate(gradients):
+            h = np.asarray(self.step, dA.dtype)
+            Kq = dA[0::2] - h * transposed(dW[0::2])
+            Kp = dA[1::2] + h * transposed(dW[1::2])
+            found |= {f"Kp{i}": Kp, f"Kq{i}": Kq, f"b{i}": np.concatenate((dc[1::2], dc[0::2]), axis=1)}
+        return found
+
+    def smoothness(self, params: Mapping[str, Array]) -> tuple[Any, dict[str, Array]]:
+        penalty = 0.0
+        found: dict[str, Array] = {}
+        for name in self.inner:
+            steps = np.diff(params[name], axis=0)
+            penalty += self.step / 2 * (steps * steps).sum().item()
+            found[name] = np.zeros_like(params[name])
+            found[name][:-1] -= np.asarray(self.step, steps.dtype) * steps
+            found[name][1:] += np.asarray(self.step, steps.dtype) * steps
+        return penalty, found
+
+    def scales(self, initialization: str) -> dict[str, float]:
+        if initialization == "normal":
+            return dict.fromkeys(self.inner, 1.0)
+        return {name: (self.size**2 * self.halves[int(name.lstrip("Kpqb"))]) ** -0.5 for name in self.inner}
+
+    def _interleaved(self, params: Mapping[str, Array], i: int) -> tuple[Array, Array]:
+        """A (2 N, m, m, t, t) and c (2 N, m) of the stages: Kq, Kp, Kq, Kp and so on."""
+        Kp, Kq, b = (params[f"{name}{i}"] for name in ("Kp", "Kq", "b"))
+        N, m = Kp.shape[:2]
+        A = np.stack((Kq, Kp), axis=1).reshape(2 * N, *Kp.shape[1:])
+        return A, np.stack((b[:, m:], b[:, :m]), axis=1).reshape(2 * N, m)
+
+
+def image_architecture(name: str, **options: Any) -> ImageArchitecture:
+    """ "ConvH2" or "Pixelwise" with its options, or the name of any network of vectors, with its options.
+
+    Of the latter, ``rows``, ``columns`` and ``classes`` are for the images; ``width`` is 8 unless given.
+    """
+    if name == "ConvH2":
+        return ConvH2(**options)
+    if name == "Pixelwise":
+        return Pixelwise(**options)
+    images = {key: options.pop(key) for key in ("rows", "columns", "classes") if key in options}
+    return Pixelwise(**images, network=architecture(name, **{"width": 8} | options))
+
+
+def lift_of(params: Mapping[str, Array]) -> Lift:
+    """The first layer among the parameters."""
+    return Lift(params["lift"], params["lift_bias"])
+
+
+def _limited(features: int) -> None:
+    if features > LARGEST:
+        raise ValueError(f"rows, columns: expected at most {LARGEST} numbers of a state, got {features}")
