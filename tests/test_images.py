@@ -32,7 +32,10 @@ def relative(value, right):
 
 
 def network(arch, rng, dtype=np.float64):
-    return images.ImageNetwork(arch, arch.init(rng, dtype=dtype))
+    """With a linear layer that is not 0."""
+    params = arch.init(rng)
+    ends = {name: np.random.default_rng(3).standard_normal(params[name].shape) for name in ("layer", "mu")}
+    return images.ImageNetwork(arch, {name: value.astype(dtype) for name, value in (params | ends).items()})
 
 
 def batch(arch, rng, count=7):
@@ -96,9 +99,11 @@ def test_shifted_images_move_down_and_right():
 
 def objective(arch, params, pixels, labels, shifts, protocol):
     """By the formula of ``pyham.images.model``, in the parameters' dtype."""
-    z = reference.logits(
-        lift_of(params), arch.lower(params), params["layer"], params["mu"], reference.shifted(pixels, shifts)
+    y_N = reference.forward(
+        arch.lower(params),
+        reference.lifted(lift_of(params), reference.normalise(reference.shifted(pixels, shifts), complex)),
     )
+    z = 2 / np.sqrt(y_N[0].size) * (y_N.reshape(len(y_N), -1) @ params["layer"].T + params["mu"])
     loss, _ = softmax(z, labels)
     squares = {name: (value * value).sum() for name, value in params.items()}
     ends = squares.pop("layer") + squares.pop("mu")

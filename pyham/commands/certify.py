@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 import pyham
-from pyham import foreign
+from pyham import datasets, foreign, images
+from pyham.certificate import Certificate
 from pyham.checkpoint import replace_file
 from pyham.files import load
 
@@ -21,6 +22,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("--samples", type=Path, metavar="NPY", help="samples x (B, n) as an .npy file")
+    parser.add_argument(
+        "--data", type=Path, metavar="PATH", help="image networks: folder with MNIST's files (PYHAM_DATA, or a cache)"
+    )
+    parser.add_argument("--images", type=int, default=100, metavar="B", help="image networks: test images (100)")
+    parser.add_argument(
+        "--full", type=int, default=1, metavar="B", help="ConvH2: images whose whole Phi is computed (1)"
+    )
     parser.add_argument("--random", type=int, default=100, metavar="B", help="without --samples: B normal ones (100)")
     parser.add_argument("--seed", type=int, default=0, help="of the random samples (0)")
     parser.add_argument(
@@ -32,6 +40,15 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the certificate of a file; 0 if it passed, else 1."""
+    certificate = of_images(options) if _has_images(options.file) else of_vectors(options)
+    print(certificate)
+    if options.json:
+        replace_file(options.json, (json.dumps(certificate.to_dict(), indent=1) + "\n").encode())
+    return 0 if certificate.passed else 1
+
+
+def of_vectors(options: argparse.Namespace) -> Certificate:
+    """The certificate of a network of vectors, on given samples or random ones."""
     net = foreign.read_arrays(options.file) if options.file.suffix == ".npz" else load(options.file)
     if options.samples:
         x = np.load(options.samples, allow_pickle=False)
@@ -39,8 +56,17 @@ def run(options: argparse.Namespace) -> int:
         if options.random < 0 or options.seed < 0:
             raise ValueError(f"--random, --seed: expected integers >= 0, got {options.random}, {options.seed}")
         x = np.random.default_rng(options.seed).standard_normal((options.random, net.arch.width))
-    certificate = pyham.certify(net, np.asarray(x).astype(options.dtype))
-    print(certificate)
-    if options.json:
-        replace_file(options.json, (json.dumps(certificate.to_dict(), indent=1) + "\n").encode())
-    return 0 if certificate.passed else 1
+    return pyham.certify(net, np.asarray(x).astype(options.dtype))
+
+
+def of_images(options: argparse.Namespace) -> Certificate:
+    """The certificate of an image network, on test images."""
+    net = images.load(options.file)
+    if options.images < 1:
+        raise ValueError(f"--images: expected an integer >= 1, got {options.images}")
+    pixels = datasets.load_mnist(options.data).test_images[: options.images]
+    return images.certify(net, pixels, full=options.full, dtype=np.dtype(options.dtype))
+
+
+def _has_images(file: Path) -> bool:
+    return file.suffix != ".npz" and images.is_image_network(file)

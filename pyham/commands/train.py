@@ -2,7 +2,7 @@
 
 import argparse
 
-from pyham.commands import planar
+from pyham.commands import images, planar
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -11,3 +11,5 @@ def add(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="data", required=True, metavar="DATA")
     for name, (_, summary) in planar.DATA.items():
         planar.add(kinds.add_parser(name, help=summary))
+    for name, summary in images.DATA.items():
+        images.add(kinds.add_parser(name, help=summary))

@@ -20,7 +20,7 @@
 
 from pyham.images.architectures import ConvH2, ImageArchitecture, Pixelwise, image_architecture
 from pyham.images.certificate import certify
-from pyham.images.network import ImageClassifier, ImageNetwork, load
+from pyham.images.network import ImageClassifier, ImageNetwork, is_image_network, load
 from pyham.images.training import RECOMMENDED, train
 
 __all__ = [
@@ -32,6 +32,7 @@ __all__ = [
     "Pixelwise",
     "image_architecture",
     "certify",
+    "is_image_network",
     "load",
     "train",
 ]

@@ -96,6 +96,15 @@ class ImageArchitecture(ABC):
         return self.channels * self.rows * self.columns
 
     @property
+    def gain(self) -> float:
+        """What the linear layer's parameters are multiplied by: z = gain (layer y_N + mu), gain = 2 / sqrt(n).
+
+        A step of Adam changes every parameter by about the same amount, and a logit by the sum over n features; with
+        the gain, the linear layer is trained at the rate that suits the stages.
+        """
+        return 2 * float(self.features) ** -0.5
+
+    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of all parameters, by name."""
         ends = {"layer": (self.classes, self.features), "mu": (self.classes,)}
@@ -110,8 +119,8 @@ class ImageArchitecture(ABC):
     ) -> dict[str, Array]:
         """Initial parameters in ``dtype`` (float64).
 
-        K and b are normal, of standard deviation 1, or scaled by one over the square root of the inputs; lift and
-        linear layer uniform within one over the square root of theirs.
+        K and b are normal, of standard deviation 1, or scaled by one over the square root of the inputs; the lift
+        uniform within one over the square root of its inputs, 1 / 3; the linear layer 0.
         """
         generator = _check.generator(rng)
         scales = self.scales(_check.choice("initialization", initialization, ("normal", "scaled-normal")))
@@ -119,9 +128,10 @@ class ImageArchitecture(ABC):
         for name, shape in self.shapes.items():
             if name in self.inner:
                 value = scales[name] * generator.standard_normal(shape)
+            elif name in ("layer", "mu"):
+                value = np.zeros(shape)
             else:
-                inputs = 9 if name.startswith("lift") else self.features
-                value = generator.uniform(-1, 1, shape) / np.sqrt(inputs)
+                value = generator.uniform(-1 / 3, 1 / 3, shape)
             params[name] = value.astype(np.float64 if dtype is None else dtype)
         return params
 
@@ -217,6 +227,9 @@ class ConvH2(ImageArchitecture):
         find_activation(self.activation)
         _limited(self.features)
 
+    def config(self) -> dict[str, Any]:
+        return super().config() | {"depths": list(self.depths)}
+
     def __str__(self) -> str:
         options = {f.name: getattr(self, f.name) for f in fields(self)}
         return f"ConvH2({', '.join(f'{name}={value!r}' for name, value in options.items())})"
@@ -254,7 +267,7 @@ class ConvH2(ImageArchitecture):
         return groups
 
     def pullback(self, gradients: Sequence[StageGradients]) -> dict[str, Array]:
-        found = {}
+        found: dict[str, Array] = {}
         for i, (dA, dc, dW) in enumerate(gradients):
             h = np.asarray(self.step, dA.dtype)
             Kq = dA[0::2] - h * transposed(dW[0::2])
@@ -302,6 +315,12 @@ def image_architecture(name: str, **options: Any) -> ImageArchitecture:
 def lift_of(params: Mapping[str, Array]) -> Lift:
     """The first layer among the parameters."""
     return Lift(params["lift"], params["lift_bias"])
+
+
+def head_of(arch: ImageArchitecture, params: Mapping[str, Array]) -> tuple[Array, Array]:
+    """The linear layer as it acts on y_N: gain layer (C, n) and gain mu (C,)."""
+    gain = np.asarray(arch.gain, params["mu"].dtype)
+    return gain * params["layer"], gain * params["mu"]
 
 
 def _limited(features: int) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from pyham import learning
 from pyham.engine import Backend
 from pyham.history import History
-from pyham.images.architectures import lift_of
+from pyham.images.architectures import head_of, lift_of
 from pyham.images.network import ImageClassifier, ImageNetwork, engine
 from pyham.losses import softmax
 from pyham.models import Model
@@ -55,10 +55,12 @@ class ImageModel(Model):
         """Of the images ``rows`` of x, moved by ``shifts``: mean loss, how many are right, the objective's gradient."""
         params, protocol, slopes = self.params, self.protocol, self._slopes
         loss, right, sums = self.engine.gradient(
-            lift_of(params), self.arch.lower(params), params["layer"], params["mu"], x, labels, shifts, rows
+            lift_of(params), self.arch.lower(params), *head_of(self.arch, params), x, labels, shifts, rows
         )
         found = self.arch.pullback(sums.groups)
-        found |= {"lift": sums.lift.kernel, "lift_bias": sums.lift.bias, "layer": sums.layer, "mu": sums.mu}
+        found |= {"lift": sums.lift.kernel, "lift_bias": sums.lift.bias}
+        gain = np.asarray(self.arch.gain, self.theta.dtype)
+        found |= {"layer": gain * sums.layer, "mu": gain * sums.mu}
         penalty = self.arch.smoothness(params)[1] if protocol.alpha else {}
         for name, slope in slopes.items():
             slope[...] = found[name]
@@ -83,10 +85,10 @@ class ImageModel(Model):
         return total / len(order), right
 
     def evaluate(self, phase: str, x: Array, labels: Array) -> tuple[float, int]:
-        ends = self.params["layer"], self.params["mu"]
+        head = head_of(self.arch, self.params)
         lift, groups = lift_of(self.params), self.arch.lower(self.params)
         pieces = [x[start : start + PIECE] for start in range(0, len(x), PIECE)]
-        z = np.concatenate([self.engine.logits(lift, groups, *ends, piece) for piece in pieces])
+        z = np.concatenate([self.engine.logits(lift, groups, *head, piece) for piece in pieces])
         return softmax(z, labels)[0], int((z.argmax(axis=1) == labels).sum())
 
     def describe(self) -> tuple[dict[str, Any], dict[str, Array]]:

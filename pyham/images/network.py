@@ -12,7 +12,7 @@ from pyham import _check, checkpoint
 from pyham.engine import Backend
 from pyham.history import History
 from pyham.images import reference
-from pyham.images.architectures import ImageArchitecture, image_architecture, lift_of
+from pyham.images.architectures import ImageArchitecture, head_of, image_architecture, lift_of
 from pyham.images.stages import Group
 
 Array = np.ndarray[Any, Any]
@@ -70,8 +70,8 @@ class ImageNetwork:
     def logits(self, pixels: object, *, backend: Backend = "numba") -> Array:
         """z (B, C) of pixels (B, H, W)."""
         images = pixels_of("pixels", pixels, self.arch)
-        ends = self.params["layer"], self.params["mu"]
-        result: Array = engine(backend, self.dtype).logits(lift_of(self.params), self.groups, *ends, images)
+        head = head_of(self.arch, self.params)
+        result: Array = engine(backend, self.dtype).logits(lift_of(self.params), self.groups, *head, images)
         return result
 
     def lifted(self, pixels: object) -> Array:

@@ -1,0 +1,155 @@
+"""``python -m pyham train mnist``."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import pyham
+from pyham import datasets, images
+from pyham.checkpoint import replace_file
+from pyham.commands import protocol_options
+from pyham.commands.planar import NETWORK, stream
+from pyham.commands.progress import Bar
+from pyham.commands.protocol_options import named, option
+from pyham.images import ImageArchitecture, ImageClassifier, ImageNetwork
+from pyham.images.training import split, train
+from pyham.protocol import Protocol
+
+Array = np.ndarray[Any, Any]
+
+DATA = {"mnist": "handwritten digits, 28 x 28 pixels"}
+
+EPILOG = (
+    "A share of the training images is held out for validation; the test images take no part in anything but the last "
+    "line. An H-DNN of vectors acts on the 8 channels of every pixel, behind a convolution and before a linear layer; "
+    "ConvH2 has convolutions for weights, in --groups of --depth layers, at half the resolution and four times the "
+    "channels from group to group. Everything follows from --seed. With --checkpoint, a run that was stopped, or "
+    "killed, goes on with the same command and --resume, and ends with the same bits. Exit code 0, or 2 for wrong "
+    "options or files or numbers that overflow, or 130 after Ctrl-C."
+)
+#: Only some architectures have these: option -> those that do.
+OWN = {"groups": ("ConvH2",), "scheme": ("MS1", "MS3", "H2"), "order": ("MS1", "MS3", "H2"), "interconnection": ("H1",)}
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.description = "Train a network on handwritten digits."
+    parser.epilog = EPILOG
+    data = parser.add_argument_group("data")
+    data.add_argument("--data", dest="folder", type=Path, metavar="PATH", help="folder with MNIST's files; otherwise "
+                      "the folder PYHAM_DATA, a cache, or a download")  # fmt: skip
+    data.add_argument(
+        "--validation", type=float, default=1 / 12, metavar="FLOAT", help="share of the training images held out (1/12)"
+    )
+    data.add_argument("--shift", type=int, default=0, metavar="INT", help="by how many pixels training images are "
+                      "moved, at most, anew in every epoch (0)")  # fmt: skip
+    data.add_argument(
+        "--seed", type=int, default=0, metavar="INT", help="of the split, weights, batches and shifts (0)"
+    )
+    network = parser.add_argument_group("network")
+    names = (*pyham.ARCHITECTURES, "ConvH2")
+    network.add_argument("--architecture", choices=names, default="H2", help="(H2)")
+    network.add_argument("--depth", type=int, default=4, metavar="INT", help="layers, of ConvH2 in each group (4)")
+    network.add_argument("--groups", type=int, metavar="INT", help="of ConvH2 (3)")
+    network.add_argument("--width", type=int, metavar="INT", help="channels of the lifted image (8; ConvH2: 4)")
+    network.add_argument("--step", type=float, metavar="FLOAT", help="h (1; ConvH2: 0.5)")
+    network.add_argument("--activation", choices=tuple(pyham.ACTIVATIONS), help="(tanh)")
+    network.add_argument("--scheme", choices=("semi-implicit", "verlet", "yoshida4"), help="of MS1, MS3 and H2")
+    network.add_argument("--order", choices=("p-first", "q-first"), help="of MS1, MS3 and H2")
+    network.add_argument("--interconnection", choices=("J1", "J2"), help="of H1")
+    initial = ("normal", "scaled-normal")
+    network.add_argument("--initialization", choices=initial, default="scaled-normal", help="(scaled-normal)")
+    network.add_argument("--dtype", choices=("float64", "float32"), default="float32", help="(float32)")
+    protocol_options.add(parser, images.RECOMMENDED)
+    files = parser.add_argument_group("files")
+    files.add_argument("--checkpoint", type=Path, metavar="PATH", help="keep the training there")
+    files.add_argument("--save-every", type=int, default=1, metavar="INT", help="epochs between two savings (1)")
+    files.add_argument("--resume", action="store_true", help="go on from --checkpoint, or begin if there is none")
+    files.add_argument("--save", type=Path, metavar="PATH", help="write the network there; pyham.images.load reads it")
+    files.add_argument("--json", type=Path, metavar="PATH", help="write settings, history and accuracies there")
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train, and print the accuracies."""
+    if options.resume and options.checkpoint is None:
+        raise ValueError("--resume: expected --checkpoint PATH as well, got none")
+    if options.checkpoint is not None and options.checkpoint.exists() and not options.resume:
+        raise ValueError(f"--checkpoint: expected a new file, or --resume to go on, got {options.checkpoint}")
+    if options.seed < 0:
+        raise ValueError(f"--seed: expected an integer >= 0, got {options.seed}")
+    protocol = protocol_options.protocol(options)
+    digits = datasets.load_mnist(options.folder)
+    arch = architecture(options, digits.train_images.shape[1:])
+    fitting, validation = named(
+        {"validation": "--validation"}, split, digits.train_images, digits.train_labels, options.validation,
+        stream(options, 1),
+    )  # fmt: skip
+    params = arch.init(stream(options, 2), initialization=options.initialization, dtype=options.dtype)
+    about = {option(name): getattr(options, name) for name in ("seed", "validation", "initialization")}
+    bar = Bar(f"{options.architecture}, {arch.depth} layers")
+    names = ("rate", "patience", "save_every", "shift", "scheme", "loss", "levels")
+    try:
+        with bar:
+            classifier = named(
+                {name: option(name) for name in names} | {"validation": "--validation", "scheme": "--training"},
+                train, ImageNetwork(arch, params), *fitting, protocol=protocol, rng=stream(options, 3),
+                shift=options.shift, validation=validation, callback=bar, checkpoint=options.checkpoint,
+                save_every=options.save_every, resume=options.resume, about=about,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        kept = f"; {options.checkpoint} has the last whole epoch, --resume goes on" if options.checkpoint else ""
+        print(f"stopped{kept}")
+        return 130
+    if options.save:
+        classifier.net.save(options.save)
+    test = digits.test_images, digits.test_labels
+    report(options, protocol, classifier, {"train": fitting, "validation": validation, "test": test})
+    return 0
+
+
+def architecture(options: argparse.Namespace, image: tuple[int, ...]) -> ImageArchitecture:
+    """The architecture that the options describe, for images of that shape."""
+    for name, kinds in OWN.items():
+        if getattr(options, name) is not None and options.architecture not in kinds:
+            raise ValueError(f"{option(name)}: expected an option of {options.architecture}, got one of {kinds[0]}")
+    chosen = {name: getattr(options, name) for name in NETWORK if getattr(options, name) is not None}
+    convolutional = options.architecture == "ConvH2"
+    chosen["step"] = (0.5 if convolutional else 1.0) if options.step is None else options.step
+    chosen["width"] = (4 if convolutional else 8) if options.width is None else options.width
+    if convolutional:
+        chosen["depths"] = (options.depth,) * (3 if options.groups is None else options.groups)
+    else:
+        chosen["depth"] = options.depth
+    names = {name: option(name) for name in ("width", "depth", "step", *NETWORK)} | {"depths": "--depth, --groups"}
+    build = images.image_architecture
+    built: ImageArchitecture = named(names, build, options.architecture, rows=image[0], columns=image[1], **chosen)
+    return built
+
+
+def report(
+    options: argparse.Namespace, protocol: Protocol, classifier: ImageClassifier, sets: dict[str, Any]
+) -> None:  # fmt: skip
+    """The last line, and the file of --json."""
+    accuracy = {name: classifier.accuracy(*data) if data is not None else None for name, data in sets.items()}
+    words = [f"{name} {100 * value:.2f} %" for name, value in accuracy.items() if value is not None]
+    depth = classifier.net.arch.depth
+    print(f"{options.data}, {options.architecture}, {depth} layers, seed {options.seed}: accuracy {', '.join(words)}")
+    if options.json:
+        result = {
+            "pyham": pyham.__version__,
+            "data": options.data,
+            "validation": options.validation,
+            "shift": options.shift,
+            "seed": options.seed,
+            "architecture": classifier.net.arch.config(),
+            "initialization": options.initialization,
+            "dtype": options.dtype,
+            "protocol": protocol.config(),
+            "accuracy": accuracy,
+            "history": classifier.history.to_dict(),
+        }
+        replace_file(options.json, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
