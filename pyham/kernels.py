@@ -11,42 +11,29 @@ keep : whether a stage adds to y[dst];  code : index of the activation in ``pyha
 x, g, y_0, y_N, delta_0 (B, n), states, delta (N + 1, B, n) : as in the reference; phi (N + 1, n, n, B) : samples last
 dA (S, r, k), dc (S, r), dW (S, d, r) : sums over samples are added to them
 tape : from the aligned address on (tiles, S, (k + r) T), y[src] (k, T) and s = sigma(A y[src] + c) (r, T) of every
-stage, recorded for the way back lo, hi, T : the samples to work on, and how many at a time: lo and T are multiples of
-the vector length
+stage, recorded for the way back
+lo, hi, T : the samples to work on, and how many at a time: lo and T are multiples of the vector length
 """
-
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from pyham._blocks import address, aligned, hold, product, shift
-from pyham._jit import kernel, part
-from pyham._stagewise import (
-    Form,
-    Stage,
-    Sums,
-    copy,
-    evaluate,
-    fill,
-    load,
-    pull,
-    scratch,
-    store,
-    times_slope,
-    undo,
-    update,
-)  # fmt: skip
-
-
-class Net(NamedTuple):
-    """Addresses of A, c, W, src, dst, and L."""
-
-    A: Any
-    c: Any
-    W: Any
-    src: Any
-    dst: Any
-    L: Any
+from pyham._jit import kernel
+from pyham._passes import (
+    advance,
+    constants_rows,
+    describe,
+    distance,
+    load_last,
+    prepare_constants,
+    pull_recorded,
+    record,
+    scale,
+    stage_of,
+    store_last,
+    sums_of,
+)
+from pyham._stagewise import Sums, copy, evaluate, fill, load, pull, scratch, store, times_slope, undo, update
 
 
 @kernel
@@ -309,114 +296,3 @@ def sensitivity(A, c, W, src, dst, keep, code, x, lo, hi, T, phi):
             if index % net.L == 0:
                 store_last(P, phi[index // net.L], start, size, n, T)
     hold(work)
-
-
-@part
-def describe(A, c, W, src, dst, keep, code, n, T):
-    """The stages as ``Form`` and ``Net``."""
-    form = Form(n, A.shape[1], A.shape[2], W.shape[1], keep, code, T)
-    return form, Net(address(A), address(c), address(W), address(src), address(dst), len(src))
-
-
-@part
-def stage_of(form, net, index):
-    """Stage number ``index``."""
-    k = index % net.L
-    return Stage(
-        shift(net.A, index * form.r * form.k), shift(net.c, index * form.r), shift(net.W, index * form.d * form.r),
-        net.src[k] * form.T, net.dst[k] * form.T,
-    )  # fmt: skip
-
-
-@part
-def sums_of(form, sums, index):
-    """Sums of stage number ``index``."""
-    return Sums(
-        shift(sums.A, index * form.r * form.k), shift(sums.c, index * form.r), shift(sums.W, index * form.d * form.r)
-    )
-
-
-@part
-def constants_rows(form):
-    """Rows of T numbers that hold T ones and r zeros."""
-    return 1 + form.r
-
-
-@part
-def prepare_constants(form, constants):
-    """T ones, before zeros."""
-    fill(constants, 1, form.T)
-    fill(shift(constants, form.T), 0, form.r * form.T)
-    return constants
-
-
-@part
-def advance(form, net, first, last, size, y, a, s):
-    """y (n, T) through the stages first .. last - 1, in place."""
-    for index in range(first, last):
-        stage = stage_of(form, net, index)
-        evaluate(form, stage, shift(y, stage.src), a, s, size)
-        update(form, stage, s, y)
-
-
-@part
-def record(form, net, first, last, size, y, a, tape):
-    """As ``advance``, with y[src] and s of every stage written to the tape."""
-    for index in range(first, last):
-        stage = stage_of(form, net, index)
-        y_src = shift(tape, (index - first) * (form.k + form.r) * form.T)
-        s = shift(y_src, form.k * form.T)
-        copy(shift(y, stage.src), y_src, form.k * form.T)
-        evaluate(form, stage, y_src, a, s, size)
-        update(form, stage, s, y)
-
-
-@part
-def pull_recorded(form, net, first, last, tape, constants, d, g, sums):
-    """The adjoints of the stages last - 1 .. first, from the tape."""
-    for index in range(last - 1, first - 1, -1):
-        y_src = shift(tape, (index - first) * (form.k + form.r) * form.T)
-        s = shift(y_src, form.k * form.T)
-        pull(form, stage_of(form, net, index), y_src, s, constants, d, g, sums_of(form, sums, index))
-
-
-@part
-def load_last(phi, start, size, P, n, T):
-    """P (n, n, T) <- samples start .. start + size of phi (n, n, B)."""
-    for i in range(n):
-        for column in range(n):
-            for t in range(size):
-                P[(i * n + column) * T + t] = phi[i, column, start + t]
-            for t in range(size, T):
-                P[(i * n + column) * T + t] = 0
-
-
-@part
-def store_last(P, phi, start, size, n, T):
-    """Samples start .. start + size of phi (n, n, B) <- P (n, n, T)."""
-    for i in range(n):
-        for column in range(n):
-            for t in range(size):
-                phi[i, column, start + t] = P[(i * n + column) * T + t]
-
-
-@part
-def scale(factors, g, count):
-    """g (count,) <- factors g, entrywise."""
-    for t in range(count):
-        g[t] *= factors[t]
-
-
-@part
-def distance(y, z, size, n, T):
-    """Largest over the samples of max_i |y_i - z_i| / max_i |z_i|."""
-    worst = 0.0
-    for t in range(size):
-        difference, scale = 0.0, 0.0
-        for i in range(n):
-            gap = float(abs(y[i * T + t] - z[i * T + t]))
-            difference = gap if gap > difference or gap != gap else difference  # NaN stays: nothing is above it
-            scale = max(scale, float(abs(z[i * T + t])))
-        error = difference / scale if difference != 0 else 0.0
-        worst = error if error > worst or error != error else worst
-    return worst

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from rounding import eps
 
-from pyham import _blocks, kernels
+from pyham import _blocks, _passes
 from pyham._blocks import add_outer, address, aligned, hold, lanes, product, shift
 
 GUARD = 64  # numbers before and after every matrix
@@ -29,7 +29,7 @@ def call_add_outer(u, v, out, r, k, T):
 
 @numba.njit(error_model="numpy")
 def call_distance(y, z, size, n, T):
-    return kernels.distance(address(y), address(z), size, n, T)
+    return _passes.distance(address(y), address(z), size, n, T)
 
 
 @numba.njit

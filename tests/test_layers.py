@@ -29,6 +29,7 @@ ORDER = (
     "_elementary",
     "_blocks",
     "_stagewise",
+    "_passes",
     "kernels",
     "_matrices",
     "_learning",
@@ -190,7 +191,7 @@ def test_reference_engine_does_without_numba():
 
 
 def test_kernels_know_plain_arrays_only():
-    assert reachable("kernels") == {"_jit", "_elementary", "_blocks", "_stagewise"}
+    assert reachable("kernels") == {"_jit", "_elementary", "_blocks", "_stagewise", "_passes"}
 
 
 def test_engines_know_stages_and_not_architectures():

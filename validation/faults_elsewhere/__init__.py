@@ -113,6 +113,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "_buffers": (python_loops,),
     "_blocks": (python_loops,),
     "_stagewise": (python_loops,),
+    "_passes": (python_loops,),
     "kernels": (python_loops,),
     "recompute": (reference_engine,),
     "engine": (reference_engine, compiled_engine),

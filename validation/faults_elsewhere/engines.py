@@ -68,7 +68,7 @@ def python_loops() -> Iterator[Reading]:
 
 
 def distances() -> Iterator[Reading]:
-    """``kernels.distance`` of states that are NaN somewhere, which must not pass for near, and of equal ones."""
+    """``_passes.distance`` of states that are NaN somewhere, which must not pass for near, and of equal ones."""
     loops: Any = vars(compiled)["kernels"]
     right = np.arange(1.0, 13.0)
     for i in range(len(right)):

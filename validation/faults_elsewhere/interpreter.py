@@ -1,10 +1,10 @@
 """The compiled engine's loops as Python runs them: the same sources, on addresses that know how far they reach.
 
-``pyham.kernels`` and ``_stagewise`` are run as they stand, and of ``_blocks`` the functions that go through a matrix
-block by block. What these are built on is put in place of itself, by its definition: an address is an array and a place
-in it, and reading or writing outside raises IndexError; a register block is a product or a sum in NumPy; tanh and its
-kin are those of the C library. So machine code is not looked at here. The tests hold the blocks against NumPy, and the
-elementary functions against multiple precision.
+``pyham.kernels``, ``_passes`` and ``_stagewise`` are run as they stand, and of ``_blocks`` the functions that go
+through a matrix block by block. What these are built on is put in place of itself, by its definition: an address is an
+array and a place in it, and reading or writing outside raises IndexError; a register block is a product or a sum in
+NumPy; tanh and its kin are those of the C library. So machine code is not looked at here. The tests hold the blocks
+against NumPy, and the elementary functions against multiple precision.
 """
 
 import ast
@@ -18,11 +18,11 @@ from unittest import mock
 
 import numpy as np
 
-from pyham import _blocks, _stagewise, compiled, kernels
+from pyham import _blocks, _passes, _stagewise, compiled, kernels
 
 Array = np.ndarray[Any, Any]
 
-MODULES = ("_blocks", "_stagewise", "kernels")
+MODULES = ("_blocks", "_stagewise", "_passes", "kernels")
 LANES = 2  # of a vector: so few that a short tile holds wide blocks, narrow blocks and a rest
 
 
@@ -127,7 +127,7 @@ def idle() -> bool:
 def _loops(old: str, new: str) -> Any:
     names = dict(GIVEN)
     sources = [inspect.getsource(function.py_func) for function in (_blocks.product, _blocks.add_outer)]
-    sources += [inspect.getsource(module) for module in (_stagewise, kernels)]
+    sources += [inspect.getsource(module) for module in (_stagewise, _passes, kernels)]
     for text in sources:
         tree = ast.parse(text.replace(old, new))
         tree.body = [node for node in tree.body if not isinstance(node, (ast.Import, ast.ImportFrom))]
