@@ -36,7 +36,7 @@ def make(name: str, setup: Setup, output: Path, *, fresh: bool = False) -> list[
 
 
 def main(argv: Sequence[str] | None = None, alone: str | None = None) -> int:
-    """Make all figures, or one alone; 0 if they were made."""
+    """Make all figures, or one alone; 0 if they were made, 130 after Ctrl-C."""
     names = (alone,) if alone else FIGURES
     parser = argparse.ArgumentParser(
         prog=f"python -m figures{'.' + alone if alone else ''}",
@@ -68,7 +68,11 @@ def main(argv: Sequence[str] | None = None, alone: str | None = None) -> int:
             if needs := missing(name):
                 console.print(f"{name:20}left out, as it needs {needs}", highlight=False)
                 continue
-            files = make(name, setup, output, fresh=options.fresh)
+            try:
+                files = make(name, setup, output, fresh=options.fresh)
+            except KeyboardInterrupt:
+                console.print(f"stopped in {name}; the same command goes on", highlight=False)
+                return 130
             seconds = time.perf_counter() - start
             kinds = " ".join(file.suffix[1:] for file in files)
             console.print(f"{name:20}{seconds:7.1f} s  {output / name} ({kinds})", highlight=False, soft_wrap=True)

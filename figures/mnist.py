@@ -107,7 +107,8 @@ def stripes() -> tuple[Array, ...]:
 def plot(arrays: dict[str, Array]) -> Figure:
     """A panel for each depth: seeds as dots, their mean as a bar, the public implementation as crosses."""
     names, depths = arrays["rows"].tolist(), arrays["depths"].tolist()
-    figure, axes = style.panels(1, len(depths), width=4.6 if len(depths) > 1 else 7, height=4.0, sharex=True, sharey=True)
+    width = 4.6 if len(depths) > 1 else 7.0
+    figure, axes = style.panels(1, len(depths), width=width, height=4.0, sharex=True, sharey=True)
     for d, axis in enumerate(axes[0]):
         for row, (recipe, network) in enumerate(names):
             found = arrays["test"][row, d]
@@ -125,7 +126,8 @@ def plot(arrays: dict[str, Array]) -> Figure:
     titles = [f"{network}, papers' way" if recipe == "public" else network for recipe, network in names]
     axes[0, 0].set_yticks(range(len(names)), titles)
     figure.suptitle(
-        f"Dots: {len(arrays['seeds'])} seeds, bar: their mean; crosses: public implementation, seed 0; right: the mean", fontsize=9
+        f"Dots: {len(arrays['seeds'])} seeds, bar and number: their mean; crosses: public implementation, seed 0",
+        fontsize=9,
     )
     return figure
 

@@ -4,12 +4,15 @@ import contextlib
 import io
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import pyham
-from pyham import cli
+from figures import FIGURES
+from pyham import cli, sweep
 from pyham.architectures import ARCHITECTURES
+from pyham.experiment import Experiment, accuracies
 from validation import claim
 
 ROOT = Path(__file__).parent.parent
@@ -59,6 +62,24 @@ def test_every_network_and_claim_is_listed():
     assert sorted(rows) == sorted(ARCHITECTURES)
     assert tuple(re.findall(r"^\| \*\*(V\d+)\*\* \|", README, re.MULTILINE)) == claim.CORE
     assert re.findall(r"^\| \**(V\d+)\** \|", README, re.MULTILINE) == list(claim.modules())
+
+
+def test_sweep_is_one_of_experiments(monkeypatch):
+    (code,) = re.findall(r"```\n(from pyham import sweep\n.*?)```", README, re.DOTALL)
+    calls = []
+    monkeypatch.setattr(sweep, "run", lambda *arguments, **options: calls.append((arguments, options)))
+    exec(compile(code, "README.md", "exec"), {"client": SimpleNamespace(get_executor=None)})
+    for (function, runs, path), options in calls:
+        assert function is accuracies and path == "results.jsonl" and set(options) <= {"executor"}
+        assert len(runs) == 2 * 3 * 10
+        assert {Experiment.from_config(run).depth for run in runs} == {4, 16, 64}
+    assert len(calls) == 2
+
+
+def test_every_figure_of_the_gallery_has_its_command():
+    gallery = README.partition("## Gallery\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`python -m figures\.(\w+)`", gallery)) == set(FIGURES) - {"mnist"}
+    assert set(re.findall(r"figures/results/(\w+)\.", gallery)) == set(FIGURES) - {"mnist"}
 
 
 def test_certificate_is_the_printed_one():

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -19,8 +18,6 @@ import sweep_runs
 from sweep_runs import dies_once, not_json, odd_fails, pause, square, surroundings, three_kills
 
 from pyham import sweep
-from pyham.experiment import Experiment, accuracies
-from pyham.protocol import Protocol
 from pyham.sweep import ledger
 from pyham.sweep.crew import Crew
 from pyham.sweep.lock import Lock
@@ -317,37 +314,6 @@ def test_sweep_goes_on_after_its_processes_are_killed(path, expected):
     tally = kill_sweep.disturb(path, runs=12, kills=2, seed=0)
     assert tally.failures == ()
     assert sorted(path.read_text().splitlines()) == expected
-
-
-# Experiments
-
-
-def test_experiment_is_plain_data_and_back():
-    experiment = Experiment(architecture="H1", options={"interconnection": "J2"}, depth=4, protocol=Protocol(epochs=2))
-    again = Experiment.from_config(json.loads(json.dumps(experiment.config())))
-    assert again == experiment
-    assert again.network().arch.config() == experiment.network().arch.config()
-
-
-def test_experiments_of_a_sweep_are_the_trainings_of_one_process(path):
-    protocol = Protocol(epochs=1, output_epochs=1).config()
-    runs = sweep.grid(architecture=["H1", "H2"], depth=2, samples=200, protocol=protocol, seed=range(2))
-    for outcome in go(accuracies, runs, path, executor=None, jobs=2):
-        assert outcome.result == accuracies(outcome.run)
-
-
-@pytest.mark.parametrize(
-    "options, words",
-    [
-        ({"data": "moons"}, "data: expected one of 'swiss-roll', 'double-moons', 'double-circles', got 'moons'"),
-        ({"depth": 0}, "depth: expected an integer >= 1, got 0"),
-        ({"architecture": "H3"}, "architecture: expected one of"),
-        ({"final_time": -1.0}, "final_time: expected a positive finite number, got -1.0"),
-    ],
-)
-def test_experiment__raises_on(options, words):
-    with pytest.raises(ValueError, match=re.escape(words)):
-        Experiment(**options)
 
 
 def test_orphans_end(path):

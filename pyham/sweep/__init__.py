@@ -8,6 +8,10 @@
     outcomes = sweep.run(accuracies, runs, "results.jsonl", executor=client.get_executor)   # dask.distributed.Client
     outcomes = sweep.run(accuracies, runs, "results.jsonl", executor=MPIPoolExecutor)       # mpi4py.futures
 
+Processes on this machine share its cores. Workers of others use as many threads each as pyham finds cores, unless told
+otherwise: ``client.run(pyham.set_num_threads, 1)``, or an executor that does so for its workers,
+``executor=partial(MPIPoolExecutor, initializer=pyham.set_num_threads, initargs=(1,))``.
+
 Every outcome is appended to the file when it comes. A sweep that was stopped, or killed, goes on with the same call and
 repeats nothing that is in the file; a run that fails is kept with its error, and the others go on; a worker that dies
 takes nothing with it but the time it spent. The file holds no times, so that it is the same, line for line but for
