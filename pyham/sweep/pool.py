@@ -36,7 +36,7 @@ class Processes(ProcessPoolExecutor):
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """As every executor's; a worker starts in here, and reads the environment as it does."""
-        with _environment(dict.fromkeys(VARIABLES, str(self.threads))):
+        with _environment(dict.fromkeys(VARIABLES, str(self.threads))), _without_interrupts():
             return super().submit(fn, *args, **kwargs)
 
     def kill(self) -> None:
@@ -59,6 +59,19 @@ def _follow() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Ctrl-C held back for a while; a process that starts meanwhile, and has not begun yet, does not hear of it."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
