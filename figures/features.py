@@ -87,7 +87,7 @@ def animation(arrays: dict[str, Array]) -> style.Animation:
             near = arrays["features"][k, max(0, j - 4) : j + 5]  # so that the scale changes smoothly
             frame(axis, near, float(arrays["line"][k]))
             axis.set_title(f"{network}, layer {j} of {depth}")
-            axis.set_xlabel("across the classifier's line")
+            axis.set(xlabel="across the classifier's line", xticks=[], yticks=[])  # scales change as it goes
         axes[0, 0].set_ylabel("along it")
 
     step = 4 if depth <= 16 else 2
