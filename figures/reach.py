@@ -19,7 +19,7 @@ from pyham import bounds
 
 Array = np.ndarray[Any, Any]
 
-CAPTION = "Gradients of Hamiltonian networks reach the first of a million layers; an MLP's are gone after hundreds."
+CAPTION = "Gradients of Hamiltonian networks reach the first of a million layers; an MLP's vanish within a hundred."
 NETWORKS = {"MLP": "MLP", "ResNet": "ResNet", "H1, J1": "H1", "H2": "H2"}
 WAYS = ("T = 1", "h = 0.1", "h = 0.1, constant")
 STEP = 0.1

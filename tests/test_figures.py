@@ -15,7 +15,7 @@ from PIL import Image, ImageSequence
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from figures import FIGURES, accuracy, cache, command, counterexample, features, published, style, tables  # noqa: E402
+from figures import FIGURES, accuracy, cache, command, counterexample, features, mnist, published, style, tables  # noqa: E402
 from figures.setup import Setup  # noqa: E402
 
 QUICK = Setup(quick=True, seeds=1)
@@ -190,6 +190,30 @@ def test_picture_of_the_table_is_drawn():
 def test_published_accuracies_are_complete():
     assert set(published.ACCURACY) == set(accuracy.protocols.NETWORKS)
     assert all(len(row) == len(published.COLUMNS) for row in published.ACCURACY.values())
+
+
+def test_mnist_table_has_a_row_for_every_network():
+    test = np.full((len(mnist.rows()), 2, 3), 97.0)
+    arrays = {"test": test, "train": test, "rows": np.array(mnist.rows()), "depths": np.array([4, 8]),
+              "seeds": np.arange(3)}  # fmt: skip
+    texts = mnist.texts(arrays)
+    assert len(re.findall(r"^\| [MHC]", texts[".md"], re.MULTILINE)) == len(mnist.rows())
+    assert len(texts[".csv"].splitlines()) == 1 + test.size
+    with style.look():
+        figure = mnist.plot(arrays)
+    assert len(figure.axes) == 2
+
+
+def test_stripes_are_told_apart():
+    pytest.importorskip("pyham.images")
+    assert mnist.accuracies(mnist.run("best", "H2", 1, 0, True))["test"] > 0.9  # guessing: 0.1
+
+
+def test_figure_is_left_out_where_something_is_missing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(mnist, "missing", lambda: "a camera")
+    assert command.main(["--quick", "--output", str(tmp_path)], "mnist") == 0
+    assert "mnist               left out, as it needs a camera" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []
 
 
 # The command
