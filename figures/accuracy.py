@@ -1,9 +1,9 @@
 """Tables of test accuracy: architecture x depth x data set, over seeds, by the papers' protocol and by the best.
 
 Every training is a run of a sweep (``pyham.sweep``): ``results/data/accuracy.jsonl`` holds the outcomes as they come,
-and a table that was stopped goes on from there. n = 4, 8000 points, even rows to train, odd rows to test. The protocols
-are those of ``figures.protocols``; what the papers' public implementation reaches stands beside them
-(``figures.published``).
+and a table that was stopped goes on from there; after a change of pyham itself, ``--fresh`` begins anew. n = 4, 8000
+points, even rows to train, odd rows to test. The protocols are those of ``figures.protocols``; what the papers' public
+implementation reaches stands beside them (``figures.published``).
 """
 
 import sys

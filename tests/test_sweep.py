@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
@@ -124,6 +124,15 @@ def test_last_line_of_zeros_is_done_again(path):
     assert path.read_bytes() == whole
 
 
+@pytest.mark.parametrize("end", [b'{"half of', b"\xff\xfe"])
+def test_half_a_line_at_the_end_is_cut_off(path, end):
+    go(square, RUNS, path)
+    whole = path.read_bytes()
+    path.write_bytes(whole + end)
+    go(square, RUNS, path)
+    assert path.read_bytes() == whole
+
+
 @pytest.mark.parametrize("place", [0.3, 0.5, 0.7])
 def test_read__raises_on_a_damaged_line_within(path, place):
     go(square, RUNS, path)
@@ -229,6 +238,43 @@ def test_run__raises_when_a_given_executor_breaks(path):
     with ProcessPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="does not break"):
         go(three_kills, RUNS, path, executor=pool)
     assert len(go(three_kills, RUNS[:3], path)) == 3  # and the lock is free
+
+
+def test_executor_that_takes_no_more_runs_is_made_anew(path):
+    made = []
+
+    class Tired(ThreadPoolExecutor):
+        """Breaks with the sixth call, the first of which asks whether it is there."""
+
+        def __init__(self):
+            super().__init__(1)
+            made.append(self)
+            self.calls = 0
+
+        def submit(self, *arguments, **keywords):
+            self.calls += 1
+            if self.calls > 5:
+                raise BrokenProcessPool("tired")
+            return super().submit(*arguments, **keywords)
+
+    assert [outcome.run["x"] for outcome in go(square, RUNS, path, executor=Tired)] == list(range(12))
+    assert len(made) == 3
+    assert len(sweep.read(path)) == 12
+
+
+def test_errors_of_the_executor_are_recorded(path):
+    class Careless(ThreadPoolExecutor):
+        """Loses a run, as Dask does with one that has cost it four workers, and says so in many lines."""
+
+        def submit(self, function, *arguments, **keywords):
+            future = super().submit(function, *arguments, **keywords)
+            if arguments[-1] == {"x": 3}:
+                future = Future()
+                future.set_exception(OSError("lost\nand more about it"))
+            return future
+
+    outcomes = go(square, RUNS, path, executor=Careless)
+    assert [outcome.error for outcome in outcomes] == [None] * 3 + ["OSError: lost"] + [None] * 8
 
 
 class Unlucky(ThreadPoolExecutor):
