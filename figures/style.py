@@ -19,8 +19,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from pyham.checkpoint import replace_file
-from validation.picture import BLUE, GREY, RED
-from validation.v06_batch_mean import GREEN, PURPLE
+from validation.look import BLUE, GREEN, GREY, PURPLE, RED
 
 Array = np.ndarray[Any, Any]
 

@@ -150,12 +150,12 @@ def test_objects_are_refused(small, tmp_path):
 def fake():
     """Arrays of the accuracy table, with one training that diverged."""
     columns = accuracy.cells()
-    test = np.full((2, 6, len(columns), 3), 90.0)
+    test = np.full((3, 6, len(columns), 3), 90.0)
     test[0, 0, 0] = 80, 90, np.nan
     return {
         "test": test,
         "train": test,
-        "recipes": np.array(["public", "best"]),
+        "recipes": np.array(["public", "joint", "best"]),
         "networks": np.array(list(accuracy.protocols.NETWORKS)),
         "data": np.array([data for data, _ in columns]),
         "depths": np.array([depth for _, depth in columns]),
@@ -167,9 +167,9 @@ def test_tables_have_mean_spread_and_lowest():
     texts = accuracy.texts(fake())
     assert "| MS1 | 85.00 ± 7.07 (80.00, 1 diverged) | 90.00 ± 0.00 (90.00)" in texts[".md"]
     assert r"MS1 & 85.00 $\pm$ 7.07 (80.00, 1 diverged) & 90.00 $\pm$ 0.00 (90.00)" in texts[".tex"]
-    assert texts[".tex"].count(r"\begin{tabular}") == texts[".tex"].count(r"\end{tabular}") == 2
+    assert texts[".tex"].count(r"\begin{tabular}") == texts[".tex"].count(r"\end{tabular}") == 3
     rows = list(csv.DictReader(texts[".csv"].splitlines()))
-    assert len(rows) == 2 * 6 * len(accuracy.cells()) * 3
+    assert len(rows) == 3 * 6 * len(accuracy.cells()) * 3
     assert rows[2] == {"recipe": "public", "network": "MS1", "data": "swiss-roll", "depth": "4", "seed": "2",
                        "train": "nan", "test": "nan"}  # fmt: skip
 

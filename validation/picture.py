@@ -13,13 +13,13 @@ import pyham
 from pyham import bounds, symplectic
 from pyham.checkpoint import replace_file
 from validation.claim import Lab
+from validation.look import BLUE, GREY, RED
 
 Array = np.ndarray[Any, Any]
 
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 CEILING = 1e9  # of the axes: after training, the upper bounds lead far beyond what a picture can show
 NAMES = {"paper": "exponential", "product": "product", "sharp": "sharp"}
-BLUE, RED, GREY = "#0072b2", "#d55e00", "#4d4d4d"  # Okabe-Ito: told apart by colour-blind readers and in print
 
 
 CAPTION = (

@@ -22,12 +22,12 @@ import pyham
 from pyham import symplectic
 from pyham.atlas import Atlas, atlas
 from validation.claim import Lab, Result
+from validation.look import BLUE, RED, panels
 from validation.v02_symplectic import rho_of, tolerance
 
 STATEMENT = "||mean Phi_j|| <= mean ||Phi_j|| <= max; every Phi_j is symplectic with norm >= 1, their mean is not"
 
 QUANTILES = (0, 0.05, 0.5, 0.95, 1)
-BLUE, RED, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"  # Okabe-Ito
 
 Array = np.ndarray[Any, Any]
 
@@ -110,12 +110,3 @@ def draw(axis: Axes, found: Atlas) -> None:
     axis.set_yscale("log")
     axis.set_xlim(0, found.depth)
     axis.set_xlabel("layer j (the input is on the left)")
-
-
-def panels(count: int, width: float = 5, height: float = 3.6) -> tuple[Figure, list[Axes]]:
-    """A figure with that many panels side by side, without the frame's upper and right lines."""
-    figure = Figure(figsize=(width * count, height), layout="constrained")
-    axes = figure.subplots(1, count, squeeze=False)[0]
-    for axis in axes:
-        axis.spines[["top", "right"]].set_visible(False)
-    return figure, list(axes)

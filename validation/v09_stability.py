@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 import pyham
 from pyham import controls, interconnection
 from validation.claim import Lab, Result
-from validation.v06_batch_mean import BLUE, GREEN, RED, panels
+from validation.look import BLUE, GREEN, RED, panels
 
 STATEMENT = "J K^T D K: imaginary eigenvalues; forward Euler |1 + i h w| > 1, semi-implicit 1 while h w < 2"
 

@@ -27,7 +27,7 @@ from scipy.integrate import solve_ivp
 import pyham
 from pyham import controls
 from validation.claim import Lab, Result
-from validation.v06_batch_mean import BLUE, GREEN, RED, panels
+from validation.look import BLUE, GREEN, RED, panels
 
 STATEMENT = "H: kept by the flow; |H - H_0| <= h^r osc G over 1e5 layers, semi-implicit r = 1, Verlet r = 2"
 

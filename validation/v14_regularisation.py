@@ -23,7 +23,7 @@ import pyham
 from pyham.atlas import along
 from pyham.training import Epoch, Protocol, train
 from validation.claim import Lab, Result
-from validation.v06_batch_mean import BLUE, GREEN, RED, panels
+from validation.look import BLUE, GREEN, RED, panels
 
 STATEMENT = "smoothness penalty and weight decay lower bound and norms along training (log10, with - without)"
 

@@ -37,10 +37,9 @@ from pyham import compiled
 from pyham.engine import Drift, Gradient
 from pyham.stages import Stages
 from validation.claim import Lab, Result, worst
-from validation.picture import GREY
+from validation.look import BLUE, GREEN, GREY, panels
 from validation.rebuilding import Case, distance, gradient_error, gradient_gap, rebuild, rounding
 from validation.v02_symplectic import describe
-from validation.v06_batch_mean import BLUE, GREEN, panels
 from validation.v18_precision import Arithmetic, arithmetics
 
 STATEMENT = "y_0 comes back from y_N but for rounding; a budget limits the drift and what it does to gradients"

@@ -24,8 +24,8 @@ import pyham
 from pyham import controls
 from pyham._check import multiprecision
 from validation.claim import Lab, Result
+from validation.look import BLUE, RED, panels
 from validation.v02_symplectic import CONSTANT
-from validation.v06_batch_mean import BLUE, RED, panels
 
 STATEMENT = "rho / eps is the same, within a factor, in float32, float64, longdouble and 50 digits"
 
