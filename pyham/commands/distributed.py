@@ -12,7 +12,7 @@ import pyham
 from pyham.checkpoint import replace_file
 from pyham.commands import planar, protocol_options
 from pyham.commands.planar import stream
-from pyham.commands.progress import Bar
+from pyham.commands.progress import Bar, Lines
 from pyham.commands.protocol_options import named, option
 from pyham.distributed import graphs, layout, network, readout, training, weights
 from pyham.distributed.model import DistributedModel
@@ -92,16 +92,20 @@ def run(options: argparse.Namespace) -> int:
     transport = named(names, MPITransport, plan.graphs, options.timeout) if over_mpi else None
     net = network.DistributedNetwork(plan, weights.restrict(plan, whole.params), transport)
     first = 0 in net.nodes
-    bar = Bar(f"{arch.name} on {options.nodes} nodes") if first else nullcontext()
+    bar = Bar(f"{arch.name} on {options.nodes} nodes")
+    # no bar over MPI: mpiexec.gforker stops at the first byte that is not ASCII
+    callback = (Lines() if first else None) if over_mpi else bar
     with guarded(transport) if isinstance(transport, MPITransport) else nullcontext():
-        with bar:
+        with nullcontext() if over_mpi else bar:
             classifier = named(
                 names | {"rate": "--rate", "patience": "--patience", "save_every": "--save-every"},
                 training.train, net, *fitting, reads=options.reads, reader=options.reader, protocol=protocol,
-                rng=stream(options, 3), validation=validation, callback=bar if first else None,
+                rng=stream(options, 3), validation=validation, callback=callback,
                 checkpoint=options.checkpoint, save_every=options.save_every, resume=options.resume, about=about,
             )  # fmt: skip
         total = net.traffic
+        if isinstance(transport, MPITransport):
+            transport.finish()
     if first:
         step = one_step(plan, classifier.net, fitting, options, protocol)
         report(options, protocol, classifier, {"train": fitting, "validation": validation, "test": test}, plan, step,

@@ -1,5 +1,6 @@
-"""The progress bar of trainings, on standard error."""
+"""How far a training is, on standard error: a bar, or lines of plain text."""
 
+import sys
 from types import TracebackType
 
 from rich.console import Console
@@ -36,3 +37,15 @@ class Bar:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._progress.__exit__(kind, error, trace)
+
+
+class Lines:
+    """A callback that prints about ten lines, for output that passes through other programs."""
+
+    def __call__(self, epoch: Epoch) -> None:
+        """Print an epoch, if its turn has come."""
+        if epoch.done % max(1, epoch.total // 10) == 0 or epoch.done == epoch.total:
+            print(
+                f"epoch {epoch.done} of {epoch.total}, {epoch.phase}: loss {epoch.loss:.4f}, accuracy "
+                f"{100 * epoch.accuracy:.2f} %", file=sys.stderr, flush=True,
+            )  # fmt: skip

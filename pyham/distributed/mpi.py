@@ -132,6 +132,14 @@ class MPITransport(Transport):
             found.append(traffic)
         return self.traffic.merge(found)
 
+    def finish(self) -> None:
+        """Wait for all ranks, for as long as it takes; then each may do for itself what takes long, or end.
+
+        A rank that has all it needs from a collective may owe others the rest of theirs, and pays it only within MPI.
+        """
+        self.doing = "finishing"
+        self._wait(lambda *_: self.comm.Ibarrier(), None, None, [], patient=True)
+
     def _plan(self, hops: Sequence[Hop]) -> tuple[list[list[Hop]], list[list[Hop]]]:
         """What goes to each neighbouring rank, and what comes from each; the same order on both sides."""
         if id(hops) not in self._plans:
@@ -147,12 +155,12 @@ class MPITransport(Transport):
         header = np.array([(place.layer, hop.sender, hop.receiver, message.nbytes)], HEADER)
         return header.tobytes() + message.tobytes()
 
-    def _wait(self, start: Any, send: Any, receive: Any, hops: Sequence[Hop]) -> None:
+    def _wait(self, start: Any, send: Any, receive: Any, hops: Sequence[Hop], *, patient: bool = False) -> None:
         """Start a collective and see it through, or say what is missing when the time is over."""
         senders = sorted({hop.sender for hop in hops})
         try:
             request = start(send, receive)
-            deadline = time.monotonic() + self.timeout
+            deadline = time.monotonic() + (np.inf if patient else self.timeout)
             while not request.Test():
                 os.sched_yield()  # there may be more ranks than processors
                 if time.monotonic() > deadline:
