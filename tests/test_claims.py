@@ -1,4 +1,4 @@
-"""Claims V6, V9, V10, V14, V16, V18: they hold for other seeds, they notice sabotage; arithmetic in many digits."""
+"""Claims V6, V9, V10, V14, V15, V16, V18: they hold for other seeds, they notice sabotage; arithmetic in many digits."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham import compiled, reference, regularization
+from pyham import compiled, distributed, reference, regularization
 from pyham._check import multiprecision
+from pyham.distributed import stepping
 from pyham.stages import StageGradients
 from validation import (
     claim,
@@ -18,11 +19,12 @@ from validation import (
     v06_batch_mean,
     v10_energy,
     v14_regularisation,
+    v15_distribution,
     v16_reversibility,
     v18_precision,
 )
 
-NAMES = ["V6", "V9", "V10", "V14", "V16", "V18"]
+NAMES = ["V6", "V9", "V10", "V14", "V15", "V16", "V18"]
 EPS = np.finfo(float).eps
 
 
@@ -168,6 +170,39 @@ def test_v14_notices_decay_of_the_wrong_sign(monkeypatch):
     monkeypatch.setitem(v14_regularisation.PENALTIES, "weight decay 3e-4", {"decay": -3e-4})
     monkeypatch.delitem(v14_regularisation.PENALTIES, "smoothness 0.1")
     assert failed("V14") == {"weight decay 3e-4, bound", "weight decay 3e-4, norms"}
+
+
+@pytest.mark.parametrize("name", ["spread", "collect"])
+def test_v15_notices_messages_whose_content_is_slightly_off(name, monkeypatch):
+    exact = getattr(stepping, name)
+    monkeypatch.setattr(
+        stepping, name, lambda *args: {node: block * (1 + 1e-6) for node, block in exact(*args).items()}
+    )
+    assert failed("V15") >= {"H1, float64", "H2, float64"}
+
+
+def test_v15_notices_nodes_that_hear_what_is_out_of_reach(monkeypatch):
+    """Something that all nodes share, such as a mean over all of them."""
+    exact = stepping.forward
+
+    def meddling(*args):
+        after, kept = exact(*args)
+        shared = 1e-9 * sum(block.sum() for block in after.values())
+        return {node: block + shared for node, block in after.items()}, kept
+
+    monkeypatch.setattr(stepping, "forward", meddling)
+    assert "bits out of reach" in failed("V15")
+
+
+def test_v15_notices_messages_off_the_edges(monkeypatch):
+    monkeypatch.setattr(v15_distribution, "graph", lambda name, nodes: distributed.path(nodes))
+    assert failed("V15") == {"messages off edges"}
+
+
+def test_v15_notices_a_wrong_theorem(monkeypatch):
+    exact = v15_distribution.one_round
+    monkeypatch.setattr(v15_distribution, "one_round", lambda graph, R, F: exact(graph, R, F)[1:])
+    assert failed("V15") == {"F R^T R, entries"}
 
 
 def test_v16_notices_an_inverse_that_is_slightly_off(monkeypatch):

@@ -10,15 +10,13 @@ import sys
 import time
 from pathlib import Path
 
+import kill_rank
 import numpy as np
 import pytest
 
 from pyham.distributed import ring
 from pyham.distributed.mpi import MPITransport, guarded
 from pyham.distributed.transport import Hop, Place
-
-sys.path.insert(0, str(Path(__file__).parent))
-import kill_rank
 
 WORKER = str(Path(__file__).parent / "mpi_worker.py")
 
