@@ -1,4 +1,4 @@
-"""Claims V6, V9, V10, V14, V15, V16, V18: they hold for other seeds, they notice sabotage; arithmetic in many digits."""
+"""Claims V6, V9, V10, V14 to V16, V18: for other seeds, and under sabotage; arithmetic in many digits."""
 
 from dataclasses import replace
 from functools import lru_cache

@@ -1,15 +1,15 @@
 """V15. A network whose K and J have the graph's block pattern runs on its nodes, with messages along edges only.
 
 Statement: nodes own blocks of y and the rows of K, b and J that go with them. Let R, F be the block patterns of K, J,
-and G the graph's adjacency. Node i's block of J K^T sigma(K y + b) depends on node k's block of y exactly where
-(F R^T R)[i, k] is set, the adjoint the other way round; so one round of messages a pass suffices if and only if F R^T R
-and its transpose lie in G. A round for each of K y, K^T sigma and J needs R, F and their transposes in G only. The nodes
+and G the graph's adjacency. Node i's block of J K^T sigma(K y + b) depends on node k's block of y exactly where (F R^T
+R)[i, k] is set, the adjoint the other way round; so one round of messages a pass suffices if and only if F R^T R and
+its transpose lie in G. A round for each of K y, K^T sigma and J needs R, F and their transposes in G only. The nodes
 then compute what the engine computes in one place, and perturbing a node that is out of reach changes no bit of the
 others, forwards or backwards. Source: Galimberti et al., IEEE TAC 2023, theorem on distributed H-DNNs; the rounds by
-direct computation. Oracle: the compiled engine on the gathered network; the transport's own count of what it delivered;
-the entries of a layer's sensitivities. Number: ||distributed - dense|| / ||dense||, largest entries, the worst of states,
-adjoints, gradients and sensitivities; messages between nodes without an edge; entries with other bits; block entries
-that the theorem predicts and the sensitivities lack, or the reverse; the normalised defect of V2.
+direct computation. Oracle: the compiled engine on the gathered network; the transport's own count of what it
+delivered; the entries of a layer's sensitivities. Number: ||distributed - dense|| / ||dense||, largest entries, the
+worst of states, adjoints, gradients and sensitivities; messages between nodes without an edge; entries with other
+bits; block entries that the theorem predicts and the sensitivities lack, or the reverse; the normalised defect of V2.
 
 Tolerance: the same sums run in another order, with up to n terms in every stage, whose errors later stages amplify
 little, as T = 1/2: c n eps (stages), c = 8. Counts are 0. For the defect c eps (stages), c = 4, as in V2. Control: one
