@@ -62,6 +62,6 @@ class Model:
         from scipy.optimize import nnls  # here, because importing pyham should not import SciPy
 
         A = np.array(works) / np.asarray(seconds)[:, None]
-        scale = A.max(axis=0)
+        scale = np.where(A.any(axis=0), A.max(axis=0), 1)  # what nobody has done takes no time
         found, _ = nnls(A / scale, np.ones(len(A)))
         return cls(*(found / scale).tolist())
