@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from figures.setup import Setup
 from matplotlib.figure import Figure
 
 from benchmarks import distributed as benchmark
 from figures import command, style
+from figures import setup as setups
 from pyham.distributed import cost
 from pyham.distributed.graphs import graph
 
@@ -33,7 +33,7 @@ SIZES = {"states": benchmark.STATES, "layers": benchmark.LAYERS, "samples": benc
 FAR = 1_000_000  # nodes, of the model
 
 
-def compute(setup: Setup) -> dict[str, Array]:
+def compute(setup: setups.Setup) -> dict[str, Array]:
     """Bytes on the ring's edges, patterns, counts (graphs, sizes), times and the model's constants and curves."""
     net = benchmark.build("ring", RING)
     x = setup.rng("distributed").standard_normal((benchmark.SAMPLES, net.arch.width))
@@ -110,10 +110,8 @@ def plot(arrays: dict[str, Array]) -> Figure:
     times.set(title="A step in one process: model against time", xlabel="measured, s", ylabel="fitted model, s")
     times.legend(fontsize=7)
     model.set(title="MODEL, not measured: a processor a node", xlabel="nodes", ylabel="seconds a step")
-    words = (
-        f"latency {1e6 * arrays['latency']:.0f} µs, bandwidth {arrays['bandwidth'] / 1e9:.1f} GB/s,\nas between two "
-    )
-    model.text(0.03, 0.97, words + "processes here; dotted:\nwith reading all nodes along a tree",
+    words = f"latency {1e6 * arrays['latency']:.0f} µs, bandwidth {arrays['bandwidth'] / 1e9:.1f} GB/s,\n"
+    model.text(0.03, 0.97, words + "as between two processes here; dotted:\nwith reading all nodes along a tree",
                transform=model.transAxes, va="top", fontsize=7.5, color=style.GREY)  # fmt: skip
     model.set_ylim(top=arrays["passes"].max() * 300)
     model.legend(loc="center left")
@@ -133,7 +131,7 @@ def ring(axis: Any, sent: Array) -> None:
         axis.text(x[i], y[i], str(i), ha="center", va="center",
                   bbox={"boxstyle": "circle", "facecolor": "white", "edgecolor": style.BLACK})  # fmt: skip
     each = sent[sent > 0]
-    words = f"{len(each)} directed edges,\n{each.min() / 1000:g} to {each.max() / 1000:g} kB on each,\n0 elsewhere"
+    words = f"{len(each)} directed edges,\n{each.max() / 1000:g} kB on each,\n0 elsewhere"
     axis.text(0, 0, words, ha="center", va="center")
     axis.set(xlim=(-1.3, 1.3), ylim=(-1.3, 1.3), aspect="equal", title="Traffic of both passes")
     axis.set_axis_off()
