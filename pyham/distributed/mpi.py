@@ -48,7 +48,10 @@ class MPITransport(Transport):
 
     def __init__(self, graphs: Sequence[Graph], timeout: float = 20.0, comm: Any = None) -> None:
         super().__init__(graphs)
-        from mpi4py import MPI  # here, because importing it starts MPI
+        try:
+            from mpi4py import MPI  # here, because importing it starts MPI
+        except ImportError as error:
+            raise ImportError(f'transport: expected mpi4py, pip install "pyham[mpi]", got {error}') from None
 
         self.mpi, self.timeout = MPI, _check.positive("timeout", timeout)
         self.comm = (MPI.COMM_WORLD if comm is None else comm).Dup()
