@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import __main__ as command  # noqa: E402
-from benchmarks import planar, programs, report, timing  # noqa: E402
+from benchmarks import mnist, planar, programs, report, timing  # noqa: E402
 from benchmarks.cases import CASES, QUICK, Case  # noqa: E402
 
 FOUND = json.loads((command.RESULTS / "speed.json").read_text())
@@ -86,3 +86,18 @@ def test_the_papers_training_is_the_same_mathematics_in_pytorch():
     ours, theirs = planar.with_pyham(planar.FEW), planar.with_torch(planar.FEW)
     assert ours.shape == (2 * planar.FEW,) and ours[0] > ours[-1]
     np.testing.assert_allclose(theirs, ours, rtol=1e-11)
+
+
+@pytest.mark.parametrize(("name", "dtype"), [("H1", "float32"), ("H2", "float64")])
+def test_mnist_is_the_same_network_for_pytorch(name, dtype, rng):
+    pytest.importorskip("torch")
+    pixels, labels = rng.integers(0, 256, (150, 28, 28)).astype(np.uint8), rng.integers(0, 10, 150)
+    net = mnist.network(name, dtype)
+    ours, theirs = (make(net, pixels, labels) for make in (mnist.with_pyham, mnist.with_torch))
+    rows = rng.permutation(150)[: mnist.BATCH]
+    mnist.agree(ours, theirs, rows, dtype)
+    for program in (ours, theirs):
+        program.step(rows)
+    mnist.agree(ours, theirs, rows, dtype)  # after Adam's step, too
+    with pytest.raises(ArithmeticError, match="PyTorch and pyham differ by"):
+        mnist.agree(ours, mnist.with_torch(net, pixels, (labels + 1) % 10), rows, dtype)
