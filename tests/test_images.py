@@ -16,7 +16,7 @@ from pyham.protocol import Protocol
 EPS = float(np.finfo(np.float64).eps)
 SHAPES = [(3, 2, 5, 4), (1, 1, 1, 1), (2, 3, 2, 7)]  # smaller than a kernel, too
 ARCHITECTURES = {
-    "ConvH2": images.ConvH2(8, 8, 3, width=2, depths=(2, 1), step=0.4),
+    "ConvH2": images.ConvH2(8, 8, 3, gain=0.7, width=2, depths=(2, 1), step=0.4),
     "ConvH2, kernels of size 5": images.ConvH2(4, 6, 3, width=4, depths=(1,), size=5, activation="softplus"),
     "ConvH2, kernels of size 1": images.ConvH2(4, 4, 3, width=2, depths=(1, 1, 1), size=1, activation="logistic"),
     "H1": images.image_architecture("H1", rows=4, columns=5, classes=3, width=4, depth=2, step=0.3),
@@ -33,7 +33,7 @@ def relative(value, right):
 
 def network(arch, rng, dtype=np.float64):
     """With a linear layer that is not 0."""
-    params = arch.init(rng)
+    params = arch.init(rng, initialization="scaled-normal")
     ends = {name: np.random.default_rng(3).standard_normal(params[name].shape) for name in ("layer", "mu")}
     return images.ImageNetwork(arch, {name: value.astype(dtype) for name, value in (params | ends).items()})
 
@@ -103,7 +103,7 @@ def objective(arch, params, pixels, labels, shifts, protocol):
         arch.lower(params),
         reference.lifted(lift_of(params), reference.normalise(reference.shifted(pixels, shifts), complex)),
     )
-    z = 2 / np.sqrt(y_N[0].size) * (y_N.reshape(len(y_N), -1) @ params["layer"].T + params["mu"])
+    z = arch.gain * (y_N.reshape(len(y_N), -1) @ params["layer"].T + params["mu"])
     loss, _ = softmax(z, labels)
     squares = {name: (value * value).sum() for name, value in params.items()}
     ends = squares.pop("layer") + squares.pop("mu")
@@ -284,6 +284,18 @@ def test_architectures_are_plain_data(name):
     assert all(params[key].shape == shape for key, shape in arch.shapes.items())
 
 
+@pytest.mark.parametrize("name", ["ConvH2", "H1", "H2", "MS1"])
+def test_the_background_stays_0_in_a_centred_network(name):
+    arch = ARCHITECTURES[name]
+    net = images.ImageNetwork(arch, arch.init(0))
+    y = net.lifted(np.zeros((1, arch.rows, arch.columns), np.uint8))
+    inside = y[..., 1:-1, 1:-1]  # outside an image there are zeros, not background
+    assert np.abs(inside).max(initial=0) <= 20 * EPS
+    assert not reference.forward(net.groups, np.zeros_like(y)).any()
+    assert not arch.init(0)["layer"].any()
+    assert arch.init(0, initialization="normal")["lift_bias"].any()
+
+
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_smoothness_is_the_penalty_of_the_paper(name, rng):
     arch = ARCHITECTURES[name]
@@ -311,6 +323,7 @@ def test_smoothness_is_the_penalty_of_the_paper(name, rng):
         ({"depths": (1, 1, 1, 1)}, "rows: expected a multiple of 8 for 4 groups, got 28"),
         ({"size": 2}, "size: expected an odd integer, got 2"),
         ({"step": 0}, "step: expected a positive finite number, got 0"),
+        ({"gain": 0.0}, "gain: expected a positive finite number, got 0.0"),
         ({"classes": 1}, "classes: expected an integer >= 2, got 1"),
         ({"rows": 10**9, "depths": (1,)}, "rows, columns: expected at most 16777216 numbers of a state, got "),
         ({"activation": "sine"}, "activation: expected one of "),

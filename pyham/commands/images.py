@@ -15,6 +15,7 @@ from pyham.commands.planar import NETWORK, stream
 from pyham.commands.progress import Bar
 from pyham.commands.protocol_options import named, option
 from pyham.images import ImageArchitecture, ImageClassifier, ImageNetwork
+from pyham.images.architectures import INITIALIZATIONS
 from pyham.images.training import split, train
 from pyham.protocol import Protocol
 
@@ -55,13 +56,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--depth", type=int, default=4, metavar="INT", help="layers, of ConvH2 in each group (4)")
     network.add_argument("--groups", type=int, metavar="INT", help="of ConvH2 (3)")
     network.add_argument("--width", type=int, metavar="INT", help="channels of the lifted image (8; ConvH2: 4)")
-    network.add_argument("--step", type=float, metavar="FLOAT", help="h (1; ConvH2: 0.5)")
+    network.add_argument("--step", type=float, metavar="FLOAT", help="h (0.7; ConvH2: 0.5)")
     network.add_argument("--activation", choices=tuple(pyham.ACTIVATIONS), help="(tanh)")
     network.add_argument("--scheme", choices=("semi-implicit", "verlet", "yoshida4"), help="of MS1, MS3 and H2")
     network.add_argument("--order", choices=("p-first", "q-first"), help="of MS1, MS3 and H2")
     network.add_argument("--interconnection", choices=("J1", "J2"), help="of H1")
-    initial = ("normal", "scaled-normal")
-    network.add_argument("--initialization", choices=initial, default="scaled-normal", help="(scaled-normal)")
+    network.add_argument("--initialization", choices=INITIALIZATIONS, default="centred", help="(centred)")
+    network.add_argument("--gain", type=float, metavar="FLOAT", help="of the linear layer (0.025; ConvH2: 0.3)")
     network.add_argument("--dtype", choices=("float64", "float32"), default="float32", help="(float32)")
     protocol_options.add(parser, images.RECOMMENDED)
     files = parser.add_argument_group("files")
@@ -118,13 +119,15 @@ def architecture(options: argparse.Namespace, image: tuple[int, ...]) -> ImageAr
             raise ValueError(f"{option(name)}: expected an option of {options.architecture}, got one of {kinds[0]}")
     chosen = {name: getattr(options, name) for name in NETWORK if getattr(options, name) is not None}
     convolutional = options.architecture == "ConvH2"
-    chosen["step"] = (0.5 if convolutional else 1.0) if options.step is None else options.step
+    chosen["step"] = (0.5 if convolutional else 0.7) if options.step is None else options.step
     chosen["width"] = (4 if convolutional else 8) if options.width is None else options.width
+    chosen["gain"] = (0.3 if convolutional else 0.025) if options.gain is None else options.gain
     if convolutional:
         chosen["depths"] = (options.depth,) * (3 if options.groups is None else options.groups)
     else:
         chosen["depth"] = options.depth
-    names = {name: option(name) for name in ("width", "depth", "step", *NETWORK)} | {"depths": "--depth, --groups"}
+    names = {name: option(name) for name in ("width", "depth", "step", "gain", *NETWORK)}
+    names["depths"] = "--depth, --groups"
     build = images.image_architecture
     built: ImageArchitecture = named(names, build, options.architecture, rows=image[0], columns=image[1], **chosen)
     return built

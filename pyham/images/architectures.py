@@ -28,18 +28,23 @@ from pyham import _check, regularization
 from pyham.activations import activation as find_activation
 from pyham.architectures import architecture
 from pyham.images.convolution import transposed
+from pyham.images.reference import MEAN, SPREAD
 from pyham.images.stages import Group, Lift, flat, pixelwise
 from pyham.lowering import Architecture
 from pyham.stages import StageGradients
 
 Array = np.ndarray[Any, Any]
 
+INITIALIZATIONS = ("centred", "scaled-normal", "normal")
 LARGEST = 1 << 24  # numbers of a state, at most: a file may ask for any
 
 
 @dataclass(frozen=True)
 class ImageArchitecture(ABC):
-    """What both share: images of ``rows`` x ``columns`` pixels, ``classes`` of them.
+    """What both share: images of ``rows`` x ``columns`` pixels, ``classes`` of them, and the linear layer's ``gain``.
+
+    z = gain (layer y_N + mu): a step of Adam changes every parameter by about its rate, and a logit by a sum of such
+    changes over n features; a gain below 1 trains the linear layer more slowly than what is before it.
 
     Raises
     ------
@@ -50,8 +55,10 @@ class ImageArchitecture(ABC):
     rows: int = 28
     columns: int = 28
     classes: int = 10
+    gain: float = 1.0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "gain", _check.positive("gain", self.gain))
         for name, least in (("rows", 1), ("columns", 1), ("classes", 2)):
             object.__setattr__(self, name, _check.integer(name, getattr(self, name), least))
 
@@ -96,15 +103,6 @@ class ImageArchitecture(ABC):
         return self.channels * self.rows * self.columns
 
     @property
-    def gain(self) -> float:
-        """What the linear layer's parameters are multiplied by: z = gain (layer y_N + mu), gain = 2 / sqrt(n).
-
-        A step of Adam changes every parameter by about the same amount, and a logit by the sum over n features; with
-        the gain, the linear layer is trained at the rate that suits the stages.
-        """
-        return 2 * float(self.features) ** -0.5
-
-    @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         """Shapes of all parameters, by name."""
         ends = {"layer": (self.classes, self.features), "mu": (self.classes,)}
@@ -115,25 +113,35 @@ class ImageArchitecture(ABC):
         return {"name": self.name} | {f.name: getattr(self, f.name) for f in fields(self)}
 
     def init(
-        self, rng: np.random.Generator | int | None = None, *, initialization: str = "scaled-normal", dtype: Any = None
+        self, rng: np.random.Generator | int | None = None, *, initialization: str = "centred", dtype: Any = np.float64
     ) -> dict[str, Array]:
-        """Initial parameters in ``dtype`` (float64).
+        """Initial parameters in ``dtype``.
 
-        K and b are normal, of standard deviation 1, or scaled by one over the square root of the inputs; the lift
-        uniform within one over the square root of its inputs, 1 / 3; the linear layer 0.
+        The lift's kernels are uniform within 1 / 3, one over the square root of their inputs; the linear layer is 0.
+        ``initialization`` is one of
+
+        - "normal": K and b normal, of standard deviation 1, and the lift's bias uniform within 1 / 3;
+        - "scaled-normal": the same, K and b divided by the square root of the inputs;
+        - "centred": K scaled normal, b = 0, and a bias with which the background of an image, where all pixels are 0,
+          becomes the state 0, and stays it where sigma(0) = 0. Otherwise the background, which all images share, makes
+          the largest part of what the linear layer sees, and nothing can be told from it.
         """
         generator = _check.generator(rng)
-        scales = self.scales(_check.choice("initialization", initialization, ("normal", "scaled-normal")))
-        params = {}
+        _check.choice("initialization", initialization, INITIALIZATIONS)
+        scales = self.scales(initialization)
+        params: dict[str, Array] = {}
         for name, shape in self.shapes.items():
             if name in self.inner:
                 value = scales[name] * generator.standard_normal(shape)
-            elif name in ("layer", "mu"):
-                value = np.zeros(shape)
             else:
                 value = generator.uniform(-1 / 3, 1 / 3, shape)
-            params[name] = value.astype(np.float64 if dtype is None else dtype)
-        return params
+            params[name] = value
+        for name in ("layer", "mu"):
+            params[name] = np.zeros_like(params[name])
+        if initialization == "centred":
+            params["lift_bias"] = params["lift"].sum(axis=(1, 2, 3)) * (MEAN / SPREAD)
+            params |= {name: np.zeros_like(params[name]) for name in self.inner if name.startswith("b")}
+        return {name: value.astype(dtype) for name, value in params.items()}
 
 
 @dataclass(frozen=True)
@@ -302,13 +310,15 @@ class ConvH2(ImageArchitecture):
 def image_architecture(name: str, **options: Any) -> ImageArchitecture:
     """ "ConvH2" or "Pixelwise" with its options, or the name of any network of vectors, with its options.
 
-    Of the latter, ``rows``, ``columns`` and ``classes`` are for the images; ``width`` is 8 unless given.
+    Of the latter, ``rows``, ``columns``, ``classes`` and ``gain`` (0.025) are the image network's; ``width`` is 8
+    unless given.
     """
     if name == "ConvH2":
         return ConvH2(**options)
     if name == "Pixelwise":
         return Pixelwise(**options)
-    images = {key: options.pop(key) for key in ("rows", "columns", "classes") if key in options}
+    images: dict[str, Any] = {"gain": 0.025}
+    images |= {key: options.pop(key) for key in ("rows", "columns", "classes", "gain") if key in options}
     return Pixelwise(**images, network=architecture(name, **{"width": 8} | options))
 
 
