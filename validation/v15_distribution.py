@@ -30,8 +30,8 @@ from pyham.distributed.graphs import graph
 from pyham.distributed.patterns import one_round
 from pyham.distributed.weights import restrict
 from validation.claim import Lab, Result, worst
+from validation.look import BLUE, panels
 from validation.v02_symplectic import rho_of
-from validation.v06_batch_mean import BLUE, panels
 
 STATEMENT = "K and J in the graph's block pattern: nodes compute all passes with messages along edges only"
 
