@@ -413,3 +413,18 @@ def test_certify_command(trained, folder, tmp_path, capsys):
     assert "ConvH2(" in capsys.readouterr().out and json.loads((tmp_path / "c").read_text())["passed"]
     assert cli.main([*words, "--full", "6"]) == 2
     assert "full: expected an integer from 1 to the 5 images, got 6" in capsys.readouterr().err
+
+
+def test_the_defaults_of_the_command_are_the_recommended_protocol(folder, monkeypatch):
+    from pyham.commands import images as command
+
+    class Seen(Exception):
+        pass
+
+    def look(network, pixels, labels, *, protocol, **options):
+        assert protocol == images.RECOMMENDED and options["shift"] == 0
+        raise Seen
+
+    monkeypatch.setattr(command, "train", look)
+    with pytest.raises(Seen):
+        cli.main(["train", "mnist", "--data", str(folder)])

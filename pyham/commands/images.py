@@ -27,10 +27,11 @@ EPILOG = (
     "A share of the training images is held out for validation; the test images take no part in anything but the last "
     "line. An H-DNN of vectors acts on the 8 channels of every pixel, behind a convolution and before a linear layer; "
     "ConvH2 has convolutions for weights, in --groups of --depth layers, at half the resolution and four times the "
-    "channels from group to group. Everything follows from --seed. With --checkpoint, a run that was stopped, or "
-    "killed, goes on with the same command and --resume, and ends with the same bits. Exit code 0, or 2 for wrong "
+    "channels from group to group. --beta2 is 0.99 here. Everything follows from --seed. With --checkpoint, a run that "
+    "was stopped, or killed, goes on with the same command and --resume, and ends with the same bits. Exit code 0, or 2 for wrong "
     "options or files or numbers that overflow, or 130 after Ctrl-C."
 )
+BETA2 = 0.99  # of Adam, in place of 0.999: trainings are short
 #: Only some architectures have these: option -> those that do.
 OWN = {"groups": ("ConvH2",), "scheme": ("MS1", "MS3", "H2"), "order": ("MS1", "MS3", "H2"), "interconnection": ("H1",)}
 
@@ -56,7 +57,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--depth", type=int, default=4, metavar="INT", help="layers, of ConvH2 in each group (4)")
     network.add_argument("--groups", type=int, metavar="INT", help="of ConvH2 (3)")
     network.add_argument("--width", type=int, metavar="INT", help="channels of the lifted image (8; ConvH2: 4)")
-    network.add_argument("--step", type=float, metavar="FLOAT", help="h (0.7; ConvH2: 0.5)")
+    network.add_argument("--step", type=float, metavar="FLOAT", help="h (1; ConvH2: 0.5)")
     network.add_argument("--activation", choices=tuple(pyham.ACTIVATIONS), help="(tanh)")
     network.add_argument("--scheme", choices=("semi-implicit", "verlet", "yoshida4"), help="of MS1, MS3 and H2")
     network.add_argument("--order", choices=("p-first", "q-first"), help="of MS1, MS3 and H2")
@@ -82,6 +83,8 @@ def run(options: argparse.Namespace) -> int:
         raise ValueError(f"--checkpoint: expected a new file, or --resume to go on, got {options.checkpoint}")
     if options.seed < 0:
         raise ValueError(f"--seed: expected an integer >= 0, got {options.seed}")
+    if options.beta2 is None and options.optimizer != "sgd":
+        options.beta2 = BETA2
     protocol = protocol_options.protocol(options)
     digits = datasets.load_mnist(options.folder)
     arch = architecture(options, digits.train_images.shape[1:])
@@ -119,7 +122,7 @@ def architecture(options: argparse.Namespace, image: tuple[int, ...]) -> ImageAr
             raise ValueError(f"{option(name)}: expected an option of {options.architecture}, got one of {kinds[0]}")
     chosen = {name: getattr(options, name) for name in NETWORK if getattr(options, name) is not None}
     convolutional = options.architecture == "ConvH2"
-    chosen["step"] = (0.5 if convolutional else 0.7) if options.step is None else options.step
+    chosen["step"] = (0.5 if convolutional else 1.0) if options.step is None else options.step
     chosen["width"] = (4 if convolutional else 8) if options.width is None else options.width
     chosen["gain"] = (0.3 if convolutional else 0.025) if options.gain is None else options.gain
     if convolutional:
