@@ -16,7 +16,7 @@ from pyham.protocol import Protocol
 EPS = float(np.finfo(np.float64).eps)
 SHAPES = [(3, 2, 5, 4), (1, 1, 1, 1), (2, 3, 2, 7)]  # smaller than a kernel, too
 ARCHITECTURES = {
-    "ConvH2": images.ConvH2(8, 8, 3, gain=0.7, width=2, depths=(2, 1), step=0.4),
+    "ConvH2": images.ConvH2(8, 8, 3, gain=0.7, width=2, depths=(2, 1), step=0.4, activation="tanh"),
     "ConvH2, kernels of size 5": images.ConvH2(4, 6, 3, width=4, depths=(1,), size=5, activation="softplus"),
     "ConvH2, kernels of size 1": images.ConvH2(4, 4, 3, width=2, depths=(1, 1, 1), size=1, activation="logistic"),
     "H1": images.image_architecture("H1", rows=4, columns=5, classes=3, width=4, depth=2, step=0.3),

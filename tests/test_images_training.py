@@ -415,16 +415,18 @@ def test_certify_command(trained, folder, tmp_path, capsys):
     assert "full: expected an integer from 1 to the 5 images, got 6" in capsys.readouterr().err
 
 
-def test_the_defaults_of_the_command_are_the_recommended_protocol(folder, monkeypatch):
+@pytest.mark.parametrize(("architecture", "expected"), [("H1", "RECOMMENDED"), ("ConvH2", "CONVOLUTIONAL")])
+def test_the_defaults_of_the_command_are_the_recommended_protocol(architecture, expected, folder, monkeypatch):
     from pyham.commands import images as command
 
     class Seen(Exception):
         pass
 
     def look(network, pixels, labels, *, protocol, **options):
-        assert protocol == images.RECOMMENDED and options["shift"] == 0
+        assert protocol == getattr(images, expected) and options["shift"] == 0
         raise Seen
 
     monkeypatch.setattr(command, "train", look)
     with pytest.raises(Seen):
-        cli.main(["train", "mnist", "--data", str(folder)])
+        depth = [] if architecture == "H1" else ["--depth", "1", "--groups", "1"]
+        cli.main(["train", "mnist", "--data", str(folder), "--architecture", architecture, *depth])

@@ -1,7 +1,7 @@
 """Networks for images: any network of vectors at every pixel, and H2 with convolutions for weights.
 
     train, test = ...                                  # pixels (B, 28, 28) uint8 and labels
-    arch = images.image_architecture("H2", depth=4, step=0.5)      # 8 channels at every pixel
+    arch = images.image_architecture("H2", depth=4, step=1.0)      # 8 channels at every pixel
     arch = images.ConvH2(depths=(2, 2, 2))                         # convolutional
     classifier = images.train(arch, pixels, labels, rng=0)
     classifier.accuracy(test_pixels, test_labels)
@@ -21,9 +21,10 @@
 from pyham.images.architectures import ConvH2, ImageArchitecture, Pixelwise, image_architecture
 from pyham.images.certificate import certify
 from pyham.images.network import ImageClassifier, ImageNetwork, is_image_network, load
-from pyham.images.training import RECOMMENDED, train
+from pyham.images.training import CONVOLUTIONAL, RECOMMENDED, train
 
 __all__ = [
+    "CONVOLUTIONAL",
     "RECOMMENDED",
     "ConvH2",
     "ImageArchitecture",

@@ -1,6 +1,7 @@
 """Training an image network: ``train``, on the loop and the checkpoints of ``pyham.training``."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 
 from pyham import _check
 from pyham.engine import Backend
-from pyham.images.architectures import ImageArchitecture
+from pyham.images.architectures import ConvH2, ImageArchitecture
 from pyham.images.model import ImageModel
 from pyham.images.network import TRAINING, ImageClassifier, ImageNetwork, load, pixels_of
 from pyham.optimizers import Adam
@@ -27,6 +28,10 @@ RECOMMENDED = Protocol(
     epochs=2, batch=100, rate=0.03, alpha=0.0, alpha_c=0.0, scheme="joint", loss="softmax", optimizer=Adam(beta2=0.99),
     schedule=Cosine(),
 )  # fmt: skip
+
+
+#: For ConvH2, by the same choice.
+CONVOLUTIONAL = replace(RECOMMENDED, epochs=6, batch=50, rate=0.005, optimizer=Adam())
 
 
 def train(
@@ -51,7 +56,7 @@ def train(
     Parameters
     ----------
     network : an architecture, which is then initialised, or a network to begin with
-    protocol : ``RECOMMENDED`` unless given; the scheme is "joint", the loss "softmax"
+    protocol : ``RECOMMENDED`` unless given (ConvH2: ``CONVOLUTIONAL``); the scheme is "joint", the loss "softmax"
     rng : of the initial parameters, the batches and the shifts
     shift : by how many pixels every image may be moved in every epoch, in both directions
     dtype : of the parameters and the computation, if ``network`` is an architecture: float32 or float64
@@ -66,7 +71,8 @@ def train(
     OSError
         If a checkpoint cannot be read or written.
     """
-    settings = protocol or RECOMMENDED
+    arch = network.arch if isinstance(network, ImageNetwork) else network
+    settings = protocol or (CONVOLUTIONAL if isinstance(arch, ConvH2) else RECOMMENDED)
     for name, only in (("scheme", "joint"), ("loss", "softmax"), ("levels", 1)):
         if getattr(settings, name) != only:
             raise ValueError(f"{name}: expected {only!r} for images, got {getattr(settings, name)!r}")
