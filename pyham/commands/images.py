@@ -56,7 +56,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     network = parser.add_argument_group("network")
     names = (*pyham.ARCHITECTURES, "ConvH2")
     network.add_argument("--architecture", choices=names, default="H2", help="(H2)")
-    network.add_argument("--depth", type=int, default=4, metavar="INT", help="layers, of ConvH2 in each group (4)")
+    network.add_argument("--depth", type=int, metavar="INT", help="layers (4); of ConvH2 in each group (2)")
     network.add_argument("--groups", type=int, metavar="INT", help="of ConvH2 (3)")
     network.add_argument("--width", type=int, metavar="INT", help="channels of the lifted image (8; ConvH2: 4)")
     network.add_argument("--step", type=float, metavar="FLOAT", help="h (1; ConvH2: 0.5)")
@@ -132,10 +132,11 @@ def architecture(options: argparse.Namespace, image: tuple[int, ...]) -> ImageAr
     chosen["step"] = (0.5 if convolutional else 1.0) if options.step is None else options.step
     chosen["width"] = (4 if convolutional else 8) if options.width is None else options.width
     chosen["gain"] = (0.3 if convolutional else 0.025) if options.gain is None else options.gain
+    depth = (2 if convolutional else 4) if options.depth is None else options.depth
     if convolutional:
-        chosen["depths"] = (options.depth,) * (3 if options.groups is None else options.groups)
+        chosen["depths"] = (depth,) * (3 if options.groups is None else options.groups)
     else:
-        chosen["depth"] = options.depth
+        chosen["depth"] = depth
     names = {name: option(name) for name in ("width", "depth", "step", "gain", *NETWORK)}
     names["depths"] = "--depth, --groups"
     build = images.image_architecture
