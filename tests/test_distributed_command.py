@@ -57,6 +57,7 @@ def test_goes_on_bit_by_bit(capsys, tmp_path):
         (("--channels", "0", "16"), "--channels: expected two different indices of a state of width 16"),
         (("--resume",), "--resume: expected --checkpoint PATH as well, got none"),
         (("--transport", "mpi", "--timeout", "0"), "--timeout: expected a positive finite number, got 0"),
+        (("--one-round",), "--one-round: expected entries whose messages have edges, got layer 0: F R^T R[0, 2] needs"),
         (("--levels", "2"), "levels: expected 1 for a distributed network, got 2"),
     ],
 )
@@ -75,7 +76,12 @@ def test_without_mpi4py_says_what_to_install(capsys, monkeypatch):
 
 
 def test_more_graphs_and_one_node(capsys):
-    for options in (("--graph", "grid"), ("--graph", "full", "--nodes", "1"), ("--width", "6", "--nodes", "4")):
+    for options in (
+        ("--graph", "pairs", "other-pairs", "--one-round"),
+        ("--graph", "grid"),
+        ("--graph", "full", "--nodes", "1"),
+        ("--width", "6", "--nodes", "4"),
+    ):
         assert run(capsys, *options)[0] == 0
     assert run(capsys, "--loss", "softmax", "--training", "alternating", "--output-epochs", "1")[0] == 0
 

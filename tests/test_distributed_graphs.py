@@ -30,6 +30,15 @@ def test_named_graphs_are_those_of_networkx(name, M):
     np.testing.assert_array_equal(graph(name, M).distance(), nx.floyd_warshall_numpy(PEERS[name](M)))
 
 
+@pytest.mark.parametrize("M", [2, 5, 6])
+def test_pairs_are_matchings_and_together_the_ring(M):
+    both = [graph(name, M) for name in ("pairs", "other-pairs")]
+    assert all(g.adjacency.sum(axis=0).max() <= 2 for g in both)
+    together = union(both).adjacency
+    assert not (together & ~graph("ring", M).adjacency).any()
+    assert M % 2 or (together == graph("ring", M).adjacency).all()
+
+
 @pytest.mark.parametrize(("rows", "columns"), [(1, 5), (2, 3), (4, 4)])
 def test_grid_is_that_of_networkx(rows, columns):
     assert graph(nx.grid_2d_graph(rows, columns)) == distributed.grid(rows, columns)

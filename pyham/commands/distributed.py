@@ -59,6 +59,10 @@ def add(parser: argparse.ArgumentParser) -> None:
     graph.add_argument("--nodes", type=int, default=8, metavar="INT", help="M, among which p and q are cut (8)")
     graph.add_argument("--reads", type=int, nargs="+", metavar="INT", help="nodes that the classifier reads (all)")
     graph.add_argument("--reader", type=int, metavar="INT", help="node with the labels (the first that is read)")
+    graph.add_argument(
+        "--one-round", action="store_true",
+        help="one round of messages a layer and pass, with copies of neighbours' weights, where graphs allow it",
+    )  # fmt: skip
     graph.add_argument("--transport", choices=("process", "mpi"), default="process", help="(process)")
     graph.add_argument(
         "--timeout", type=float, default=20.0, metavar="SECONDS", help="of mpi: how long to wait for a message (20)"
@@ -90,7 +94,9 @@ def run(options: argparse.Namespace) -> int:
     about["--channels"] = list(channels)
     over_mpi = options.transport == "mpi"
     transport = named(names, MPITransport, plan.graphs, options.timeout) if over_mpi else None
-    net = network.DistributedNetwork(plan, weights.restrict(plan, whole.params), transport)
+    params = weights.restrict(plan, whole.params)
+    names["one_round"] = "--one-round"
+    net = named(names, network.DistributedNetwork, plan, params, transport, one_round=options.one_round)
     first = 0 in net.nodes
     bar = Bar(f"{arch.name} on {options.nodes} nodes")
     # no bar over MPI: mpiexec.gforker stops at the first byte that is not ASCII
@@ -117,7 +123,7 @@ def one_step(
     plan: layout.Layout, net: pyham.Network, data: tuple[Array, Array], options: argparse.Namespace, protocol: Protocol
 ) -> Traffic:
     """What the nodes send for one batch, measured in one process."""
-    trial = network.DistributedNetwork(plan, net.params)
+    trial = network.DistributedNetwork(plan, net.params, one_round=options.one_round)
     outputs = 1 if protocol.loss == "logistic" else int(data[1].max()) + 1
     out = readout.Readout(plan, options.reads, options.reader, outputs, protocol.loss)
     rows = slice(0, protocol.batch)
@@ -132,7 +138,7 @@ def report(
     """The last lines, and the file of --json."""
     accuracy = {name: classifier.accuracy(*data) if data is not None else None for name, data in sets.items()}
     words = [f"{name} {100 * value:.2f} %" for name, value in accuracy.items() if value is not None]
-    where = f"{plan.arch.depth} layers on {plan.nodes} nodes ({' '.join(options.graph)})"
+    where = f"{plan.arch.depth} layers on {plan.nodes} node{'s' * (plan.nodes > 1)} ({' '.join(options.graph)})"
     print(f"{options.data}, {plan.arch.name}, {where}, seed {options.seed}: accuracy {', '.join(words)}")
     edges = plan.graphs[-1].edges
     used = int(np.count_nonzero(step.messages))
@@ -151,6 +157,7 @@ def report(
             "channels": list(options.channels or (0, 3 * options.width // 4)),
             "architecture": plan.arch.config(),
             "graph": options.graph,
+            "one round": options.one_round,
             "nodes": plan.nodes,
             "edges": len(edges),
             "protocol": protocol.config(),

@@ -115,6 +115,18 @@ def star(nodes: int) -> Graph:
     return _undirected(len(i) + 1, np.zeros_like(i), i)
 
 
+def pairs(nodes: int) -> Graph:
+    """Nodes 0 and 1, 2 and 3, and so on: a matching, with which one round of messages a layer suffices."""
+    i = np.arange(0, _check.integer("nodes", nodes, 1) - 1, 2)
+    return _undirected(nodes, i, i + 1)
+
+
+def other_pairs(nodes: int) -> Graph:
+    """Nodes 1 and 2, 3 and 4, and so on, the last and the first: with ``pairs``, in turns, the ring."""
+    i = np.arange(1, _check.integer("nodes", nodes, 1), 2)
+    return _undirected(nodes, i, (i + 1) % nodes)
+
+
 def full(nodes: int) -> Graph:
     """Everybody hears everybody."""
     return Graph(np.ones((_check.integer("nodes", nodes, 1),) * 2))
@@ -151,5 +163,7 @@ NAMES: dict[str, Callable[[int], Graph]] = {
     "path": path,
     "grid": squarest_grid,
     "star": star,
+    "pairs": pairs,
+    "other-pairs": other_pairs,
     "full": full,
 }

@@ -90,11 +90,7 @@ class Layout:
             )
         self.patterns = self._patterns(pattern)
         self.F = None if arch.J is None else self.blocks.pattern(arch.J)
-        missing = self.missing(block_by_block)
-        if missing:
-            words = "; ".join(f"layer {j}: {entry}" for j, entry in missing[:3])
-            more = f"; and {len(missing) - 3} more" if len(missing) > 3 else ""
-            raise ValueError(f"pattern: expected entries whose messages have edges, got {words}{more}")
+        self._refuse("pattern", self.missing(block_by_block))
 
     @property
     def nodes(self) -> int:
@@ -114,6 +110,18 @@ class Layout:
     def one_round(self) -> bool:
         """Whether one round a pass would do in every layer, with copies of neighbours' weights."""
         return self.F is not None and not self.missing(one_round)
+
+    def check_one_round(self) -> None:
+        """Raise ValueError unless one round would do: it names the first entries that stand against it."""
+        if self.F is None:
+            raise ValueError(f"one_round: expected a network with J K^T, got {self.arch.name}, which has one anyway")
+        self._refuse("one_round", self.missing(one_round))
+
+    def _refuse(self, argument: str, missing: Sequence[tuple[int, Missing]]) -> None:
+        if missing:
+            words = "; ".join(f"layer {j}: {entry}" for j, entry in missing[:3])
+            more = f"; and {len(missing) - 3} more" if len(missing) > 3 else ""
+            raise ValueError(f"{argument}: expected entries whose messages have edges, got {words}{more}")
 
     @property
     def own(self) -> tuple[Array, ...]:

@@ -8,7 +8,8 @@ from pyham import _check
 from pyham.activations import activation
 from pyham.distributed import stepping, weights
 from pyham.distributed.layout import Layout
-from pyham.distributed.links import ByNode, Via
+from pyham.distributed.links import ByNode, Via, collect
+from pyham.distributed.one_round import Copies, OneRound
 from pyham.distributed.patterns import Blocks
 from pyham.distributed.transport import Mailbox, Place, Traffic, Transport
 from pyham.engine import Adjoint
@@ -23,12 +24,14 @@ class Passed:
     Attributes
     ----------
     blocks : y_0 .. y_N, for each the blocks (n_i, B) by node
-    kept : for every layer and stage, what the way back needs
+    kept : for every layer and stage, what the way back needs;  copies : weights of neighbours, in one-round networks
     states (N + 1, B, n) : the same gathered from all nodes;  output (B, n)
     """
 
-    def __init__(self, net: "DistributedNetwork", blocks: list[ByNode], kept: list[list[stepping.Kept]]) -> None:
-        self._net, self.blocks, self.kept = net, blocks, kept
+    def __init__(
+        self, net: "DistributedNetwork", blocks: list[ByNode], kept: list[list[stepping.Kept]], copies: Copies
+    ) -> None:
+        self._net, self.blocks, self.kept, self.copies = net, blocks, kept, copies
 
     @property
     def states(self) -> Array:
@@ -47,6 +50,8 @@ class DistributedNetwork:
     layout : who owns what, and who reads what
     params : of the whole network, 0 outside the pattern; each node takes its rows
     transport : None for one process
+    one_round : hold one round a pass and layer, with copies of neighbours' weights; refused where the patterns do not
+        allow it
 
     Attributes
     ----------
@@ -56,7 +61,10 @@ class DistributedNetwork:
     Methods that return dense arrays gather them from all nodes; over MPI all ranks must call them together.
     """
 
-    def __init__(self, layout: Layout, params: Any, transport: Transport | None = None) -> None:
+    def __init__(
+        self, layout: Layout, params: Any, transport: Transport | None = None, *, one_round: bool = False
+    ) -> None:
+        self.one_round = OneRound(layout) if one_round else None
         self.layout = layout
         self.arch = layout.arch
         self.transport = Mailbox(layout.graphs) if transport is None else transport
@@ -87,27 +95,42 @@ class DistributedNetwork:
         blocks, kept = [x], []
         columns = next(iter(x.values())).shape[1]
         y = x
+        copies = self._copies()
         for j, stages in enumerate(self.layout.stages):
             via = Via(self.transport, Place("forward pass", j), columns)
             inner = []
             for stage in stages:
-                y, seen = stepping.forward(stage, self._sigma, self.weights, j, y, via)
+                if self.one_round is None:
+                    y, seen = stepping.forward(stage, self._sigma, self.weights, j, y, via)
+                else:
+                    y, seen = self.one_round.forward(stage, self._sigma, copies, j, y, via)
                 inner.append(seen)
             blocks.append(y)
             kept.append(inner)
-        return Passed(self, blocks, kept)
+        return Passed(self, blocks, kept, copies)
 
     def backward(self, passed: Passed, delta: ByNode, gradient: Array) -> list[ByNode]:
         """dLoss/dy_0 .. dLoss/dy_N by node, from that of y_N; fills ``gradient``, laid out as theta."""
         gradient[:] = 0
         sums = weights.views(self.layout, self.nodes, gradient)
+        stacks = self._stacks_like(passed.copies)
+        others = self.one_round.parts(stacks) if self.one_round else {}
         columns = next(iter(delta.values())).shape[1]
         deltas = [delta]
         for j in reversed(range(self.arch.depth)):
             via = Via(self.transport, Place("backward pass", j), columns)
             for stage, seen in reversed(list(zip(self.layout.stages[j], passed.kept[j], strict=True))):
-                delta = stepping.backward(stage, self._sigma, self.weights, sums, j, seen, delta, via)
+                if self.one_round is None:
+                    delta = stepping.backward(stage, self._sigma, self.weights, sums, j, seen, delta, via)
+                else:
+                    delta = self.one_round.backward(
+                        stage, self._sigma, passed.copies, others, j, seen, delta, via
+                    )  # fmt: skip
             deltas.append(delta)
+        if self.one_round is not None:
+            last = Via(self.transport, Place("backward pass", self.arch.depth), 1)
+            own = collect(self.one_round.weights, "gradients", stacks, last)
+            gradient[:] = np.concatenate([own[i].ravel() for i in self.nodes])
         return deltas[::-1]
 
     # What users see: samples are rows, whole states
@@ -149,6 +172,22 @@ class DistributedNetwork:
         """What all nodes have sent so far."""
         return self.transport.total()
 
+    # One round: copies of neighbours' weights, and what is added up for them
+
+    def _copies(self) -> Copies:
+        """The weights that each node needs, as they are now."""
+        if self.one_round is None:
+            return {}
+        ends = np.cumsum([0, *(weights.sizes(self.layout)[i] for i in self.nodes)]).tolist()
+        flat = {i: self.theta[a:b, None] for i, a, b in zip(self.nodes, ends[:-1], ends[1:], strict=True)}
+        return self.one_round.share(flat, Via(self.transport, Place("forward pass", self.arch.depth), 1))
+
+    def _stacks_like(self, copies: Copies) -> ByNode:
+        """Zeros (P, 1) for the gradients of all weights that a node holds copies of."""
+        if self.one_round is None:
+            return {}
+        return {i: np.zeros((self.one_round.weights.height[i], 1), self.dtype) for i in copies}
+
     # Between the two
 
     def own_samples(self, x: Array) -> ByNode:
@@ -178,11 +217,12 @@ def distribute(
     pattern: object = None,
     restrict: bool = False,
     transport: Transport | None = None,
+    one_round: bool = False,
 ) -> DistributedNetwork:
-    """A network on a graph; the arguments are those of ``Layout``.
+    """A network on a graph; the arguments are those of ``Layout`` and ``DistributedNetwork``.
 
     ``restrict`` sets entries of K outside the pattern to 0; without it, one that is not 0 is refused.
     """
     layout = Layout(net.arch, graph, nodes=nodes, blocks=blocks, pattern=pattern)
     params = weights.restrict(layout, net.params) if restrict else net.params
-    return DistributedNetwork(layout, params, transport)
+    return DistributedNetwork(layout, params, transport, one_round=one_round)

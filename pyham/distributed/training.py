@@ -108,7 +108,7 @@ def train(
         model.take(dict(whole.params), drawn)
     run = DistributedRun(model, data, target, settings, generator, held_out)
     keep = {"kind": "training", "start": net.arch.config(), "about": dict(about or {})}
-    keep["distributed"] = distribution(readout)
+    keep["distributed"] = distribution(readout) | {"one round": net.one_round is not None}
     if path is not None and resume and path.exists():
         restore(run, path, keep)
     follow(run, callback, path, save_every, keep)
