@@ -34,16 +34,19 @@ def relative(found, expected):
     return float(np.abs(found - expected).max() / np.abs(expected).max())
 
 
-def compare(name, nodes, steps, timeout):
+CASES = (("H1", ["ring"] * 4, False), ("H2", ["ring"] * 4, False), ("H1", ["pairs", "other-pairs"] * 2, True))
+
+
+def compare(name, graphs, one_round, nodes, steps, timeout):
     """Largest relative differences from the dense engine, and whether all bits are those of one process."""
     rng = np.random.default_rng(0)
     width = 2 * nodes
     arch = pyham.architecture(name, width=width, depth=4, step=0.5)
-    layout = Layout(arch, "ring", nodes=nodes)
+    layout = Layout(arch, graphs, nodes=nodes)
     params = restrict(layout, arch.init(1).params)
     transport = MPITransport(layout.graphs, timeout)
     with guarded(transport):
-        nets = [DistributedNetwork(layout, params, transport), DistributedNetwork(layout, params)]
+        nets = [DistributedNetwork(layout, params, way, one_round=one_round) for way in (transport, None)]
         whole = pyham.Network(arch, params)
         x, g = rng.standard_normal((2, 10, width))
         results = []
@@ -123,13 +126,14 @@ def main():
     if options.what != "equal":
         return fail(options.what, nodes, options.timeout)
     good = True
-    for name in ("H1", "H2"):
-        transport, found, backends, same = compare(name, nodes, options.steps, options.timeout)
+    for name, graphs, one_round in CASES:
+        transport, found, backends, same = compare(name, graphs, one_round, nodes, options.steps, options.timeout)
         *passes, training = found.values()
         good &= same and max(passes) <= LIMIT and training <= max(LIMIT, 10 * backends)
         if transport.rank == 0:
             words = ", ".join(f"{key} {value:.1e}" for key, value in found.items())
-            print(f"{name}, {nodes} nodes on {transport.comm.size} ranks: {words} (dense backends {backends:.1e}); "
+            how = f"{name}{', one round' * one_round}"
+            print(f"{how}, {nodes} nodes on {transport.comm.size} ranks: {words} (dense backends {backends:.1e}); "
                   f"bits and messages {'the same as' if same else 'NOT those'} in one process")  # fmt: skip
     return int(not good)
 
