@@ -1,7 +1,7 @@
 """Test accuracy on MNIST by architecture and depth, by the papers' hyperparameters and by our own.
 
 A convolution lifts an image to 8 channels, the network acts on the channels of every pixel, and a linear layer reads
-all pixels; ConvH2 has convolutions for weights, in three groups of N layers. Every training is a run of a sweep. Quick
+all pixels; ConvH2 has convolutions for weights, in three groups of N / 2. Every training is a run of a sweep. Quick
 mode has ten kinds of stripes in place of digits, so that it needs no files.
 """
 
@@ -61,7 +61,7 @@ def run(recipe: str, network: str, depth: int, seed: int, quick: bool) -> dict[s
     else:
         step, protocol = protocols.MNIST_BEST[network], importlib.import_module("pyham.images").RECOMMENDED
     name, options = ("ConvH2", {}) if network == "ConvH2" else protocols.NETWORKS[network]
-    layers = {"depths": [depth] * 3} if network == "ConvH2" else {"depth": depth}
+    layers = {"depths": [depth // 2] * 3} if network == "ConvH2" else {"depth": depth}
     return {
         "architecture": {"name": name, "step": step, **options, **layers},
         "initialization": "normal" if recipe == "public" else "scaled-normal",

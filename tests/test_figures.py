@@ -206,7 +206,7 @@ def test_mnist_table_has_a_row_for_every_network():
 
 def test_stripes_are_told_apart():
     pytest.importorskip("pyham.images")
-    assert mnist.accuracies(mnist.run("best", "H2", 1, 0, True))["test"] > 0.9  # guessing: 0.1
+    assert mnist.accuracies(mnist.run("best", "H2", 2, 0, True))["test"] > 0.9  # guessing: 0.1
 
 
 def test_figure_is_left_out_where_something_is_missing(tmp_path, capsys, monkeypatch):
