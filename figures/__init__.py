@@ -25,4 +25,5 @@ FIGURES = (
     "reach",
     "accuracy",
     "mnist",
+    "distributed",
 )

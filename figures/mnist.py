@@ -1,8 +1,8 @@
 """Test accuracy on MNIST by architecture and depth, by the papers' hyperparameters and by our own.
 
 A convolution lifts an image to 8 channels, the network acts on the channels of every pixel, and a linear layer reads
-all pixels; ConvH2 has convolutions for weights, in three groups of N / 2. Every training is a run of a sweep. Quick
-mode has ten kinds of stripes in place of digits, so that it needs no files.
+all pixels. Every training is a run of a sweep. Quick mode has ten kinds of stripes in place of digits, so that it needs
+no files.
 """
 
 import importlib
@@ -60,12 +60,12 @@ def run(recipe: str, network: str, depth: int, seed: int, quick: bool) -> dict[s
         protocol = protocols.mnist_public(decay, alpha)
     else:
         step, protocol = protocols.MNIST_BEST[network], importlib.import_module("pyham.images").RECOMMENDED
-    name, options = ("ConvH2", {}) if network == "ConvH2" else protocols.NETWORKS[network]
-    layers = {"depths": [depth // 2] * 3} if network == "ConvH2" else {"depth": depth}
+    name, options = protocols.NETWORKS[network]
     return {
-        "architecture": {"name": name, "step": step, **options, **layers},
+        "architecture": {"name": name, "step": step, **options, "depth": depth},
         "initialization": "normal" if recipe == "public" else "scaled-normal",
         "protocol": protocol.config(),
+        "shift": protocols.MNIST_SHIFT[recipe],
         "seed": seed,
         "digits": not quick,
     }
@@ -79,7 +79,9 @@ def accuracies(run: dict[str, Any]) -> dict[str, float]:
     params = arch.init(run["seed"], initialization=run["initialization"], dtype=np.float32)
     net = images.ImageNetwork(arch, params)
     protocol = Protocol.from_config(run["protocol"])
-    classifier = images.train(net, train_images, train_labels, protocol=protocol, rng=run["seed"] + 1)
+    classifier = images.train(
+        net, train_images, train_labels, protocol=protocol, rng=run["seed"] + 1, shift=run["shift"]
+    )
     return {
         "train": float(classifier.accuracy(train_images, train_labels)),
         "test": float(classifier.accuracy(test_images, test_labels)),
