@@ -6,7 +6,7 @@ import pytest
 import pyham
 from pyham import images
 from pyham.images import compiled, convolution, reference
-from pyham.images.architectures import lift_of
+from pyham.images.base import lift_of
 from pyham.images.convolution import convolve, kernel_gradient, squeeze, transposed, unsqueeze
 from pyham.images.model import ImageModel
 from pyham.images.stages import Group, Lift, pixelwise

@@ -15,7 +15,7 @@ from pyham.commands.planar import NETWORK, stream
 from pyham.commands.progress import Bar
 from pyham.commands.protocol_options import named, option
 from pyham.images import ImageArchitecture, ImageClassifier, ImageNetwork
-from pyham.images.architectures import INITIALIZATIONS
+from pyham.images.base import INITIALIZATIONS
 from pyham.images.training import split, train
 from pyham.optimizers import Adam
 from pyham.protocol import Protocol

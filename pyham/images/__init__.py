@@ -11,6 +11,7 @@
 ``stages``          the one form of every image network: groups of stages
 ``reference``       forward and backward pass in NumPy
 ``compiled``        the same, compiled
+``base``            what architectures share, and how networks begin
 ``architectures``   parameters to groups, and gradients back
 ``network``         what users hold; files
 ``model``           the objective;  ``training`` : ``train``
@@ -18,7 +19,8 @@
 ==================  ==========================================================
 """
 
-from pyham.images.architectures import ConvH2, ImageArchitecture, Pixelwise, image_architecture
+from pyham.images.architectures import ConvH2, Pixelwise, image_architecture
+from pyham.images.base import ImageArchitecture
 from pyham.images.certificate import certify
 from pyham.images.network import ImageClassifier, ImageNetwork, is_image_network, load
 from pyham.images.training import CONVOLUTIONAL, RECOMMENDED, train

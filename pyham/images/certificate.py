@@ -27,7 +27,8 @@ from pyham.certificate import CONSTANT, Certificate, Check
 from pyham.certificate import certify as certify_network
 from pyham.engine import Backend
 from pyham.images import reference
-from pyham.images.architectures import Pixelwise, lift_of
+from pyham.images.architectures import Pixelwise
+from pyham.images.base import lift_of
 from pyham.images.convolution import squeeze, unsqueeze
 from pyham.images.network import ImageNetwork, engine, pixels_of
 from pyham.images.stages import Group

@@ -16,7 +16,7 @@ import numpy as np
 from pyham import learning
 from pyham.engine import Backend
 from pyham.history import History
-from pyham.images.architectures import head_of, lift_of
+from pyham.images.base import head_of, lift_of
 from pyham.images.network import ImageClassifier, ImageNetwork, engine
 from pyham.losses import softmax
 from pyham.models import Model

@@ -12,7 +12,8 @@ from pyham import _check, checkpoint
 from pyham.engine import Backend
 from pyham.history import History
 from pyham.images import reference
-from pyham.images.architectures import ImageArchitecture, head_of, image_architecture, lift_of
+from pyham.images.architectures import image_architecture
+from pyham.images.base import ImageArchitecture, head_of, lift_of
 from pyham.images.stages import Group
 
 Array = np.ndarray[Any, Any]

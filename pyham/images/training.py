@@ -10,7 +10,8 @@ import numpy as np
 
 from pyham import _check
 from pyham.engine import Backend
-from pyham.images.architectures import ConvH2, ImageArchitecture
+from pyham.images.architectures import ConvH2
+from pyham.images.base import ImageArchitecture
 from pyham.images.model import ImageModel
 from pyham.images.network import TRAINING, ImageClassifier, ImageNetwork, load, pixels_of
 from pyham.optimizers import Adam
