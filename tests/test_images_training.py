@@ -423,7 +423,7 @@ def test_the_defaults_of_the_command_are_the_recommended_protocol(architecture, 
         pass
 
     def look(network, pixels, labels, *, protocol, **options):
-        assert protocol == getattr(images, expected) and options["shift"] == 0
+        assert protocol == getattr(images, expected) and options["shift"] == 1
         raise Seen
 
     monkeypatch.setattr(command, "train", look)

@@ -48,8 +48,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--validation", type=float, default=1 / 12, metavar="FLOAT", help="share of the training images held out (1/12)"
     )
-    data.add_argument("--shift", type=int, default=0, metavar="INT", help="by how many pixels training images are "
-                      "moved, at most, anew in every epoch (0)")  # fmt: skip
+    data.add_argument("--shift", type=int, default=1, metavar="INT", help="by how many pixels training images are "
+                      "moved, at most, anew in every epoch (1)")  # fmt: skip
     data.add_argument(
         "--seed", type=int, default=0, metavar="INT", help="of the split, weights, batches and shifts (0)"
     )
