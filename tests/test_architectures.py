@@ -45,7 +45,7 @@ BY_HAND = {
     "identity": lambda a: a,
 }
 
-# K, b and J (theory.md, section 2)
+# K, b and J as the table of networks has them
 
 
 def test_K_of_MS1():
@@ -168,7 +168,7 @@ def whole_layer(net, y, sigma):
 
 
 def fields_of_p_and_q(net, sigma):
-    """p' as a function of q and q' as a function of p, as theory.md writes them, for column vectors."""
+    """p' as a function of q and q' as a function of p, as the papers write them, for column vectors."""
     b1, b2 = net.b[0, :m, None], net.b[0, m:, None]
     P = {name: value[0] for name, value in net.params.items()}
     if net.arch.name == "MS1":

@@ -85,7 +85,7 @@ def test_excursions_are_slope_times_norms_of_both_matrices(key, activation):
 
 @pytest.mark.parametrize("name", ["H1", "H2", "MS3"])
 def test_excursions_are_below_h_times_L(name):
-    # theory.md: L_j = S ||J|| ||K_j||^2 over the layer's blocks.
+    # As in the bounds' docstring: L_j = S ||J|| ||K_j||^2 over the layer's blocks.
     net = pyham.architecture(name, width=n, depth=N, step=h).init(0)
     L = np.linalg.norm(net.interconnection, 2) * np.linalg.norm(net.K, 2, axis=(1, 2)) ** 2
     assert (bounds.excursions(net) <= h * L[:, None] * (1 + 20 * EPS)).all()
