@@ -88,8 +88,10 @@ def plot(arrays: dict[str, Array]) -> Figure:
     ring(axes[0, 0], arrays["bytes"])
     axes[0, 1].imshow(arrays["K"], cmap="Blues", vmin=0, vmax=1.4)
     axes[0, 1].set(title="Entries of $K$, $R$ the ring: two states a node", xlabel="column $(p, q)$", ylabel="row")
+    axes[0, 1].set(xticks=range(0, len(arrays["K"]), 2), yticks=range(0, len(arrays["K"]), 2))
     axes[0, 2].imshow(arrays["layer"] + 1.0 * graph("ring", RING).adjacency, cmap="Blues", vmin=0, vmax=2.8)
     axes[0, 2].set(title="A layer's reach $F R^T R$; dark: $R$", xlabel="node $k$", ylabel="node $i$")
+    axes[0, 2].set(xticks=range(RING), yticks=range(RING))
 
     counts, times, model = axes[1]
     for i, name in enumerate(GRAPHS):
