@@ -27,7 +27,9 @@ def load(path: str | PathLike[str]) -> Network:
     """
     header, arrays = checkpoint.read(path)
     if header.get("kind", "network") not in ("network", "training"):
-        raise ValueError(f"{path}: expected a network or a training, got a file of another kind")
+        image = str(header["kind"]).startswith("image ")
+        came = "one for images, which pyham.images.load reads" if image else "a file of another kind"
+        raise ValueError(f"{path}: expected a network or a training, got {came}")
     try:
         if header.get("kind") != "training":
             return network(header, arrays)

@@ -117,7 +117,7 @@ def test_resuming_after_any_epoch_changes_no_bit(kind, dtype, data, tmp_path):
             images.train(kind(train[0]), *train, **options | {"shift": 1}, checkpoint=path, resume=True)
         with pytest.raises(ValueError, match="net: expected the architecture that the training began with"):
             images.train(pixelwise(train[0], "H2"), *train, **options, checkpoint=path, resume=True)
-        with pytest.raises(ValueError, match="expected a network or a training, got a file of another kind"):
+        with pytest.raises(ValueError, match="a network or a training, got one for images, which pyham"):
             pyham.load(path)
 
 

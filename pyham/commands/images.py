@@ -11,7 +11,7 @@ import pyham
 from pyham import datasets, images
 from pyham.checkpoint import replace_file
 from pyham.commands import protocol_options
-from pyham.commands.planar import NETWORK, stream
+from pyham.commands.planar import NETWORK, check_files, stream
 from pyham.commands.progress import Bar
 from pyham.commands.protocol_options import named, option
 from pyham.images import ImageArchitecture, ImageClassifier, ImageNetwork
@@ -80,12 +80,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train, and print the accuracies."""
-    if options.resume and options.checkpoint is None:
-        raise ValueError("--resume: expected --checkpoint PATH as well, got none")
-    if options.checkpoint is not None and options.checkpoint.exists() and not options.resume:
-        raise ValueError(f"--checkpoint: expected a new file, or --resume to go on, got {options.checkpoint}")
-    if options.seed < 0:
-        raise ValueError(f"--seed: expected an integer >= 0, got {options.seed}")
+    check_files(options)
     usual = images.CONVOLUTIONAL if options.architecture == "ConvH2" else images.RECOMMENDED
     for name in BY_ARCHITECTURE:
         if getattr(options, name) is None:
