@@ -1,4 +1,4 @@
-"""Matrix products of the kernels, in register blocks, and the addresses that they work on.
+"""Matrix products of the kernels, in register blocks.
 
 A processor multiplies and adds faster than it loads. A block therefore keeps a few rows times a few vectors of the
 result in registers while it runs along the summation index, so that every number that it loads is used several times:
@@ -14,78 +14,17 @@ LLVM's language; there is no other way to say it to Numba. Vectors are as wide a
 product is summed in the order of l, so that a sample's result does not depend on the samples beside it; sums over
 samples are taken lane by lane, then by halves, in the same order in every run.
 
-Matrices are addresses of their first number, rows follow each other: a view of an array is counted by Numba with an
-atomic operation, and a narrow network spent half of its time so. Numba frees an array after its last use, not after
-that of its address: whoever takes the address of an array of its own must ``hold`` it afterwards.
+Matrices are addresses of their first number (``pyham._addresses``), rows follow each other.
 """
 
 from typing import Any
 
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
+from pyham._addresses import INDEX, lanes, lanes_of
 from pyham._jit import part
-
-_WIDTH = 64 if binding.get_host_cpu_features().get("avx512f") else 32  # bytes of a vector
-_INDEX = ir.IntType(64)
-
-
-@intrinsic
-def address(typingctx, array):
-    """Of the first number of a C-contiguous array."""
-    if not (isinstance(array, types.Array) and array.layout == "C"):
-        return None
-
-    def codegen(context, builder, signature, arguments):
-        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
-
-    return types.CPointer(array.dtype)(array), codegen
-
-
-@intrinsic
-def aligned(typingctx, pointer):
-    """The next address that is a multiple of 64 bytes: a vector that straddles two lines of the cache takes twice."""
-
-    def codegen(context, builder, signature, arguments):
-        whole = builder.add(builder.ptrtoint(arguments[0], _INDEX), _INDEX(63))
-        return builder.inttoptr(builder.and_(whole, _INDEX(-64)), arguments[0].type)
-
-    return pointer(pointer), codegen
-
-
-@intrinsic
-def shift(typingctx, pointer, count):
-    """The address ``count`` numbers on."""
-
-    def codegen(context, builder, signature, arguments):
-        return builder.gep(arguments[0], [arguments[1]])
-
-    return pointer(pointer, types.intp), codegen
-
-
-@intrinsic
-def hold(typingctx, array):
-    """Nothing: an array that is used here has not been freed before."""
-
-    def codegen(context, builder, signature, arguments):
-        return context.get_dummy_value()
-
-    return types.none(array), codegen
-
-
-@intrinsic
-def lanes(typingctx, pointer):
-    """How many numbers a vector holds."""
-
-    def codegen(context, builder, signature, arguments):
-        return context.get_constant(types.intp, _lanes(signature.args[0]))
-
-    return types.intp(pointer), codegen
-
-
-def _lanes(pointer: Any) -> int:
-    return _WIDTH * 8 // pointer.dtype.bitwidth
 
 
 class _Numbers:
@@ -93,11 +32,11 @@ class _Numbers:
 
     def __init__(self, builder, kind, value):
         self.builder, self.first = builder, value
-        self.number, self.align, self.lanes = value.type.pointee, kind.dtype.bitwidth // 8, _lanes(kind)
+        self.number, self.align, self.lanes = value.type.pointee, kind.dtype.bitwidth // 8, lanes_of(kind)
 
     def at(self, *terms):
         """The address that lies a sum of terms further; a term is an index or a product of two."""
-        place = _INDEX(0)
+        place = INDEX(0)
         for term in terms:
             term = self.builder.mul(*term) if isinstance(term, tuple) else term
             place = self.builder.add(place, term)
@@ -116,7 +55,7 @@ class _Numbers:
         """The number at an address, in every lane."""
         number = self.builder.load(address)
         kind = ir.VectorType(self.number, self.lanes)
-        single = self.builder.insert_element(ir.Constant(kind, ir.Undefined), number, _INDEX(0))
+        single = self.builder.insert_element(ir.Constant(kind, ir.Undefined), number, INDEX(0))
         return _shuffle(self.builder, single, single, [0] * self.lanes)
 
     def zero(self):
@@ -137,15 +76,15 @@ def _loop(builder, count, start, body):
     head, inside, after = (builder.append_basic_block(name) for name in ("sum", "term", "done"))
     builder.branch(head)
     builder.position_at_end(head)
-    index = builder.phi(_INDEX)
-    index.add_incoming(_INDEX(0), entry)
+    index = builder.phi(INDEX)
+    index.add_incoming(INDEX(0), entry)
     values = [builder.phi(v.type) for v in start]
     for phi, v in zip(values, start, strict=True):
         phi.add_incoming(v, entry)
     builder.cbranch(builder.icmp_signed("<", index, count), inside, after)
     builder.position_at_end(inside)
     results = body(index, values)
-    index.add_incoming(builder.add(index, _INDEX(1)), builder.block)
+    index.add_incoming(builder.add(index, INDEX(1)), builder.block)
     for phi, v in zip(values, results, strict=True):
         phi.add_incoming(v, builder.block)
     builder.branch(head)
@@ -166,8 +105,8 @@ def product_block(R: int, V: int) -> Any:
             kinds = signature.args
             starts, m, ys, outs = (_Numbers(builder, kinds[p], arguments[p]) for p in (0, 1, 4, 5))
             row, column, k, T, i, t = (arguments[p] for p in (2, 3, 6, 7, 8, 9))
-            rows = [builder.add(i, _INDEX(a)) for a in range(R)]
-            columns = [builder.add(t, _INDEX(b * outs.lanes)) for b in range(V)]
+            rows = [builder.add(i, INDEX(a)) for a in range(R)]
+            columns = [builder.add(t, INDEX(b * outs.lanes)) for b in range(V)]
             places = [outs.at((a, T), b) for a in rows for b in columns]
 
             same = builder.icmp_unsigned("==", starts.first, outs.first)
@@ -209,17 +148,17 @@ def outer_block(R: int, C: int) -> Any:
         def codegen(context, builder, signature, arguments):
             us, vs, outs = (_Numbers(builder, signature.args[p], arguments[p]) for p in range(3))
             k, T, i, l = arguments[3:]
-            rows = [builder.add(i, _INDEX(a)) for a in range(R)]
-            columns = [builder.add(l, _INDEX(b)) for b in range(C)]
+            rows = [builder.add(i, INDEX(a)) for a in range(R)]
+            columns = [builder.add(l, INDEX(b)) for b in range(C)]
 
             def term(step, values):
-                t = (step, _INDEX(us.lanes))
+                t = (step, INDEX(us.lanes))
                 left = [us.load(us.at((a, T), t)) for a in rows]
                 right = [vs.load(vs.at((b, T), t)) for b in columns]
                 pairs = [(x, y) for x in left for y in right]
                 return [_multiply_add(builder, *pair, value) for pair, value in zip(pairs, values, strict=True)]
 
-            sums = _loop(builder, builder.sdiv(T, _INDEX(us.lanes)), [us.zero()] * (R * C), term)
+            sums = _loop(builder, builder.sdiv(T, INDEX(us.lanes)), [us.zero()] * (R * C), term)
             for number, a in enumerate(rows):
                 place = outs.at((a, k), l)
                 total = _totals(builder, sums[number * C : (number + 1) * C])

@@ -25,8 +25,8 @@ from typing import Any
 import numba
 
 _JITTED_SOURCES = (
-    "_jit.py", "_elementary.py", "_blocks.py", "_stagewise.py", "_passes.py", "_matrices.py", "_learning.py",
-    "kernels.py", "images/_tiles.py", "images/_kernels.py",
+    "_jit.py", "_elementary.py", "_addresses.py", "_blocks.py", "_stagewise.py", "_passes.py", "_matrices.py",
+    "_learning.py", "kernels.py", "images/_tiles.py", "images/_kernels.py",
 )  # fmt: skip
 
 

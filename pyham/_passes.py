@@ -5,7 +5,7 @@ Symbols are those of ``pyham.kernels``; y, d, a, s, g are addresses of a tile's 
 
 from typing import Any, NamedTuple
 
-from pyham._blocks import address, shift
+from pyham._addresses import address, shift
 from pyham._jit import part
 from pyham._stagewise import Form, Stage, Sums, copy, evaluate, fill, pull, update
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyham._blocks import add_outer, product, shift
+from pyham._addresses import shift
+from pyham._blocks import add_outer, product
 from pyham._elementary import logistic, softplus, tanh
 from pyham._jit import part
 

@@ -17,7 +17,8 @@ lo, hi, T : the samples to work on, and how many at a time: lo and T are multipl
 
 import numpy as np
 
-from pyham._blocks import address, aligned, hold, product, shift
+from pyham._addresses import address, aligned, hold, shift
+from pyham._blocks import product
 from pyham._jit import kernel
 from pyham._passes import (
     advance,

@@ -10,6 +10,7 @@ Exit code 1 if a file breaks these rules; it is then kept, and its path is print
 
 import argparse
 import contextlib
+import copy
 import io
 import json
 import pickle
@@ -256,7 +257,7 @@ def place(rng: np.random.Generator, inner: Any) -> None:
         elif isinstance(inner[key], int) and rng.random() < 0.5:
             inner[key] = HUGE[rng.integers(len(HUGE))]
         else:
-            inner[key] = VALUES[rng.integers(len(VALUES))]
+            inner[key] = copy.deepcopy(VALUES[rng.integers(len(VALUES))])  # or a list might come to hold itself
         return
 
 

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from rounding import eps
 
-from pyham import _blocks, _passes
-from pyham._blocks import add_outer, address, aligned, hold, lanes, product, shift
+from pyham import _addresses, _passes
+from pyham._addresses import address, aligned, hold, lanes, shift
+from pyham._blocks import add_outer, product
 
 GUARD = 64  # numbers before and after every matrix
 SIZES = [*range(1, 10), 17, 34]
@@ -144,7 +145,7 @@ def test_bad_numbers_stay_in_their_column_and_row(dtype, bad, rng):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_vector_is_as_wide_as_the_machines(dtype):
     count = call_lanes(np.empty(1, dtype))
-    assert count * np.dtype(dtype).itemsize == _blocks._WIDTH in (32, 64)
+    assert count * np.dtype(dtype).itemsize == _addresses.WIDTH in (32, 64)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

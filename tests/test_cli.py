@@ -138,7 +138,11 @@ def test_a_run_that_was_interrupted_goes_on_with_resume(tmp_path, monkeypatch, c
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
 def test_a_process_that_gets_a_signal_leaves_a_checkpoint(signum, tmp_path):
     path = tmp_path / "run"
-    command = [sys.executable, "-m", "pyham", *SMALL, "--epochs", "5000", "--checkpoint", str(path)]
+    program = (  # a process that was started in the background may have been told to ignore Ctrl-C
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from pyham import cli; sys.exit(cli.main(sys.argv[1:]))"
+    )
+    command = [sys.executable, "-c", program, *SMALL, "--epochs", "5000", "--checkpoint", str(path)]
     environment = os.environ | {"PYTHONPATH": str(Path(pyham.__file__).parents[1])}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment)
     try:

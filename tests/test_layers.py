@@ -27,6 +27,7 @@ ORDER = (
     "recompute",
     "_jit",
     "_elementary",
+    "_addresses",
     "_blocks",
     "_stagewise",
     "_passes",
@@ -180,7 +181,7 @@ def test_only_what_stands_above_the_package_imports_it_as_a_whole():
 
 @pytest.mark.parametrize("module", MODULES)
 def test_only_what_is_written_for_the_compiler_imports_numba(module):
-    if module not in ("_jit", "_elementary", "_blocks"):
+    if module not in ("_jit", "_elementary", "_addresses", "_blocks"):
         assert not external(module) & {"numba", "llvmlite"}
 
 
@@ -191,7 +192,7 @@ def test_reference_engine_does_without_numba():
 
 
 def test_kernels_know_plain_arrays_only():
-    assert reachable("kernels") == {"_jit", "_elementary", "_blocks", "_stagewise", "_passes"}
+    assert reachable("kernels") == {"_jit", "_elementary", "_addresses", "_blocks", "_stagewise", "_passes"}
 
 
 def test_engines_know_stages_and_not_architectures():

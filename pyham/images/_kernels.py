@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyham._blocks import add_outer, address, aligned, hold, product, shift
+from pyham._addresses import address, aligned, hold, shift
+from pyham._blocks import add_outer, product
 from pyham._jit import kernel, part
 from pyham._learning import SOFTMAX, slopes, value
 from pyham._stagewise import fill, scratch

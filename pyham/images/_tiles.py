@@ -8,7 +8,8 @@ Arguments are addresses (``pyham._blocks``), as in ``pyham._stagewise``. ``row``
 in it mean stands below.
 """
 
-from pyham._blocks import add_outer, product, shift
+from pyham._addresses import shift
+from pyham._blocks import add_outer, product
 from pyham._jit import part
 from pyham._stagewise import Form, Stage, copy, evaluate, fill, times_slope, update
 
