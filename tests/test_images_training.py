@@ -361,14 +361,10 @@ def test_a_trained_network_is_certified_and_every_control_fails(dtype, trained, 
 @pytest.mark.parametrize("neighbour", ["forward_euler", "one_sign", "contracting"])
 def test_a_network_that_is_none_is_not_certified(neighbour, dtype, trained, data, monkeypatch):
     groups = trained.groups
-    monkeypatch.setattr(
-        images.ImageNetwork,
-        "groups",
-        property(lambda net: getattr(certificate, neighbour)(net.arch.lower(net.params)))
-        if neighbour == "one_sign"
-        else property(lambda net: net.arch.lower(net.params)),
-    )
     if neighbour == "one_sign":
+        y = trained.lifted(data[1][0][:3])
+        broken = property(lambda net: certificate.one_sign(net.arch.lower(net.params), y))
+        monkeypatch.setattr(images.ImageNetwork, "groups", broken)
         assert not images.certify(trained, data[1][0][:3], dtype=dtype).passed
     else:
         y = trained.lifted(data[1][0][:1]).astype(dtype)
@@ -376,6 +372,16 @@ def test_a_network_that_is_none_is_not_certified(neighbour, dtype, trained, data
         wrong = [certificate.replace(g, **{k: getattr(g, k).astype(dtype) for k in "AcW"}) for g in wrong]
         rows = certificate.norms_and_defect(wrong, y[0], compiled)
         assert rows[0][0] > 1e-7
+
+
+def test_the_sign_that_is_flipped_is_one_of_a_channel_that_is_alive():
+    arch = images.ConvH2(4, 4, width=4, depths=(1,), activation="relu")
+    params = arch.init(0)
+    largest = np.abs(params["Kp0"][0]).max(axis=(1, 2, 3)).argmax()  # of Kp, which the last stage applies
+    params["b0"][0] = [-100 if row == largest else 100 for row in range(2)] * 2
+    groups, y = arch.lower(params), np.ones((1, 4, 4, 4))
+    flipped = certificate.one_sign(groups, y)[-1].W[-1] != groups[-1].W[-1]
+    assert flipped.sum() == 1 and not flipped[:, largest].any()
 
 
 def test_sensitivities_are_those_of_the_complex_step(trained, data):

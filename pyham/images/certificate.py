@@ -29,7 +29,7 @@ from pyham.engine import Backend
 from pyham.images import reference
 from pyham.images.architectures import Pixelwise
 from pyham.images.base import lift_of
-from pyham.images.convolution import squeeze, unsqueeze
+from pyham.images.convolution import convolve, squeeze, unsqueeze
 from pyham.images.network import ImageNetwork, engine, pixels_of
 from pyham.images.stages import Group
 from pyham.network import Network
@@ -66,7 +66,7 @@ def certify(
     eps = float(np.finfo(np.dtype(dtype)).eps)
     tolerance = CONSTANT * eps * sum(len(group.A) for group in groups)
     own = engine(backend, np.dtype(dtype))
-    euler, broken, mlp = forward_euler(groups), one_sign(groups), contracting(groups)
+    euler, broken, mlp = forward_euler(groups), one_sign(groups, y[:full]), contracting(groups)
 
     found = [norms_and_defect(groups, image, own) for image in y[:full]]
     defect = max(row[0] for rows in found for row in rows)
@@ -215,11 +215,16 @@ def forward_euler(groups: Sequence[Group]) -> list[Group]:
     return found
 
 
-def one_sign(groups: Sequence[Group]) -> list[Group]:
-    """The largest entry off the centre of the last stage's transposed kernels with the other sign."""
+def one_sign(groups: Sequence[Group], y: Array) -> list[Group]:
+    """One entry of the last stage's transposed kernels with the other sign: the one that does most at y (B, C, H, W).
+
+    That is the largest off the diagonal, weighted by sigma' of its channel: a dead channel's sign would change nothing.
+    """
     last = groups[-1]
     W = last.W.copy()
-    where = np.abs(W[-1])
+    state = reference.stages(last, reference.forward(groups[:-1], y))[-2]
+    a = convolve(state[:, last.src[-1]], last.A[-1]) + last.c[-1][:, None, None]
+    where = np.abs(W[-1]) * last.activation.derivative(a).mean(axis=(0, 2, 3))[:, None, None]
     if last.channels > 2:  # with one channel in each half a diagonal entry is the whole kernel
         where[np.arange(len(where)), np.arange(len(where))] = 0
     place = np.unravel_index(where.argmax(), where.shape)
