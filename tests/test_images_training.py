@@ -250,7 +250,7 @@ def test_checkpoints_say_what_they_are(data, tmp_path):
     assert header["kind"] == TRAINING and json.loads(json.dumps(header)) == header
     net = pyham.H2(4, 2).init(0)
     options = {"checkpoint": tmp_path / "run", "resume": True}
-    with pytest.raises(ValueError, match="got a file of another kind"):
+    with pytest.raises(ValueError, match="got one for images, which pyham"):
         pyham.training.train(net, np.zeros((4, 4)), [0, 1, 0, 1], **options)
 
 
