@@ -10,6 +10,7 @@ Exit code 1 if any of this fails; one summary line.
 """
 
 import argparse
+import contextlib
 import os
 import re
 import shutil
@@ -28,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 from pyham import checkpoint  # noqa: E402
 
 BOUND = 30  # seconds
+SHORTEST = 1e-3  # seconds between an epoch and a kill
 
 PROGRAM = (
     "import os, sys\n"
@@ -71,16 +73,24 @@ def epochs_in(path: Path) -> int:
     return len(checkpoint.read(path)[0]["phases"]) if path.exists() else 0
 
 
-def strike(mpiexec: str, ranks: int, path: Path, epochs: int, rng: np.random.Generator) -> tuple[list[str], float, int]:
-    """Kill one rank after some more epochs: what went wrong, seconds until all had ended, and errors printed."""
+def strike(
+    mpiexec: str, ranks: int, path: Path, epochs: int, rng: np.random.Generator, delay: float = 0.2
+) -> tuple[list[str], float, int]:
+    """Kill one rank after some more epochs: what went wrong, seconds until all had ended, and errors printed.
+
+    The moment is at most `delay` seconds after the next epoch. A training that was over before is none to kill: what
+    there was is put back, and half the delay tried.
+    """
+    before = path.read_bytes() if path.exists() else None
     process = start(over_mpi(mpiexec, ranks, path, epochs))
     assert process.stdout is not None
     victims = [int(process.stdout.readline().split()[1]) for _ in range(ranks)]
     begun, wanted = time.monotonic(), epochs_in(path) + 1
     while epochs_in(path) < wanted and process.poll() is None and time.monotonic() < begun + 60:
-        time.sleep(0.05)
-    time.sleep(rng.uniform(0, 0.2))
-    os.kill(victims[rng.integers(ranks)], signal.SIGKILL)
+        time.sleep(0.01)
+    time.sleep(rng.uniform(0, delay))
+    with contextlib.suppress(ProcessLookupError):  # over
+        os.kill(victims[rng.integers(ranks)], signal.SIGKILL)
     struck = time.monotonic()
     failures = []
     try:
@@ -90,6 +100,16 @@ def strike(mpiexec: str, ranks: int, path: Path, epochs: int, rng: np.random.Gen
         _, errors = process.communicate()
         failures.append(f"not over after {BOUND} s")
     seconds = time.monotonic() - struck
+    try:
+        reached = epochs_in(path)
+    except ValueError as error:
+        failures.append(str(error))
+        reached = wanted
+    if not failures and reached == epochs and delay > SHORTEST:
+        path.unlink()
+        if before is not None:
+            path.write_bytes(before)
+        return strike(mpiexec, ranks, path, epochs, rng, delay / 2)
     if process.returncode == 0:
         failures.append("exit code 0")
     for pid in victims:
@@ -98,11 +118,8 @@ def strike(mpiexec: str, ranks: int, path: Path, epochs: int, rng: np.random.Gen
             failures.append(f"process {pid} still runs")
         except ProcessLookupError:
             pass
-    try:
-        if epochs_in(path) < wanted:
-            failures.append(f"epoch {wanted} was done, the checkpoint has {epochs_in(path)}")
-    except ValueError as error:
-        failures.append(str(error))
+    if reached < wanted:
+        failures.append(f"epoch {wanted} was done, the checkpoint has {reached}")
     return failures, seconds, len(ERROR.findall(errors))
 
 
