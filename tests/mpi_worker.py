@@ -1,8 +1,9 @@
 """What the ranks of a test over MPI run: ``mpiexec -n 4 python tests/mpi_worker.py equal --nodes-per-rank 2``.
 
 equal : a network over MPI against the dense engine and against the same network in one process; prints the largest
-    differences, and exits with 1 if one is too large. Over MPI and in one process, all bits must be the same. Training
-    amplifies rounding errors; by how much, the two backends of the dense engine say.
+    differences, and exits with 1 if one is above 1e-12. Over MPI and in one process, all bits must be the same. The
+    training is that of ``RECOMMENDED`` at the mean of its rates: at several times that, some trainings are chaotic and
+    amplify rounding errors, as the difference between the two backends of the dense engine would show.
 long, short, hang : the last rank sends a message of another size, or none, in the backward pass of layer 1; every rank
     must end with an error.
 """
@@ -28,6 +29,7 @@ from pyham.optimizers import Descent
 from pyham.protocol import RECOMMENDED
 
 LIMIT = 1e-12
+RATE = RECOMMENDED.rate / 2  # the mean of its cosine schedule
 
 
 def relative(found, expected):
@@ -88,7 +90,7 @@ def trained(net, steps, layout=None, backend="numba"):
     for k in range(steps):
         rows = slice(125 * (k % 10), 125 * (k % 10) + 125)
         _, _, gradient = model.gradient("joint", x[rows], labels[rows])
-        descent.step(gradient * mask, 0.05)
+        descent.step(gradient * mask, RATE)
     return np.concatenate([value.ravel() for value in model.describe()[1].values()])
 
 
@@ -128,8 +130,7 @@ def main():
     good = True
     for name, graphs, one_round in CASES:
         transport, found, backends, same = compare(name, graphs, one_round, nodes, options.steps, options.timeout)
-        *passes, training = found.values()
-        good &= same and max(passes) <= LIMIT and training <= max(LIMIT, 10 * backends)
+        good &= same and max(found.values()) <= LIMIT
         if transport.rank == 0:
             words = ", ".join(f"{key} {value:.1e}" for key, value in found.items())
             how = f"{name}{', one round' * one_round}"
