@@ -8,6 +8,7 @@ Exit code 1 if any of this fails; one summary line.
 """
 
 import argparse
+import contextlib
 import subprocess
 import sys
 import tempfile
@@ -57,7 +58,8 @@ def disturb(path: Path, runs: int, kills: int, seed: int) -> Tally:
             seen = lines
             process = start(path, runs)
         elif workers := [child for child in psutil.Process(process.pid).children() if is_worker(child)]:
-            rng.choice(np.array(workers, dtype=object)).kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # ended between the two lines
+                rng.choice(np.array(workers, dtype=object)).kill()
             tally = tally._replace(workers=tally.workers + 1)
     if code := process.wait():
         tally = tally._replace(failures=(*tally.failures, f"exit code {code}"))
