@@ -76,9 +76,21 @@ def main(argv: Sequence[str] | None = None, alone: str | None = None) -> int:
             seconds = time.perf_counter() - start
             kinds = " ".join(file.suffix[1:] for file in files)
             console.print(f"{name:20}{seconds:7.1f} s  {output / name} ({kinds})", highlight=False, soft_wrap=True)
+            index(output)
     if not alone:
         console.print(f"{'in all':20}{time.perf_counter() - begun:7.1f} s", highlight=False)
     return 0
+
+
+def index(output: Path) -> None:
+    """``README.md``: what the files of a folder show, and the command that makes each."""
+    lines = ["| files | shows | made by |", "|---|---|---|"]
+    for name in FIGURES:
+        files = sorted(path.name for path in output.glob(f"{name}.*") if path.suffix != ".pdf")
+        if files:
+            links = ", ".join(f"[{file}]({file})" for file in files)
+            lines.append(f"| {links} | {sentence(name)} | `python -m figures.{name}` |")
+    replace_file(output / "README.md", ("\n".join(lines) + "\n").encode())
 
 
 def sentence(name: str) -> str:

@@ -28,7 +28,7 @@ CAPTION = "On a graph, messages travel between neighbours only; their number gro
 USES = (benchmark, cost)
 RING = 8
 GRAPHS = benchmark.GRAPHS
-LOOK = {"ring": (style.BLUE, "-", "o"), "grid": (style.GREEN, "--", "s"), "full": (style.RED, "-.", "x")}
+LOOK = {"ring": (style.BLUE, "-", "o"), "grid": (style.GREEN, "--", "s"), "full": (style.RED, "-.", "^")}
 SIZES = {"states": benchmark.STATES, "layers": benchmark.LAYERS, "samples": benchmark.SAMPLES}
 FAR = 1_000_000  # nodes, of the model
 

@@ -74,10 +74,20 @@ def bands(axis: Axes, x: Array, levels: Array, *, color: str, label: str = "samp
     axis.plot(x, middle, color=color, linewidth=1.5, label="median")
 
 
+def sign(figure: Figure, stem: Path) -> str:
+    """The command that makes the figure, written small below it."""
+    command = f"python -m figures.{stem.name}"
+    figure.supxlabel(command, x=0.995, ha="right", fontsize=6, family="monospace", color=GREY)
+    return command
+
+
 def save(figure: Figure, stem: Path) -> list[Path]:
     """``stem``.png and .pdf, each written at once or not at all; no dates, so that the same figure is the same file."""
-    written = []
-    for suffix, metadata in ((".png", {"Software": None}), (".pdf", {"CreationDate": None})):
+    written, command = [], sign(figure, stem)
+    for suffix, metadata in (
+        (".png", {"Software": None, "Source": command}),
+        (".pdf", {"CreationDate": None, "Subject": command}),
+    ):
         buffer = io.BytesIO()
         figure.savefig(buffer, format=suffix[1:], dpi=DPI, metadata=metadata)
         written.append(stem.with_suffix(suffix))
@@ -97,6 +107,7 @@ class Animation:
 
 def save_gif(moving: Animation, stem: Path, dpi: int = 80) -> Path:
     """``stem``.gif, written at once or not at all; all frames share 64 colours, which a plot needs no more of."""
+    sign(moving.figure, stem)
     canvas: Any = FigureCanvasAgg(moving.figure)
     moving.figure.set_dpi(dpi)
     frames: list[Image.Image] = []

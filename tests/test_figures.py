@@ -68,6 +68,16 @@ def test_figure_is_written_with_all_that_belongs_to_it(tmp_path):
     before = {file.name: file.read_bytes() for file in files}
     command.make("regularisation", setup, tmp_path)  # from the cache
     assert {file.name: file.read_bytes() for file in files} == before
+    with Image.open(files[0]) as picture:
+        assert picture.info["Source"] == "python -m figures.regularisation"
+
+
+def test_every_result_in_the_repository_is_listed_with_its_command(tmp_path):
+    listed = (command.RESULTS / "README.md").read_text().splitlines()[2:]
+    assert [line.split("figures.")[-1].removesuffix("` |") for line in listed] == list(FIGURES)
+    for path in command.RESULTS.iterdir():
+        if path.suffix in (".png", ".gif", ".csv", ".tex", ".md") and path.name != "README.md":
+            assert sum(f"[{path.name}]({path.name})" in line for line in listed) == 1
 
 
 def test_animation_has_its_frames_in_order(tmp_path):
@@ -237,4 +247,5 @@ def test_options__raise_on_numbers(option, capsys):
 def test_command_makes_one_figure(tmp_path, capsys):
     assert command.main(["--quick", "--only", "energy", "--output", str(tmp_path)]) == 0
     assert re.search(r"energy +\d+\.\d s", capsys.readouterr().out)
-    assert {file.suffix for file in tmp_path.iterdir()} == {".png", ".pdf", ""}
+    assert {file.suffix for file in tmp_path.iterdir()} == {".png", ".pdf", ".md", ""}
+    assert "`python -m figures.energy`" in (tmp_path / "README.md").read_text()
