@@ -3,6 +3,15 @@
 from dataclasses import dataclass
 
 
+PACKAGES = ("distributed", "images")
+
+
+def module_of(target: str) -> str:
+    """The module of ``pyham`` that a target lies in: "lowering", "distributed.stepping"."""
+    parts = target.split(".")
+    return ".".join(parts[: 2 if parts[0] in PACKAGES else 1])
+
+
 @dataclass(frozen=True)
 class Fault:
     """One slip: in ``target`` ("lowering.Architecture.lower"), the text ``old`` becomes ``new``.
@@ -19,7 +28,7 @@ class Fault:
     @property
     def where(self) -> str:
         """The module of ``pyham``."""
-        return self.target.split(".")[0]
+        return module_of(self.target)
 
     @property
     def name(self) -> str:

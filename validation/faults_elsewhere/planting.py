@@ -17,7 +17,7 @@ from typing import Any
 
 from pyham import compiled, schemes
 from validation.faults_elsewhere import interpreter
-from validation.faults_elsewhere.fault import Fault
+from validation.faults_elsewhere.fault import Fault, module_of
 
 
 def function_of(target: str) -> FunctionType:
@@ -30,9 +30,9 @@ def function_of(target: str) -> FunctionType:
 
 
 def _held(target: str) -> Any:
-    module, *path = target.split(".")
+    module = module_of(target)
     found: Any = importlib.import_module(f"pyham.{module}")
-    for name in path:
+    for name in target.removeprefix(f"{module}.").split("."):
         found = inspect.getattr_static(found, name)
     return found
 
