@@ -29,6 +29,17 @@ REQUIRED = {  # faults at least
     "engine": 5,
     "network": 8,
     "continuous": 5,
+    "distributed.stepping": 40,
+    "distributed.links": 15,
+    "distributed.one_round": 15,
+    "distributed.network": 12,
+    "distributed.transport": 8,
+    "distributed.graphs": 8,
+    "distributed.patterns": 10,
+    "distributed.layout": 15,
+    "distributed.weights": 10,
+    "distributed.readout": 15,
+    "distributed.model": 12,
 }
 
 

@@ -16,6 +16,8 @@ bounds by hand     from norms of the parameters, and for one shear at rest, wher
 residuals by hand  the definitions, on matrices that need no scaling
 dual               the continuous adjoint against the continuous sensitivity
 certify            ``pyham.certify``: what is guaranteed must hold; "certify control": and its control must fail
+on graphs, trained   both passes and training of distributed networks against the engine in one place
+sent, edges, conditions, refusals   messages, graphs, patterns and what is refused, by loops over nodes
 V4, V5, ..         the claims of this folder, on small networks; "V4 control": the claim held, its control did not fail
 
 A fault of lowering that keeps a network Hamiltonian, such as a wrong step, is no fault of its gradients: the formulas
@@ -34,6 +36,7 @@ import numpy as np
 from validation.faults import Row
 from validation.faults_elsewhere.by_hand import bounds_by_hand, residuals_by_hand
 from validation.faults_elsewhere.claims import certificates, dual, findings
+from validation.faults_elsewhere.distribution import on_graphs, sent, trained
 from validation.faults_elsewhere.engines import (
     compiled_engine,
     python_loops,
@@ -42,11 +45,14 @@ from validation.faults_elsewhere.engines import (
 )
 from validation.faults_elsewhere.fault import Fault
 from validation.faults_elsewhere.formulas import formulas, gradients, parts, picked_columns
+from validation.faults_elsewhere.graph_rules import conditions, edges, refusals
 from validation.faults_elsewhere.planting import function_of, planted, source
 from validation.faults_elsewhere.reading import Check, Reading
 from validation.faults_elsewhere.table_architectures import ARCHITECTURES, INTERCONNECTION, SCHEMES
 from validation.faults_elsewhere.table_compiled import BUFFERS, COMPILED, THREADS
+from validation.faults_elsewhere.table_distributed import DISTRIBUTED
 from validation.faults_elsewhere.table_kernels import BLOCKS, KERNELS, STAGEWISE
+from validation.faults_elsewhere.table_layouts import LAYOUTS
 from validation.faults_elsewhere.table_lowering import LOWERING
 from validation.faults_elsewhere.table_network import ENGINE, NETWORK, RECOMPUTE
 from validation.faults_elsewhere.table_verification import BOUNDS, CONTINUOUS, EULER, SYMPLECTIC
@@ -74,6 +80,8 @@ FAULTS: tuple[Fault, ...] = (
     *ENGINE,
     *NETWORK,
     *CONTINUOUS,
+    *DISTRIBUTED,
+    *LAYOUTS,
 )
 
 #: The checks that look at each module, or function where it has its own, or fault. V4: the results on H2, since MS3's
@@ -120,6 +128,14 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "network": (reference_engine, compiled_engine),
     "continuous": (partial(findings, "V12", 5),),
     "continuous.Field.adjoint": (dual,),
+    **{f"distributed.{name}": (on_graphs, sent) for name in ("stepping", "links", "network", "one_round")},
+    "distributed.layout": (on_graphs, refusals, conditions),
+    "distributed.weights": (on_graphs, trained, refusals),
+    "distributed.patterns": (conditions, refusals, on_graphs),
+    "distributed.readout": (trained,),
+    "distributed.model": (trained,),
+    "distributed.graphs": (edges,),
+    "distributed.transport": (sent, refusals),
 }
 
 
