@@ -1,7 +1,7 @@
 """Checks of arguments: every message names the argument, what was expected and what came."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -111,6 +111,17 @@ def array(
         bad = tuple(int(i) for i in np.argwhere(~within)[0])
         raise ValueError(f"{argument}: expected finite numbers, got {result[bad]} at index {bad}")
     return result
+
+
+def parameters(argument: str, values: object, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:
+    """Copies, not to be written to, of arrays with exactly these names and shapes and one dtype."""
+    if not isinstance(values, Mapping) or set(values) != set(shapes):
+        came = ", ".join(map(str, values)) if isinstance(values, Mapping) else type(values).__name__
+        raise ValueError(f"{argument}: expected the names {', '.join(shapes)}, got {came}")
+    arrays = {name: array(f"{argument}[{name!r}]", values[name], shape) for name, shape in shapes.items()}
+    if len({value.dtype for value in arrays.values()}) > 1:
+        raise TypeError(f"{argument}: expected one dtype, got {', '.join(str(v.dtype) for v in arrays.values())}")
+    return {name: read_only(value) for name, value in arrays.items()}
 
 
 def _is_multiprecision(value: Array) -> bool:

@@ -44,14 +44,8 @@ class Network:
     def __init__(self, arch: Architecture, params: Mapping[str, Any]) -> None:
         if not isinstance(arch, Architecture):
             raise TypeError(f"arch: expected an Architecture, got {type(arch).__name__}")
-        if not isinstance(params, Mapping) or set(params) != set(arch.shapes):
-            came = ", ".join(map(str, params)) if isinstance(params, Mapping) else type(params).__name__
-            raise ValueError(f"params: expected the names {', '.join(arch.shapes)}, got {came}")
-        arrays = {name: _check.array(f"params[{name!r}]", params[name], shape) for name, shape in arch.shapes.items()}
-        if len({value.dtype for value in arrays.values()}) > 1:
-            raise TypeError(f"params: expected one dtype, got {', '.join(str(v.dtype) for v in arrays.values())}")
         self.arch = arch
-        self.params = MappingProxyType({name: _check.read_only(value) for name, value in arrays.items()})
+        self.params = MappingProxyType(_check.parameters("params", params, arch.shapes))
         self._stages: dict[np.dtype[Any], Stages] = {}
 
     def __repr__(self) -> str:

@@ -3,7 +3,6 @@
 import argparse
 import json
 from contextlib import nullcontext
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -68,11 +67,9 @@ def add(parser: argparse.ArgumentParser) -> None:
         "--timeout", type=float, default=20.0, metavar="SECONDS", help="of mpi: how long to wait for a message (20)"
     )
     protocol_options.add(parser, RECOMMENDED)
-    files = parser.add_argument_group("files")
-    files.add_argument("--checkpoint", type=Path, metavar="PATH", help="keep the training there; pyham.load reads it")
-    files.add_argument("--save-every", type=int, default=1, metavar="INT", help="epochs between two savings (1)")
-    files.add_argument("--resume", action="store_true", help="go on from --checkpoint, or begin if there is none")
-    files.add_argument("--json", type=Path, metavar="PATH", help="write settings, history, accuracies, messages there")
+    protocol_options.files(
+        parser, "keep the training there; pyham.load reads it", "settings, history, accuracies, messages"
+    )
     parser.set_defaults(run=run)
 
 

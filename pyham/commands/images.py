@@ -69,12 +69,8 @@ def add(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--dtype", choices=("float64", "float32"), default="float32", help="(float32)")
     protocol_options.add(parser, images.RECOMMENDED)
     parser.set_defaults(**dict.fromkeys(BY_ARCHITECTURE))
-    files = parser.add_argument_group("files")
-    files.add_argument("--checkpoint", type=Path, metavar="PATH", help="keep the training there")
-    files.add_argument("--save-every", type=int, default=1, metavar="INT", help="epochs between two savings (1)")
-    files.add_argument("--resume", action="store_true", help="go on from --checkpoint, or begin if there is none")
+    files = protocol_options.files(parser, "keep the training there", "settings, history and accuracies")
     files.add_argument("--save", type=Path, metavar="PATH", help="write the network there; pyham.images.load reads it")
-    files.add_argument("--json", type=Path, metavar="PATH", help="write settings, history and accuracies there")
     parser.set_defaults(run=run)
 
 

@@ -3,7 +3,6 @@
 import argparse
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -60,11 +59,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--initialization", choices=("normal", "scaled-normal"), default="normal", help="(normal)")
     network.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="(float64)")
     protocol_options.add(parser, RECOMMENDED)
-    files = parser.add_argument_group("files")
-    files.add_argument("--checkpoint", type=Path, metavar="PATH", help="keep the training there; pyham.load reads it")
-    files.add_argument("--save-every", type=int, default=1, metavar="INT", help="epochs between two savings (1)")
-    files.add_argument("--resume", action="store_true", help="go on from --checkpoint, or begin if there is none")
-    files.add_argument("--json", type=Path, metavar="PATH", help="write settings, history and accuracies there")
+    protocol_options.files(parser, "keep the training there; pyham.load reads it", "settings, history and accuracies")
     parser.set_defaults(run=run)
 
 

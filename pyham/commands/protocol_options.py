@@ -1,8 +1,9 @@
-"""Options that say how to train, and the ``Protocol`` that they make. Defaults are the protocol's own."""
+"""Options that say how to train, and the ``Protocol`` that they make, with its defaults; and those of files."""
 
 import argparse
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from pyham.losses import LOSSES
@@ -37,6 +38,16 @@ INNER: dict[str, tuple[str, str, type[Any], str]] = {
     "every": ("schedule", "every", int, "of step: after how many epochs (1)"),
     "final": ("schedule", "final", float, "of cosine: the last rate over the first (0)"),
 }
+
+
+def files(parser: argparse.ArgumentParser, checkpoint: str, json: str) -> Any:
+    """Declare the options of files: what --checkpoint is for, and what --json writes; returns their group."""
+    group = parser.add_argument_group("files")
+    group.add_argument("--checkpoint", type=Path, metavar="PATH", help=checkpoint)
+    group.add_argument("--save-every", type=int, default=1, metavar="INT", help="epochs between two savings (1)")
+    group.add_argument("--resume", action="store_true", help="go on from --checkpoint, or begin if there is none")
+    group.add_argument("--json", type=Path, metavar="PATH", help=f"write {json} there")
+    return group
 
 
 def add(parser: argparse.ArgumentParser, defaults: Protocol) -> None:

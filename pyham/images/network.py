@@ -44,16 +44,8 @@ class ImageNetwork:
     def __init__(self, arch: ImageArchitecture, params: Mapping[str, Any]) -> None:
         if not isinstance(arch, ImageArchitecture):
             raise TypeError(f"arch: expected an ImageArchitecture, got {type(arch).__name__}")
-        if not isinstance(params, Mapping) or set(params) != set(arch.shapes):
-            came = ", ".join(map(str, params)) if isinstance(params, Mapping) else type(params).__name__
-            raise ValueError(f"params: expected the names {', '.join(arch.shapes)}, got {came}")
-        arrays = {name: _check.array(f"params[{name!r}]", params[name], shape) for name, shape in arch.shapes.items()}
-        if len({value.dtype for value in arrays.values()}) > 1:
-            raise TypeError(f"params: expected one dtype, got {', '.join(str(v.dtype) for v in arrays.values())}")
         self.arch = arch
-        self.params: Mapping[str, Array] = MappingProxyType(
-            {name: _check.read_only(value) for name, value in arrays.items()}
-        )
+        self.params: Mapping[str, Array] = MappingProxyType(_check.parameters("params", params, arch.shapes))
 
     def __repr__(self) -> str:
         return f"<ImageNetwork {self.arch}, {self.dtype}>"
