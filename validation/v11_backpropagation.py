@@ -23,7 +23,7 @@ from scipy import differentiate, optimize
 import pyham
 from pyham import gradcheck, symplectic
 from pyham.engine import Backend
-from validation import faults
+from validation import faults, faults_table
 from validation.claim import Lab, Result, worst
 
 STATEMENT = "adjoint and sensitivities = derivatives of the forward pass"
@@ -79,7 +79,7 @@ def rounding(net: pyham.Network, x: Array) -> float:
 
 def hardest(function: str, measure: Callable[[faults.Case, Any], dict[str, float]]) -> float:
     """The smallest, over planted faults of that function, of the largest residual over networks."""
-    planted = [fault for fault in faults.FAULTS if fault.function == function and fault.kind in KINDS]
+    planted = [fault for fault in faults_table.FAULTS if fault.function == function and fault.kind in KINDS]
     return min(residual(faults.plant(fault), measure) for fault in planted)
 
 
