@@ -384,6 +384,15 @@ def test_the_sign_that_is_flipped_is_one_of_a_channel_that_is_alive():
     assert flipped.sum() == 1 and not flipped[:, largest].any()
 
 
+@pytest.mark.parametrize(("shape", "depths"), [((4, 4), (1, 1, 1)), ((2, 4), (2, 1))])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_sign_that_is_flipped_is_one_of_an_entry_that_sees_the_image(shape, depths, seed):
+    """Even where the image is smaller than a kernel: of 1 x 1 pixels only the entry in the middle sees anything."""
+    arch = images.ConvH2(*shape, width=2, depths=depths)
+    pixels = np.random.default_rng(seed).integers(0, 256, (3, *shape)).astype(np.uint8)
+    assert images.certify(images.ImageNetwork(arch, arch.init(seed)), pixels).passed
+
+
 def test_sensitivities_are_those_of_the_complex_step(trained, data):
     """Every column of Phi_0, and rho and norms as ``pyham.symplectic`` has them."""
     arch = images.ConvH2(4, 4, width=2, depths=(2, 1))

@@ -29,7 +29,7 @@ from pyham.engine import Backend
 from pyham.images import reference
 from pyham.images.architectures import Pixelwise
 from pyham.images.base import lift_of
-from pyham.images.convolution import convolve, squeeze, unsqueeze
+from pyham.images.convolution import convolve, kernel_gradient, squeeze, unsqueeze
 from pyham.images.network import ImageNetwork, engine, pixels_of
 from pyham.images.stages import Group
 from pyham.network import Network
@@ -218,13 +218,16 @@ def forward_euler(groups: Sequence[Group]) -> list[Group]:
 def one_sign(groups: Sequence[Group], y: Array) -> list[Group]:
     """One entry of the last stage's transposed kernels with the other sign: the one that does most at y (B, C, H, W).
 
-    That is the largest off the diagonal, weighted by sigma' of its channel: a dead channel's sign would change nothing.
+    That is the largest off the diagonal, weighted by sigma' of its channel: a dead channel's sign would change nothing,
+    nor would that of an entry that sees no pixel, where an image is smaller than a kernel.
     """
     last = groups[-1]
     W = last.W.copy()
     state = reference.stages(last, reference.forward(groups[:-1], y))[-2]
     a = convolve(state[:, last.src[-1]], last.A[-1]) + last.c[-1][:, None, None]
-    where = np.abs(W[-1]) * last.activation.derivative(a).mean(axis=(0, 2, 3))[:, None, None]
+    slope = last.activation.derivative(a)
+    where = np.abs(W[-1]) * slope.mean(axis=(0, 2, 3))[:, None, None]
+    where[kernel_gradient(slope, np.ones_like(state[:, last.dst[-1]]), last.size) == 0] = 0
     if last.channels > 2:  # with one channel in each half a diagonal entry is the whole kernel
         where[np.arange(len(where)), np.arange(len(where))] = 0
     place = np.unravel_index(where.argmax(), where.shape)
