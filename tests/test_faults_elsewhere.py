@@ -40,6 +40,15 @@ REQUIRED = {  # faults at least
     "distributed.weights": 10,
     "distributed.readout": 15,
     "distributed.model": 12,
+    "images.convolution": 18,
+    "images.reference": 55,
+    "images.stages": 7,
+    "images.architectures": 25,
+    "images.base": 6,
+    "images.network": 3,
+    "images.model": 15,
+    "images.certificate": 25,
+    "images.compiled": 15,
 }
 
 

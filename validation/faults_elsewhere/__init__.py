@@ -1,4 +1,4 @@
-"""Planted faults outside the reference engine: from lowering and architectures to bounds, residuals, compiled loops.
+"""Planted faults outside the reference engine: lowering, architectures, bounds, residuals, compiled loops, images.
 
 As in ``validation.faults`` a fault is text, replaced in the source of one function, where it must occur exactly once.
 Each file ``table_..`` lists the faults of some modules; ``planting`` puts them into the live package, or, where code is
@@ -18,6 +18,14 @@ dual               the continuous adjoint against the continuous sensitivity
 certify            ``pyham.certify``: what is guaranteed must hold; "certify control": and its control must fail
 on graphs, trained   both passes and training of distributed networks against the engine in one place
 sent, edges, conditions, refusals   messages, graphs, patterns and what is refused, by loops over nodes
+image maps         convolutions, squeezes and pixels by their definitions, as sums over shifts
+image networks     what image networks compute by the equations of their layers, or of stages where these are given
+images complex step   gradients of stages and of the objective, with its penalties, through the same equations
+image training     an epoch and its evaluation by the losses of the images
+initial parameters   what their docstring says
+images compiled    the compiled engine of images against their reference, on a batch of several blocks
+certify images     ``pyham.images.certify``; "certify images control": its control, and a network that is none
+image certificate by hand   its sensitivities, residuals and neighbours by their definitions
 V4, V5, ..         the claims of this folder, on small networks; "V4 control": the claim held, its control did not fail
 
 A fault of lowering that keeps a network Hamiltonian, such as a wrong step, is no fault of its gradients: the formulas
@@ -25,7 +33,9 @@ alone can tell, or the order of convergence. A bound that is too large is no vio
 
 Out of reach are faults in machine code that no source shows: in the register blocks of ``pyham._blocks``, which are
 written in LLVM's language, and in the polynomials of ``pyham._elementary``. The tests look at these directly, against
-NumPy and multiple precision. Faults of speed or memory alone are no errors here either.
+NumPy and multiple precision. The loops of image networks, ``pyham.images._kernels`` and ``_tiles``, and what only
+passes arguments on to them have no faults here: their tests compare them with the reference. Faults of speed or memory
+alone are no errors here either.
 """
 
 from collections.abc import Iterable
@@ -46,11 +56,24 @@ from validation.faults_elsewhere.engines import (
 from validation.faults_elsewhere.fault import Fault
 from validation.faults_elsewhere.formulas import formulas, gradients, parts, picked_columns
 from validation.faults_elsewhere.graph_rules import conditions, edges, refusals
+from validation.faults_elsewhere.image_checks import (
+    compiled_images,
+    image_certificate_by_hand,
+    image_certificates,
+    image_gradients,
+    image_maps,
+    image_networks,
+    image_shapes,
+    image_stages,
+    image_training,
+    initial_parameters,
+)
 from validation.faults_elsewhere.planting import function_of, planted, source
 from validation.faults_elsewhere.reading import Check, Reading
 from validation.faults_elsewhere.table_architectures import ARCHITECTURES, INTERCONNECTION, SCHEMES
 from validation.faults_elsewhere.table_compiled import BUFFERS, COMPILED, THREADS
 from validation.faults_elsewhere.table_distributed import DISTRIBUTED
+from validation.faults_elsewhere.table_images import IMAGES
 from validation.faults_elsewhere.table_kernels import BLOCKS, KERNELS, STAGEWISE
 from validation.faults_elsewhere.table_layouts import LAYOUTS
 from validation.faults_elsewhere.table_lowering import LOWERING
@@ -82,6 +105,7 @@ FAULTS: tuple[Fault, ...] = (
     *CONTINUOUS,
     *DISTRIBUTED,
     *LAYOUTS,
+    *IMAGES,
 )
 
 #: The checks that look at each module, or function where it has its own, or fault. V4: the results on H2, since MS3's
@@ -136,6 +160,28 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "distributed.model": (trained,),
     "distributed.graphs": (edges,),
     "distributed.transport": (sent, refusals),
+    "images.convolution": (image_maps, image_gradients),
+    "images.convolution.transposed": (image_maps, image_certificates),
+    "images.reference": (image_maps, image_networks, image_gradients),
+    "images.reference.normalise": (image_maps,),
+    "images.reference.shifted": (image_maps,),
+    "images.reference.stages": (image_stages,),
+    "images.reference.adjoint": (image_stages,),
+    "images.reference._group": (image_stages,),
+    "images.stages": (image_networks, image_gradients),
+    "images.stages.shapes": (image_shapes,),
+    "images.stages.Group.layer": (image_certificate_by_hand,),
+    "images.architectures": (image_networks, image_gradients),
+    "images.architectures.ConvH2.lower": (image_networks, image_certificates),
+    "images.architectures.ConvH2.scales": (initial_parameters,),
+    "images.architectures.Pixelwise.scales": (initial_parameters,),
+    "images.base": (image_networks, image_gradients),
+    "images.base.ImageArchitecture.init": (initial_parameters,),
+    "images.network": (image_networks,),
+    "images.model": (image_training, image_gradients),
+    "images.model.ImageModel.objective": (image_gradients,),
+    "images.certificate": (image_certificate_by_hand, image_certificates),
+    "images.compiled": (compiled_images,),
 }
 
 

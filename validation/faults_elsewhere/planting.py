@@ -16,6 +16,7 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from pyham import compiled, schemes
+from pyham.images import compiled as images
 from validation.faults_elsewhere import interpreter
 from validation.faults_elsewhere.fault import Fault, module_of
 
@@ -92,6 +93,8 @@ def _forget(fault: Fault) -> None:
     """What functions computed before, or with the fault."""
     getattr(_held(fault.target), "cache_clear", lambda: None)()
     compiled._cut.cache_clear()
+    images._layout.cache_clear()
+    images._table.cache_clear()
 
 
 def _code(text: str, fault: Fault) -> CodeType:
