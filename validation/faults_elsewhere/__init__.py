@@ -56,10 +56,9 @@ from validation.faults_elsewhere.engines import (
 from validation.faults_elsewhere.fault import Fault
 from validation.faults_elsewhere.formulas import formulas, gradients, parts, picked_columns
 from validation.faults_elsewhere.graph_rules import conditions, edges, refusals
+from validation.faults_elsewhere.image_certificate import image_certificate_by_hand, image_certificates
 from validation.faults_elsewhere.image_checks import (
     compiled_images,
-    image_certificate_by_hand,
-    image_certificates,
     image_gradients,
     image_maps,
     image_networks,
@@ -73,6 +72,7 @@ from validation.faults_elsewhere.reading import Check, Reading
 from validation.faults_elsewhere.table_architectures import ARCHITECTURES, INTERCONNECTION, SCHEMES
 from validation.faults_elsewhere.table_compiled import BUFFERS, COMPILED, THREADS
 from validation.faults_elsewhere.table_distributed import DISTRIBUTED
+from validation.faults_elsewhere.table_image_networks import IMAGE_NETWORKS
 from validation.faults_elsewhere.table_images import IMAGES
 from validation.faults_elsewhere.table_kernels import BLOCKS, KERNELS, STAGEWISE
 from validation.faults_elsewhere.table_layouts import LAYOUTS
@@ -106,6 +106,7 @@ FAULTS: tuple[Fault, ...] = (
     *DISTRIBUTED,
     *LAYOUTS,
     *IMAGES,
+    *IMAGE_NETWORKS,
 )
 
 #: The checks that look at each module, or function where it has its own, or fault. V4: the results on H2, since MS3's
