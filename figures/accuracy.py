@@ -56,17 +56,17 @@ def compute(setup: Setup) -> dict[str, Array]:
 
 
 def plot(arrays: dict[str, Array]) -> Figure:
-    """A panel for each column: seeds as dots, their mean as a bar, the public implementation as crosses."""
+    """A panel for each column: seeds as symbols, their mean as a bar, the public implementation as crosses."""
     networks, data, depths = (arrays[name].tolist() for name in ("networks", "data", "depths"))
     figure, axes = style.panels(1, len(data), width=1.85, height=4.2, sharey=True)
-    colours = {"public": style.ORANGE, "joint": style.GREEN, "best": style.BLUE}
+    looks = {"public": (style.ORANGE, "o"), "joint": (style.GREEN, "s"), "best": (style.BLUE, "^")}
     least = min(48.0, float(np.nanmin(arrays["test"])) - 2)
     for column, axis in enumerate(axes[0]):
         for number, (name, values) in enumerate(zip(arrays["recipes"].tolist(), arrays["test"], strict=True)):
-            colour, shift, label = colours[name], 0.2 * number - 0.32, protocols.RECIPES[name]
+            (colour, marker), shift, label = looks[name], 0.2 * number - 0.32, protocols.RECIPES[name]
             for row in range(len(networks)):
                 found = values[row, column]
-                axis.plot(found, np.full(len(found), row + shift), "o", color=colour, markersize=4, alpha=0.45,
+                axis.plot(found, np.full(len(found), row + shift), marker, color=colour, markersize=4, alpha=0.45,
                           markeredgewidth=0, label=f"pyham, {label}" if row == 0 else None)  # fmt: skip
                 axis.plot([np.nanmean(found)] if np.isfinite(found).any() else [], [row + shift], "|", color=colour,
                           markersize=13, markeredgewidth=2)  # fmt: skip
@@ -86,7 +86,7 @@ def plot(arrays: dict[str, Array]) -> Figure:
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4)
     figure.suptitle(
-        f"Dots: {len(arrays['seeds'])} seeds, bar: their mean; crosses: {published.CAPTION}", fontsize=9
+        f"Symbols: {len(arrays['seeds'])} seeds, bar: their mean; crosses: {published.CAPTION}", fontsize=9
     )  # fmt: skip
     return figure
 
