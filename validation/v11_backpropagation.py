@@ -23,8 +23,9 @@ from scipy import differentiate, optimize
 import pyham
 from pyham import gradcheck, symplectic
 from pyham.engine import Backend
-from validation import faults, faults_table
+from validation import faults
 from validation.claim import Lab, Result, worst
+from validation.faults.engine import FAULTS
 
 STATEMENT = "adjoint and sensitivities = derivatives of the forward pass"
 
@@ -79,7 +80,7 @@ def rounding(net: pyham.Network, x: Array) -> float:
 
 def hardest(function: str, measure: Callable[[faults.Case, Any], dict[str, float]]) -> float:
     """The smallest, over planted faults of that function, of the largest residual over networks."""
-    planted = [fault for fault in faults_table.FAULTS if fault.function == function and fault.kind in KINDS]
+    planted = [fault for fault in FAULTS if fault.function == function and fault.kind in KINDS]
     return min(residual(faults.plant(fault), measure) for fault in planted)
 
 

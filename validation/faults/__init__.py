@@ -4,7 +4,7 @@ A check that never failed proves nothing. Here every term of the engine's recurs
 given the wrong sign, transposed, applied to the wrong slice of the state, and bent in the ways in which people slip
 (sigma for sigma', mean for sum, one layer or stage off, a stale state, a buffer overwritten). A fault is text: a piece
 of a function of ``pyham.reference`` and what to put in its place, so the table cannot drift away from the source
-unnoticed: ``validation.faults_table``. ``plant`` compiles the broken source to an engine, which every ``backend=`` of
+unnoticed: ``validation.faults.engine``. ``plant`` compiles the broken source to an engine, which every ``backend=`` of
 the package accepts.
 
 Oracles run on the true reference engine in complex arithmetic, out of a fault's reach. Some faults show in some
@@ -15,7 +15,6 @@ pass all checks on all of them. Faults in the rest of the package are those of `
 """
 
 import inspect
-import sys
 from collections.abc import Callable, Iterable
 from functools import cache
 from types import ModuleType
@@ -25,7 +24,7 @@ import numpy as np
 
 from pyham import H1, H2, MLP, MS1, Network, gradcheck, reference, symplectic
 from pyham.engine import Backend, Engine
-from validation.faults_table import FAULTS, Fault
+from validation.faults.engine import FAULTS, Fault
 
 Array = np.ndarray[Any, Any]
 
@@ -187,36 +186,7 @@ def table() -> list[Row]:
     return [row(fault) for fault in FAULTS]
 
 
-def everything() -> list[Row]:
-    """A row for every fault, of the engine and of the rest of the package."""
-    from validation import faults_elsewhere  # here, because it runs claims, which plant faults of the engine
-
-    return [*table(), *faults_elsewhere.table()]
-
-
-def main() -> int:
-    """Print the table; 1 if the right package fails a check or a fault escapes all of them, else 0."""
-    from validation import faults_elsewhere
-
-    wrong = [*failures(reference), *faults_elsewhere.failures()]
-    rows = everything()
-    cells = [("fault", "what it breaks", "caught by", "on", "residual")]
-    for line in rows:
-        on = ", ".join(line.networks) if len(line.networks) < 5 else f"{len(line.networks)} networks"
-        cells.append((line.fault, line.what, ", ".join(line.checks) or "NOTHING", on, f"{line.residual:.1e}"))
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for cell in cells:
-        print("  ".join(text.ljust(width) for text, width in zip(cell, widths, strict=True)).rstrip())
-    escaped = [line.fault for line in rows if not line.checks]
-    print(f"\n{len(rows)} faults, {len(rows) - len(escaped)} caught; the right package fails {len(wrong)} checks")
-    return int(bool(wrong or escaped))
-
-
 def _largest(values: Iterable[float]) -> float:
     """The largest, and inf if one is NaN (which Python's max would lose)."""
     largest = float(np.max(list(values)))
     return np.inf if np.isnan(largest) else largest
-
-
-if __name__ == "__main__":
-    sys.exit(main())
