@@ -99,8 +99,8 @@ def animation(arrays: dict[str, Array]) -> style.Animation:
         left.set_title("a disc around $y_0$, carried along")
         entries(right, arrays, k + 1, per_period)
         right.set_xlim(0, periods)
-        margin = 0.08 * np.ptp(arrays["law"])
-        right.set_ylim(arrays["law"].min() - margin, arrays["law"].max() + margin)
+        margin = 0.05 * np.ptp(arrays["jacobian"])
+        right.set_ylim(arrays["jacobian"].min() - margin, arrays["jacobian"].max() + margin)
         right.set_title(f"$X = dy(T)/dy(T - t)$, period {k / per_period:.1f}")
         right.legend(ncols=2, loc="upper left")
 

@@ -69,7 +69,7 @@ def plot(arrays: dict[str, Array]) -> Figure:
     right.annotate("guessing", (np.log(2), 0.97), (-3, 0), xycoords=right.get_xaxis_transform(), fontsize=8,
                    textcoords="offset points", ha="right", va="top", rotation=90, color=style.GREY)  # fmt: skip
     right.set_title("What it costs: norm against loss")
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=7, columnspacing=1.2)
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4, columnspacing=1.2)
     return figure
 
 
