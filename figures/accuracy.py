@@ -19,7 +19,7 @@ from pyham.experiment import accuracies
 
 Array = np.ndarray[Any, Any]
 
-CAPTION = "Test accuracy of every network by depth and data set, every seed a dot."
+CAPTION = "Test accuracy of every network by depth and data set, every seed a mark."
 USES = (protocols,)
 
 
