@@ -202,6 +202,31 @@ def test_published_accuracies_are_complete():
     assert all(len(row) == len(published.COLUMNS) for row in published.ACCURACY.values())
 
 
+def test_comparison_with_published_accuracies_knows_sides_and_chance():
+    networks, columns = list(published.ACCURACY), list(published.COLUMNS)
+    theirs = np.array([published.ACCURACY[network] for network in networks])
+    cells = theirs.shape[0] * theirs.shape[1]
+    assert published.compare(theirs, networks, columns) == (0, cells, 0, 0, 0)
+    spread = 0.01 * np.array([-1, -0.5, 0, 0.5, 1])
+    zero = np.zeros_like(theirs[..., :1])
+    far = published.compare(zero + spread, networks, columns)
+    assert far == (0, 0, cells, 0, cells)
+    assert published.compare(zero + 200 + spread, networks, columns) == (cells, 0, 0, cells, 0)
+    near = published.compare(theirs.mean(-1, keepdims=True) - 1e-6 + 10 * spread, networks, columns)
+    assert near == (0, 0, cells, 0, 0)
+    assert published.compare(zero * np.nan, networks, columns) == (0, 0, cells, 0, 0)
+    assert published.compare(theirs[:, ::-1], networks, columns[::-1]) == (0, cells, 0, 0, 0)
+    assert published.compare(theirs, networks, [*columns[:3], ("double-moons", 5)]).equal == 18
+    assert published.compare(zero, networks, columns).below == cells  # one seed
+
+
+def test_table_says_how_it_compares():
+    lines = accuracy.texts(fake())[".md"].splitlines()
+    where = lines.index("| | above | equal | below |")
+    counts = [[int(word.split()[0]) for word in line.split("|")[2:5]] for line in lines[where + 2 :]]
+    assert len(counts) == 3 and all(sum(row) == 42 for row in counts)
+
+
 def test_mnist_table_has_a_row_for_every_network():
     test = np.full((len(mnist.rows()), 2, 3), 97.0)
     arrays = {"test": test, "train": test, "rows": np.array(mnist.rows()), "depths": np.array([4, 8]),
