@@ -45,11 +45,11 @@ def test_over_mpi_all_bits_and_messages_are_those_of_one_process():
     ("what", "message"),
     [
         ("short", r"node \d -> node \d: expected \(layer, sender, receiver, bytes\) .*, got"),
-        ("hang", r"expected messages from nodes \[[\d, ]+\] within 4 s, got not all of them"),
+        ("hang", r"expected messages from nodes \[[\d, ]+\] within 2 s, got not all of them"),
     ],
 )
 def test_a_message_that_is_wrong_or_missing_ends_every_rank_with_an_error(what, message):
-    result, seconds = run("mpiexec.gforker", 3, WORKER, what, "--timeout", "4")
+    result, seconds = run("mpiexec.gforker", 3, WORKER, what, "--timeout", "2")
     assert result.returncode != 0 and "nobody noticed" not in result.stdout
     assert seconds < kill_rank.BOUND
     assert re.search(f"backward pass, layer 1, h J\\^T delta.*{message}", result.stderr)
