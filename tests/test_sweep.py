@@ -1,6 +1,7 @@
 """Sweeps: every run once, whatever dies; the same file wherever it was made."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -235,7 +236,8 @@ def test_given_executor_is_used_and_left_open(path):
 
 
 def test_run__raises_when_a_given_executor_breaks(path):
-    with ProcessPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="does not break"):
+    spawn = multiprocessing.get_context("spawn")  # a fork would copy the threads' locks of other tests' libraries
+    with ProcessPoolExecutor(1, spawn) as pool, pytest.raises(RuntimeError, match="does not break"):
         go(three_kills, RUNS, path, executor=pool)
     assert len(go(three_kills, RUNS[:3], path)) == 3  # and the lock is free
 
