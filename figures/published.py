@@ -43,7 +43,7 @@ class Comparison(NamedTuple):
 def compare(values: Array, networks: Sequence[str], columns: Sequence[tuple[str, int]]) -> Comparison:
     """Compare accuracies in % (networks, columns, seeds; NaN for none) with the published ones, cell by cell.
 
-    "Clearly" is a one-sided t test with the spread of both samples, p < 0.05: of cells that do not differ, one in
+    "Clearly" is a one-sided t test with one spread for both samples, p < 0.05: of cells that do not differ, one in
     twenty comes out on either side. A cell without any number is below. Columns that are not published are left out.
     """
     counts = dict.fromkeys(Comparison._fields, 0)
