@@ -4,10 +4,10 @@ as it was."""
 import numpy as np
 import pytest
 
-from pyham import H2, compiled, kernels, schemes, threads
+from pyham import H2, _stagewise, compiled, kernels, schemes, threads
 from validation import faults_elsewhere as elsewhere
 from validation.faults import EPS
-from validation.faults_elsewhere import engines, interpreter
+from validation.faults_elsewhere import engines, fresh, interpreter
 from validation.faults_elsewhere.reading import reading
 
 REQUIRED = {  # faults at least
@@ -144,6 +144,26 @@ def test_who_imported_the_function_by_name_runs_the_fault():
     with elsewhere.planted(fault):
         assert recorded(stages) == 2
     assert recorded(stages) == 4
+
+
+# Memory that nobody has written to
+
+
+def test_fresh_memory_is_the_same_everywhere():
+    with fresh.memory():
+        for array in (compiled.np.empty((2, 3)), compiled.np.empty_like(np.ones(4)), compiled.np.empty(2, np.float32)):
+            assert np.isnan(array).all()
+        assert (compiled.np.empty_like(np.arange(3)) == -1).all()
+        assert _stagewise.np is np  # the compiler knows no other
+    assert compiled.np is np
+
+
+@pytest.mark.parametrize("name", ["threads.Blocks.run: gap", "threads.Blocks.run: one block each"])
+def test_results_that_a_fault_leaves_unwritten_are_noticed_as_such(name):
+    (fault,) = (fault for fault in elsewhere.FAULTS if fault.name == name)
+    found = elsewhere.row(fault)
+    assert found.residual == np.inf
+    assert "raises" not in found.checks
 
 
 # The loops that Python runs

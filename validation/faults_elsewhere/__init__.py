@@ -3,7 +3,8 @@
 As in ``validation.faults`` a fault is text, replaced in the source of one function, where it must occur exactly once.
 Each file ``table_..`` lists the faults of some modules; ``planting`` puts them into the live package, or, where code is
 jitted, into the loops that Python runs (``interpreter``). Networks keep what they computed (their stages, J), so checks
-build theirs anew.
+build theirs anew. Memory that nobody has written to holds NaN while they look (``fresh``): what they find does not
+depend on what was there before.
 
 What must notice are the checks as users run them. Each of the package's parts names the cheap ones that look at it:
 
@@ -44,6 +45,7 @@ from functools import cache, partial
 import numpy as np
 
 from validation.faults import Row
+from validation.faults_elsewhere import fresh
 from validation.faults_elsewhere.by_hand import bounds_by_hand, residuals_by_hand
 from validation.faults_elsewhere.claims import certificates, dual, findings
 from validation.faults_elsewhere.distribution import on_graphs, sent, trained
@@ -196,7 +198,7 @@ def readings(checks: Iterable[Check]) -> list[Reading]:
     found: list[Reading] = []
     for check in checks:
         try:
-            with np.errstate(all="ignore"):
+            with np.errstate(all="ignore"), fresh.memory():
                 found.extend(check())
         except (ArithmeticError, LookupError, TypeError, ValueError):
             found.append(Reading("raises", "", np.inf, True))

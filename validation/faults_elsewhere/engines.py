@@ -211,10 +211,11 @@ def everything(net: pyham.Network, x: Array, g: Array, backend: str) -> Iterator
                 yield "none kept", np.array([drift.kept, drift.most])
                 yield "drift of rounding", np.array(float(0 < drift.error <= ROUNDING))
     y_N = net(x, backend=backend)
-    gradient = net.gradient(x, lambda y: g + (y - y_N), backend=backend)
+    # What is passed on must be finite, though with a fault y_N may not be
+    gradient = net.gradient(x, lambda y: np.nan_to_num(g + (y - y_N)), backend=backend)
     yield from ((f"{key}, of a function", value) for key, value in gradient.params.items())
     if shears:
-        yield "x", net.inverse(gradient.output, backend=backend)
+        yield "x", net.inverse(np.nan_to_num(gradient.output), backend=backend)
 
     yield "phi", net.sensitivity(x, backend=backend)
     yield "some phi", net.sensitivity(x, layers=[-1, 0, 1], backend=backend)
