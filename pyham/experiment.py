@@ -100,18 +100,27 @@ class Experiment:
         x, labels, _, _ = self.split()
         return train(self.network(), x, labels, protocol=self.protocol, rng=self._stream(3), callback=callback)
 
+    def accuracies(self) -> dict[str, float]:
+        """Train: shares of training samples ("train") and of test samples ("test") right, and the last "loss".
+
+        Raises
+        ------
+        FloatingPointError
+            If training diverges.
+        """
+        x, labels, x_test, labels_test = self.split()
+        classifier = self.train()
+        return {
+            "train": classifier.accuracy(x, labels),
+            "test": classifier.accuracy(x_test, labels_test),
+            "loss": float(classifier.losses[-1]) if len(classifier.losses) else float(np.log(2)),
+        }
+
     def _stream(self, number: int) -> np.random.Generator:
         """A generator of its own for data (0), weights (2) and batches (3), as ``python -m pyham train`` has them."""
         return np.random.default_rng([self.seed, number])
 
 
 def accuracies(config: Mapping[str, Any]) -> dict[str, float]:
-    """Train the experiment of ``config``: shares of training and of test samples right, the last loss."""
-    experiment = Experiment.from_config(config)
-    x, labels, x_test, labels_test = experiment.split()
-    classifier = experiment.train()
-    return {
-        "train": classifier.accuracy(x, labels),
-        "test": classifier.accuracy(x_test, labels_test),
-        "loss": float(classifier.losses[-1]) if len(classifier.losses) else float(np.log(2)),
-    }
+    """``Experiment.accuracies`` of the experiment of ``config``, as a sweep calls it."""
+    return Experiment.from_config(config).accuracies()
