@@ -1,9 +1,10 @@
-"""Tables of test accuracy: architecture x depth x data set, over seeds, by the papers' protocol and by ours.
+"""Tables of test accuracy: architecture x depth x data set, over seeds, by the papers' protocol and by others.
 
 Every training is a run of a sweep (``pyham.sweep``): ``results/data/accuracy.jsonl`` holds the outcomes as they come,
 and a table that was stopped goes on from there; after a change of pyham itself, ``--fresh`` begins anew. n = 4, 8000
-points, even rows to train, odd rows to test. The protocols are those of ``figures.protocols``; what the papers' public
-implementation reaches stands beside them (``figures.published``).
+points, even rows to train, odd rows to test. The protocols are those of ``figures.protocols``, one of them as the
+papers' public implementation steps (``figures.imitation``); what that reaches itself stands beside them
+(``figures.published``).
 """
 
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from figures import command, protocols, published, style, tables
+from figures import command, imitation, protocols, published, style, tables
 from figures.setup import Setup
 from pyham import sweep
 from pyham.experiment import accuracies
@@ -20,7 +21,7 @@ from pyham.experiment import accuracies
 Array = np.ndarray[Any, Any]
 
 CAPTION = "Test accuracy of every network by depth and data set, every seed a mark."
-USES = (protocols,)
+USES = (protocols, imitation)
 
 
 def cells() -> list[tuple[str, int]]:
@@ -35,14 +36,17 @@ def compute(setup: Setup) -> dict[str, Array]:
     runs = []
     for place in places:
         name, network, (data, depth), seed = (axis[i] for axis, i in zip(axes, place, strict=True))
-        runs.append(protocols.experiment(setup, name, network, data, depth, seed).config())
-    unique = list({sweep.ledger.key("", run): run for run in runs}.values())  # recipes may coincide
+        config = protocols.experiment(setup, name, network, data, depth, seed).config()
+        runs.append((imitation.accuracies if name == "imitated" else accuracies, config))
     setup.folder.mkdir(parents=True, exist_ok=True)
-    outcomes = sweep.run(accuracies, unique, setup.folder / "accuracy.jsonl", jobs=setup.jobs)
-    known = {sweep.ledger.key("", outcome.run): outcome for outcome in outcomes}
+    known = {}
+    for function in (accuracies, imitation.accuracies):
+        unique = {sweep.ledger.key("", run): run for other, run in runs if other is function}  # recipes may coincide
+        for outcome in sweep.run(function, list(unique.values()), setup.folder / "accuracy.jsonl", jobs=setup.jobs):
+            known[function, sweep.ledger.key("", outcome.run)] = outcome
     found = {kind: np.full([len(axis) for axis in axes], np.nan) for kind in ("test", "train")}
-    for place, run in zip(places, runs, strict=True):
-        outcome = known[sweep.ledger.key("", run)]
+    for place, (function, run) in zip(places, runs, strict=True):
+        outcome = known[function, sweep.ledger.key("", run)]
         if outcome.error is None:
             for kind in found:
                 found[kind][place] = 100 * outcome.result[kind]
@@ -58,23 +62,26 @@ def compute(setup: Setup) -> dict[str, Array]:
 def plot(arrays: dict[str, Array]) -> Figure:
     """A panel for each column: seeds as symbols, their mean as a bar, the public implementation as crosses."""
     networks, data, depths = (arrays[name].tolist() for name in ("networks", "data", "depths"))
-    figure, axes = style.panels(1, len(data), width=1.85, height=4.2, sharey=True)
-    looks = {"public": (style.ORANGE, "o"), "joint": (style.GREEN, "s"), "best": (style.BLUE, "^")}
+    figure, axes = style.panels(1, len(data), width=1.85, height=5.6, sharey=True)
+    looks = {
+        "public": (style.ORANGE, "o"), "imitated": (style.GREY, "v"), "tuned": (style.PURPLE, "D"),
+        "joint": (style.GREEN, "s"), "best": (style.BLUE, "^"),
+    }  # fmt: skip
     least = min(48.0, float(np.nanmin(arrays["test"])) - 2)
     for column, axis in enumerate(axes[0]):
         for number, (name, values) in enumerate(zip(arrays["recipes"].tolist(), arrays["test"], strict=True)):
-            (colour, marker), shift, label = looks[name], 0.2 * number - 0.32, protocols.RECIPES[name]
+            (colour, marker), shift, label = looks[name], 0.15 * number - 0.38, protocols.RECIPES[name]
             for row in range(len(networks)):
                 found = values[row, column]
                 axis.plot(found, np.full(len(found), row + shift), marker, color=colour, markersize=4, alpha=0.45,
                           markeredgewidth=0, label=f"pyham, {label}" if row == 0 else None)  # fmt: skip
                 axis.plot([np.nanmean(found)] if np.isfinite(found).any() else [], [row + shift], "|", color=colour,
-                          markersize=13, markeredgewidth=2)  # fmt: skip
+                          markersize=11, markeredgewidth=2)  # fmt: skip
         if (data[column], depths[column]) in published.COLUMNS:
             place = published.COLUMNS.index((data[column], depths[column]))
             for row, network in enumerate(networks):
                 theirs = published.ACCURACY[network][place]
-                axis.plot(theirs, np.full(len(theirs), row + 0.3), "x", color=style.GREY, markersize=4.5,
+                axis.plot(theirs, np.full(len(theirs), row + 0.38), "x", color=style.BLACK, markersize=4.5,
                           label="public implementation" if row == 0 else None)  # fmt: skip
         for row in range(len(networks) - 1):
             axis.axhline(row + 0.5, color="#dddddd", linewidth=0.6)
@@ -84,7 +91,7 @@ def plot(arrays: dict[str, Array]) -> Figure:
         axis.tick_params(axis="y", length=0)
     axes[0, 0].set_yticks(range(len(networks)), networks)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    figure.legend(handles, labels, loc="outside lower center", ncols=3)
     figure.suptitle(
         f"Symbols: {len(arrays['seeds'])} seeds, bar: their mean; crosses: {published.CAPTION}", fontsize=9
     )  # fmt: skip
@@ -132,8 +139,9 @@ def _compared(arrays: dict[str, Array]) -> str:
     lines = [
         "**How many means are above and below those of the public implementation**",
         "",
-        "In brackets: clearly so, by a one-sided t test at 5 % with one spread for both. Where nothing differs, it "
-        "finds one in twenty clearly above, and as many clearly below.",
+        f"Equal: less than {published.ROUNDING} apart, as theirs are known to one decimal. In brackets: clearly so, by "
+        "a one-sided t test at 5 % with one spread for both. Where nothing differs, it finds one in twenty clearly "
+        "above, and as many clearly below.",
         "",
         "| | above | equal | below |",
         "|---|---:|---:|---:|",

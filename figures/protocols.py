@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from figures.setup import Setup
 from pyham.experiment import Experiment
 from pyham.protocol import RECOMMENDED, Protocol
-from pyham.schedules import Step
+from pyham.schedules import Cosine, Step
 
 #: The name in tables -> the architecture and its options.
 NETWORKS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
@@ -32,6 +32,10 @@ class Recipe(NamedTuple):
 
 #: Of the papers: a fresh output layer for every batch, and one step of the weights through it.
 PUBLIC = Recipe(Protocol(), 1.2)
+#: The papers' scheme, final time, epochs, batches and rate of the weights; but the output layers are fitted, and rates
+#: fall. Chosen by the accuracy on a fourth of the training samples, seeds 100 to 103, the same for all networks, depths
+#: and data sets; more inner steps, or a higher inner rate, change that by less than its noise.
+TUNED = Recipe(Protocol(inner_rate=1.0, inner_steps=100, schedule=Cosine()), 1.2)
 #: The papers' network and final time, with weights and output layer trained together.
 JOINT = Recipe(RECOMMENDED, 1.2)
 #: The best known to us for deep networks, and all data sets. J2 of width 4 has norm 2.4 and J1 has norm 1, so its time
@@ -41,14 +45,18 @@ BEST_OF: dict[str, Recipe] = {"H1, J2": JOINT}
 
 RECIPES = {
     "public": "the papers' protocol, T = 1.2",
+    "imitated": "the public implementation, imitated, T = 1.2",
+    "tuned": "the papers' scheme, tuned, T = 1.2",
     "joint": "joint training, T = 1.2",
     "best": "joint training, T = 3 (J2: 1.2)",
 }
 
 
 def recipe(name: str, network: str) -> Recipe:
-    """The recipe of that name for a network."""
-    return BEST_OF.get(network, BEST) if name == "best" else {"public": PUBLIC, "joint": JOINT}[name]
+    """The recipe of that name for a network; what else is imitated, ``figures.imitation`` knows."""
+    if name == "best":
+        return BEST_OF.get(network, BEST)
+    return {"public": PUBLIC, "imitated": PUBLIC, "tuned": TUNED, "joint": JOINT}[name]
 
 
 def experiment(setup: Setup, name: str, network: str, data: str, depth: int, seed: int) -> Experiment:

@@ -160,12 +160,12 @@ def test_objects_are_refused(small, tmp_path):
 def fake():
     """Arrays of the accuracy table, with one training that diverged."""
     columns = accuracy.cells()
-    test = np.full((3, 6, len(columns), 3), 90.0)
+    test = np.full((5, 6, len(columns), 3), 90.0)
     test[0, 0, 0] = 80, 90, np.nan
     return {
         "test": test,
         "train": test,
-        "recipes": np.array(["public", "joint", "best"]),
+        "recipes": np.array(["public", "imitated", "tuned", "joint", "best"]),
         "networks": np.array(list(accuracy.protocols.NETWORKS)),
         "data": np.array([data for data, _ in columns]),
         "depths": np.array([depth for _, depth in columns]),
@@ -177,9 +177,9 @@ def test_tables_have_mean_spread_and_lowest():
     texts = accuracy.texts(fake())
     assert "| MS1 | 85.00 ± 7.07 (80.00, 1 diverged) | 90.00 ± 0.00 (90.00)" in texts[".md"]
     assert r"MS1 & 85.00 $\pm$ 7.07 (80.00, 1 diverged) & 90.00 $\pm$ 0.00 (90.00)" in texts[".tex"]
-    assert texts[".tex"].count(r"\begin{tabular}") == texts[".tex"].count(r"\end{tabular}") == 3
+    assert texts[".tex"].count(r"\begin{tabular}") == texts[".tex"].count(r"\end{tabular}") == 5
     rows = list(csv.DictReader(texts[".csv"].splitlines()))
-    assert len(rows) == 3 * 6 * len(accuracy.cells()) * 3
+    assert len(rows) == 5 * 6 * len(accuracy.cells()) * 3
     assert rows[2] == {"recipe": "public", "network": "MS1", "data": "swiss-roll", "depth": "4", "seed": "2",
                        "train": "nan", "test": "nan"}  # fmt: skip
 
@@ -212,8 +212,9 @@ def test_comparison_with_published_accuracies_knows_sides_and_chance():
     far = published.compare(zero + spread, networks, columns)
     assert far == (0, 0, cells, 0, cells)
     assert published.compare(zero + 200 + spread, networks, columns) == (cells, 0, 0, cells, 0)
-    near = published.compare(theirs.mean(-1, keepdims=True) - 1e-6 + 10 * spread, networks, columns)
+    near = published.compare(theirs.mean(-1, keepdims=True) - 0.06 + 10 * spread, networks, columns)
     assert near == (0, 0, cells, 0, 0)
+    assert published.compare(theirs - 0.04, networks, columns) == (0, cells, 0, 0, 0)
     assert published.compare(zero * np.nan, networks, columns) == (0, 0, cells, 0, 0)
     assert published.compare(theirs[:, ::-1], networks, columns[::-1]) == (0, cells, 0, 0, 0)
     assert published.compare(theirs, networks, [*columns[:3], ("double-moons", 5)]).equal == 18
@@ -224,7 +225,7 @@ def test_table_says_how_it_compares():
     lines = accuracy.texts(fake())[".md"].splitlines()
     where = lines.index("| | above | equal | below |")
     counts = [[int(word.split()[0]) for word in line.split("|")[2:5]] for line in lines[where + 2 :]]
-    assert len(counts) == 3 and all(sum(row) == 42 for row in counts)
+    assert len(counts) == 5 and all(sum(row) == 42 for row in counts)
 
 
 def test_mnist_table_has_a_row_for_every_network():
