@@ -13,6 +13,7 @@ from pyham import checkpoint, cli, images
 from pyham.images import certificate, compiled
 from pyham.images.network import TRAINING
 from pyham.images.training import split
+from pyham.optimizers import Adam
 from pyham.protocol import Protocol
 from pyham.schedules import Cosine
 
@@ -74,14 +75,21 @@ def test_one_seed_gives_the_same_bits_with_any_number_of_threads(kind, dtype, da
     assert not np.array_equal(other_seed.net.params["lift"], found[0].net.params["lift"])
 
 
-@pytest.mark.parametrize("kind", [convolutional, pixelwise])
+def smooth(pixels):
+    """Not the relu of ``convolutional``: where MNIST's background stands at its kink, rounding decides the slope."""
+    return images.ConvH2(*pixels.shape[1:], width=2, depths=(1, 1), activation="softplus")
+
+
+@pytest.mark.parametrize("kind", [smooth, pixelwise])
 def test_the_reference_engine_trains_the_same_network(kind, data):
     train, _ = data
-    options = {"protocol": SMALL, "rng": 5, "shift": 1, "dtype": np.float64}
+    # Adam divides by the gradient's size. Where that is rounding, as at pixels that are background in all images, its
+    # usual ``eps`` would make steps of rounding
+    protocol = Protocol(**vars(SMALL) | {"optimizer": Adam(eps=1e-3)})
+    options = {"protocol": protocol, "rng": 5, "shift": 1, "dtype": np.float64}
     one, two = (images.train(kind(train[0]), *train, backend=backend, **options) for backend in ("numba", "reference"))
     for name, value in one.net.params.items():
-        # Adam divides by the gradient's size: 24 steps carry rounding on, by no more than this factor for these weights
-        np.testing.assert_allclose(value, two.net.params[name], rtol=0, atol=1e6 * EPS)
+        np.testing.assert_allclose(value, two.net.params[name], rtol=0, atol=100 * EPS)  # 24 steps carry rounding on
 
 
 def test_training_learns_digits(data):
