@@ -139,9 +139,8 @@ def _compared(arrays: dict[str, Array]) -> str:
     lines = [
         "**How many means are above and below those of the public implementation**",
         "",
-        f"Equal: less than {published.ROUNDING} apart, as theirs are known to one decimal. In brackets: clearly so, by "
-        "a one-sided t test at 5 % with one spread for both. Where nothing differs, it finds one in twenty clearly "
-        "above, and as many clearly below.",
+        "In brackets: clearly so, by a one-sided t test at 5 % with one spread for both. Where nothing differs, it "
+        "finds one in twenty clearly above, and as many clearly below.",
         "",
         "| | above | equal | below |",
         "|---|---:|---:|---:|",

@@ -33,8 +33,8 @@ class Recipe(NamedTuple):
 #: Of the papers: a fresh output layer for every batch, and one step of the weights through it.
 PUBLIC = Recipe(Protocol(), 1.2)
 #: The papers' scheme, final time, epochs, batches and rate of the weights; but the output layers are fitted, and rates
-#: fall. Chosen by the accuracy on a fourth of the training samples, seeds 100 to 103, the same for all networks, depths
-#: and data sets; more inner steps, or a higher inner rate, change that by less than its noise.
+#: fall. Of 48 settings, the same for all networks, depths and data sets, the second by the accuracy on a fourth of the
+#: training samples, seeds 100 to 103: 96.84 %; 200 inner steps at rate 2 had 96.97 %, at a higher cost.
 TUNED = Recipe(Protocol(inner_rate=1.0, inner_steps=100, schedule=Cosine()), 1.2)
 #: The papers' network and final time, with weights and output layer trained together.
 JOINT = Recipe(RECOMMENDED, 1.2)

@@ -27,7 +27,6 @@ ACCURACY = {
     "H2": ((85.5, 78.0), (82.3, 82.7), (91.0, 94.0), (100.0, 100.0), (100.0, 99.9), (72.4, 66.6), (84.8, 86.7)),
 }
 CAPTION = "public implementation, patched to run, seeds 0 / 1"
-ROUNDING = 0.05  # of these numbers, and of means of two of them
 SIGNIFICANT = 0.05
 
 
@@ -44,9 +43,8 @@ class Comparison(NamedTuple):
 def compare(values: Array, networks: Sequence[str], columns: Sequence[tuple[str, int]]) -> Comparison:
     """Compare accuracies in % (networks, columns, seeds; NaN for none) with the published ones, cell by cell.
 
-    Means are equal where they differ by less than the published ones are rounded. "Clearly" is a one-sided t test with
-    one spread for both samples, p < 0.05: of cells that do not differ, one in twenty comes out on either side. A cell
-    without any number is below. Columns that are not published are left out.
+    "Clearly" is a one-sided t test with one spread for both samples, p < 0.05: of cells that do not differ, one in
+    twenty comes out on either side. A cell without any number is below. Columns that are not published are left out.
     """
     counts = dict.fromkeys(Comparison._fields, 0)
     for row, network in enumerate(networks):
@@ -56,7 +54,7 @@ def compare(values: Array, networks: Sequence[str], columns: Sequence[tuple[str,
             ours = values[row, columns.index(place)]
             ours = ours[np.isfinite(ours)]
             difference = ours.mean() - np.mean(theirs) if len(ours) else -np.inf
-            side = "equal" if abs(difference) < ROUNDING else "above" if difference > 0 else "below"
+            side = "equal" if difference == 0 else "above" if difference > 0 else "below"
             counts[side] += 1
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", RuntimeWarning)  # no spread: all seeds alike, or a single one
