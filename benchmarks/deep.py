@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import pyham
-from pyham import bounds, symplectic
+from pyham.verification import bounds, symplectic
 
 WIDTH, BATCH, TIME = 4, 16, 1.0
 DEPTHS = (1_000, 10_000, 100_000, 1_000_000)

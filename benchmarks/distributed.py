@@ -22,11 +22,11 @@ import numpy as np
 
 import pyham
 from benchmarks.timing import interleaved
-from pyham.checkpoint import replace_file
 from pyham.distributed import DistributedNetwork, distribute, ring
 from pyham.distributed.cost import Model, Work, total
 from pyham.distributed.mpi import MPITransport
 from pyham.distributed.transport import Hop, Place
+from pyham.files.archive import replace_file
 
 RESULTS = Path(__file__).parent / "results" / "distributed.json"
 STATES, LAYERS, SAMPLES = 2, 4, 125

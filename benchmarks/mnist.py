@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 
 import pyham
-from pyham import datasets, images
-from pyham.images.model import ImageModel
-from pyham.images.reference import normalise
-from pyham.optimizers import Adam, Descent
-from pyham.protocol import Protocol
+from pyham import images
+from pyham.data import plane as datasets
+from pyham.engines.image_reference import normalise
+from pyham.training.image_model import ImageModel
+from pyham.training.optimizers import Adam, Descent
+from pyham.training.protocol import Protocol
 
 Array = np.ndarray[Any, Any]
 

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 import pyham
-from pyham.datasets import swiss_roll, train_test_split
-from pyham.protocol import Protocol
-from pyham.training import train
+from pyham.data.plane import swiss_roll, train_test_split
+from pyham.training.protocol import Protocol
+from pyham.training.trainer import train
 
 Array = np.ndarray[Any, Any]
 

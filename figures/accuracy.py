@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from figures import command, imitation, protocols, published, style, tables
 from figures.setup import Setup
 from pyham import sweep
-from pyham.experiment import accuracies
+from pyham.training.experiment import accuracies
 
 Array = np.ndarray[Any, Any]
 

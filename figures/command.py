@@ -12,7 +12,7 @@ from rich.console import Console
 
 from figures import FIGURES, cache, style
 from figures.setup import Setup
-from pyham.checkpoint import replace_file
+from pyham.files.archive import replace_file
 
 RESULTS = Path(__file__).parent / "results"
 QUICK_SEEDS, SEEDS = 2, 10

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from figures import command, style
 from figures.setup import Setup
-from pyham import continuous
+from pyham.verification import continuous
 from validation import v13_counterexample as exact
 
 Array = np.ndarray[Any, Any]

@@ -19,8 +19,8 @@ from matplotlib.figure import Figure
 from benchmarks import distributed as benchmark
 from figures import command, style
 from figures import setup as setups
+from pyham.architectures.graphs import graph
 from pyham.distributed import cost
-from pyham.distributed.graphs import graph
 
 Array = np.ndarray[Any, Any]
 

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 
 from figures import command, style
 from figures.setup import Setup
-from pyham import controls, interconnection
+from pyham.architectures import interconnection
+from pyham.verification import neighbours
 from validation import v09_stability as stability
 from validation import v10_energy as energy
 
@@ -36,7 +37,7 @@ def compute(setup: Setup) -> dict[str, Array]:
     )
     layers = np.unique(np.geomspace(1, depth, 400).astype(int))
     errors, H = [], energy.Hamiltonian.of(semi)
-    for net in (controls.forward_euler(semi), semi, verlet):
+    for net in (neighbours.forward_euler(semi), semi, verlet):
         error = np.abs(H.energy(net.trace(x).states) - H.energy(x))[:, 0]
         errors.append(np.maximum.accumulate(error)[layers])
 
@@ -55,7 +56,7 @@ def compute(setup: Setup) -> dict[str, Array]:
         ),
         "semi-implicit": np.linalg.eigvals([stability.multipliers(net) for net in stable]),
         "unstable": np.linalg.eigvals([stability.multipliers(net) for net in unstable]),
-        "euler": np.linalg.eigvals([stability.multipliers(controls.forward_euler(net)) for net in stable]),
+        "euler": np.linalg.eigvals([stability.multipliers(neighbours.forward_euler(net)) for net in stable]),
     }  # fmt: skip
 
 

@@ -16,8 +16,9 @@ from matplotlib.figure import Figure
 
 from figures import command, protocols, style, tables
 from figures.setup import Setup
-from pyham import datasets, sweep
-from pyham.protocol import Protocol
+from pyham import sweep
+from pyham.data import plane as datasets
+from pyham.training.protocol import Protocol
 
 Array = np.ndarray[Any, Any]
 

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from figures.setup import Setup
-from pyham.experiment import Experiment
-from pyham.protocol import RECOMMENDED, Protocol
-from pyham.schedules import Cosine, Step
+from pyham.training.experiment import Experiment
+from pyham.training.protocol import RECOMMENDED, Protocol
+from pyham.training.schedules import Cosine, Step
 
 #: The name in tables -> the architecture and its options.
 NETWORKS: Mapping[str, tuple[str, Mapping[str, Any]]] = {

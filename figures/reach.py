@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 import pyham
 from figures import command, style
 from figures.setup import Setup
-from pyham import bounds
+from pyham.verification import bounds
 
 Array = np.ndarray[Any, Any]
 

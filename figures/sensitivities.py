@@ -18,8 +18,9 @@ from matplotlib.figure import Figure
 import pyham
 from figures import command, protocols, style
 from figures.setup import Setup
-from pyham import atlas, datasets
-from pyham.training import Epoch, Protocol, train
+from pyham.data import plane as datasets
+from pyham.training.trainer import Epoch, Protocol, train
+from pyham.verification import atlas
 
 Array = np.ndarray[Any, Any]
 

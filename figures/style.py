@@ -18,7 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pyham.checkpoint import replace_file
+from pyham.files.archive import replace_file
 from validation.look import BLUE, GREEN, GREY, PURPLE, RED
 
 Array = np.ndarray[Any, Any]

@@ -24,21 +24,38 @@ everybody needs (data sets, training, the equation, gradient checks) is imported
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pyham import atlas, bounds, interconnection, symplectic
+from pyham import _aliases
 from pyham._version import __version__
-from pyham.activations import ACTIVATIONS, Activation
-from pyham.architectures import ARCHITECTURES, H1, H2, MLP, MS1, MS2, MS3, ResNet, architecture
-from pyham.certificate import Certificate, certify
-from pyham.engine import Adjoint, Trace
-from pyham.files import load
-from pyham.foreign import from_arrays
-from pyham.lowering import Architecture
+from pyham.architectures import (
+    ARCHITECTURES,
+    H1,
+    H2,
+    MLP,
+    MS1,
+    MS2,
+    MS3,
+    Architecture,
+    ResNet,
+    architecture,
+    interconnection,
+)
+from pyham.architectures.activations import ACTIVATIONS, Activation
+from pyham.architectures.stages import Stages
+from pyham.engines.compiled.threads import get_num_threads, set_num_threads
+from pyham.engines.contract import Adjoint, Trace
+from pyham.interop.arrays import from_arrays
+from pyham.loading import load
 from pyham.network import Network
-from pyham.stages import Stages
-from pyham.threads import get_num_threads, set_num_threads
+from pyham.verification import atlas, bounds, symplectic
+from pyham.verification.certificate import Certificate, certify
 
 if TYPE_CHECKING:
-    from pyham import continuous, datasets, experiment, gradcheck, images, sweep, training
+    from pyham import distributed, images, sweep, training
+    from pyham.data import plane as datasets
+    from pyham.training import experiment, protocol
+    from pyham.verification import continuous, gradcheck
+
+_aliases.install()
 
 __all__ = [
     "ACTIVATIONS",
@@ -64,6 +81,7 @@ __all__ = [
     "certify",
     "continuous",
     "datasets",
+    "distributed",
     "experiment",
     "from_arrays",
     "get_num_threads",
@@ -71,20 +89,21 @@ __all__ = [
     "images",
     "interconnection",
     "load",
+    "protocol",
     "set_num_threads",
     "sweep",
     "symplectic",
     "training",
 ]
 
-_LATER = ("continuous", "datasets", "experiment", "gradcheck", "images", "sweep", "training")
+_ROOMS = ("distributed", "images", "sweep", "training")  # beside the short names, imported when first looked at
 
 
 def __getattr__(name: str) -> Any:
-    if name in _LATER:
+    if name in _ROOMS or name in _aliases.HOMES:
         return import_module(f"pyham.{name}")
     raise AttributeError(f"module 'pyham' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted({*globals(), *_ROOMS, *_aliases.HOMES})

@@ -1,7 +1,7 @@
-"""``python -m pyham``: see ``pyham.cli``."""
+"""``python -m pyham``: see ``pyham.commands.cli``."""
 
 import sys
 
-from pyham.cli import main
+from pyham.commands.cli import main
 
 sys.exit(main())

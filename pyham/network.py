@@ -9,10 +9,12 @@ from typing import Any, cast
 
 import numpy as np
 
-from pyham import _check, checkpoint, recompute
-from pyham.engine import Adjoint, Backend, Gradient, Trace, gradient, pull, select, sensitivity, trace
-from pyham.lowering import Architecture
-from pyham.stages import Stages
+from pyham import _check
+from pyham.architectures.base import Architecture
+from pyham.architectures.stages import Stages
+from pyham.engines import defaults
+from pyham.engines.contract import Adjoint, Backend, Gradient, Trace, gradient, pull, select, sensitivity, trace
+from pyham.files import archive
 
 Array = np.ndarray[Any, Any]
 
@@ -176,7 +178,7 @@ class Network:
         stages, engine = self.stages(output.dtype), select(backend, output.dtype)
         if not stages.shears:
             raise ValueError(f"net: expected a network whose stages can be undone (MS1, MS3, H2), got {self.arch.name}")
-        own: Any = engine if hasattr(engine, "inverse") else recompute
+        own: Any = engine if hasattr(engine, "inverse") else defaults
         return own.inverse(stages, output)
 
     def sensitivity(
@@ -206,7 +208,7 @@ class Network:
             return sensitivity(engine, stages, y)
         chosen = range(stages.depth + 1) if layers is None else [self._layer(j) for j in layers]
         matrices = partial(sensitivity, engine)
-        return recompute.sensitivity(engine.forward, matrices, stages, y, chosen, measure or (lambda phi: phi))
+        return defaults.sensitivity(engine.forward, matrices, stages, y, chosen, measure or (lambda phi: phi))
 
     def energy(self, y: object) -> Array:
         """The Hamiltonian H_j(y) = 1^T sigma~(K_j y + b_j) of every layer (N, B) at the states y (B, n)."""
@@ -217,7 +219,7 @@ class Network:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write architecture and parameters to one file, atomically; ``pyham.load`` reads it."""
-        checkpoint.write(path, {"architecture": self.arch.config()}, self.params)
+        archive.write(path, {"architecture": self.arch.config()}, self.params)
 
     def _layer(self, j: int) -> int:
         """A layer's index 0 .. N; negative ones count from the end."""

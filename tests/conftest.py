@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pyham import compiled, threads
+from pyham.engines.compiled import engine as compiled
+from pyham.engines.compiled import threads
 
 settings.register_profile(
     "ci",

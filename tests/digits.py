@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from sklearn.datasets import load_digits
 
-from pyham import mnist
+from pyham.data import mnist
 
 Array = np.ndarray[Any, Any]
 Answer = bytes | Callable[[BaseHTTPRequestHandler], None]
@@ -63,7 +63,7 @@ def packed() -> dict[str, bytes]:
 
 
 def described() -> tuple[mnist.File, ...]:
-    """What pyham.mnist.FILES says of MNIST, of these files."""
+    """What pyham.data.mnist.FILES says of MNIST, of these files."""
     return tuple(
         mnist.File(name, arrays()[name].shape, hashlib.sha256(content).hexdigest()) for name, content in files().items()
     )

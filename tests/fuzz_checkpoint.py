@@ -30,9 +30,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import pyham
-from pyham import checkpoint, datasets
-from pyham.schedules import Cosine
-from pyham.training import Protocol, train
+from pyham.data import plane as datasets
+from pyham.files import archive
+from pyham.training.schedules import Cosine
+from pyham.training.trainer import Protocol, train
 
 SECONDS = 5  # for one file, at most; reading a good one takes a millisecond
 MEMORY = 24  # times the file's size, at most, and beside that
@@ -226,7 +227,7 @@ def rewritten(rng: np.random.Generator, content: bytes) -> bytes:
     """Something else for one to three values of the header or the arrays."""
     header, _ = parts(content)
     inner = json.loads(header["__metadata__"]["pyham"])["header"]
-    arrays = checkpoint.load(content)
+    arrays = archive.load(content)
     for _ in range(rng.integers(1, 4)):
         if rng.random() < 0.7:
             place(rng, inner)
@@ -237,7 +238,7 @@ def rewritten(rng: np.random.Generator, content: bytes) -> bytes:
                 arrays.pop(name)
     try:
         version = "2" if rng.random() < 0.9 else str(VALUES[rng.integers(5)])
-        return checkpoint._encode(version, json.dumps(inner, sort_keys=True), arrays)
+        return archive._encode(version, json.dumps(inner, sort_keys=True), arrays)
     except UnicodeEncodeError:
         return content[:-1]
 
@@ -288,7 +289,7 @@ MUTATIONS: tuple[Mutation, ...] = (
 def read(path: Path) -> None:
     """All that reads such files: networks, and trainings to go on with (which then go on)."""
     pyham.load(path)
-    header, _ = checkpoint.read(path)
+    header, _ = archive.read(path)
     if header.get("kind") == "training":
         train(**TRAINING, **data(), checkpoint=path, resume=True)
 

@@ -27,8 +27,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))  # when it runs as a scrip
 
 from idx_mutations import DTYPES, Generator, fresh, mutated
 
-from pyham.idx import read_idx
-from pyham.mnist import load_mnist
+from pyham.data.idx import read_idx
+from pyham.data.mnist import load_mnist
 
 Array = np.ndarray[Any, Any]
 

@@ -26,7 +26,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pyham import checkpoint  # noqa: E402
+from pyham.files import archive  # noqa: E402
 
 BOUND = 30  # seconds
 SHORTEST = 1e-3  # seconds between an epoch and a kill
@@ -34,7 +34,7 @@ SHORTEST = 1e-3  # seconds between an epoch and a kill
 PROGRAM = (
     "import os, sys\n"
     "os.write(1, f'process {os.getpid()}\\n'.encode())\n"  # at once, for the ranks' lines are mixed
-    "from pyham import cli\n"
+    "from pyham.commands import cli\n"
     "sys.exit(cli.main(sys.argv[1:]))\n"
 )
 ERROR = re.compile(
@@ -70,7 +70,7 @@ def over_mpi(mpiexec: str, ranks: int, path: Path, epochs: int) -> list[str]:
 
 
 def epochs_in(path: Path) -> int:
-    return len(checkpoint.read(path)[0]["phases"]) if path.exists() else 0
+    return len(archive.read(path)[0]["phases"]) if path.exists() else 0
 
 
 def strike(

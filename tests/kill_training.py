@@ -24,7 +24,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
-from pyham import checkpoint  # noqa: E402
+from pyham.files import archive  # noqa: E402
 
 #: Epochs that take little more time than writing them down: many kills hit the writing.
 TRAINING = ["train", "swiss-roll", "--samples", "200", "--depth", "8", "--batch", "20", "--levels", "2"]
@@ -45,7 +45,7 @@ def command(path: Path, epochs: int) -> list[str]:
     """One epoch is a line on standard error, written after the epoch has been saved."""
     program = (
         "import sys\n"
-        "from pyham import cli\n"
+        "from pyham.commands import cli\n"
         "from pyham.commands import planar\n"
         "class Report:\n"
         "    def __init__(self, description): pass\n"
@@ -76,7 +76,7 @@ def undisturbed(folder: Path, epochs: int) -> tuple[Path, float]:
 
 def same(first: Path, second: Path) -> bool:
     """Whether headers and all bits of all arrays are equal."""
-    (header, arrays), (other, others) = checkpoint.read(first), checkpoint.read(second)
+    (header, arrays), (other, others) = archive.read(first), archive.read(second)
     return (
         header == other
         and arrays.keys() == others.keys()
@@ -85,7 +85,7 @@ def same(first: Path, second: Path) -> bool:
 
 
 def epochs_in(path: Path) -> int:
-    return len(checkpoint.read(path)[0]["phases"])
+    return len(archive.read(path)[0]["phases"])
 
 
 def strike(path: Path, whole: Path, epochs: int, delay: float, tally: Tally) -> Tally:

@@ -18,15 +18,15 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import pyham
-from pyham import datasets
+from pyham.data import plane as datasets
 from pyham.distributed import DistributedNetwork, Layout
 from pyham.distributed.model import DistributedModel
 from pyham.distributed.mpi import MPITransport, guarded
 from pyham.distributed.readout import Readout
 from pyham.distributed.weights import restrict
-from pyham.models import NetworkModel
-from pyham.optimizers import Descent
-from pyham.protocol import RECOMMENDED
+from pyham.training.model import NetworkModel
+from pyham.training.optimizers import Descent
+from pyham.training.protocol import RECOMMENDED
 
 LIMIT = 1e-12
 RATE = RECOMMENDED.rate / 2  # the mean of its cosine schedule

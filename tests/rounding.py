@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 
 import pyham
-from pyham import bounds, reference
+from pyham.engines import reference
+from pyham.verification import bounds
 
 Array = np.ndarray[Any, Any]
 

@@ -7,7 +7,7 @@ from scipy.integrate import quad
 from strategies import ACTIVATIONS
 
 import pyham
-from pyham.activations import activation
+from pyham.architectures.activations import activation
 
 EPS = np.finfo(np.float64).eps
 # Dyadic numbers, exact in every dtype; from the flat tails to the steep middle, without relu's kink at 0.

@@ -22,7 +22,7 @@ from strategies import (
 )
 
 import pyham
-from pyham.stages import StageGradients
+from pyham.architectures.stages import StageGradients
 
 EPS = np.finfo(np.float64).eps
 N, n, m, h = 3, 4, 2, 0.3

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham import atlas as module
-from pyham import bounds, symplectic
-from pyham.atlas import along, atlas
-from pyham.training import Protocol, train
+from pyham.training.trainer import Protocol, train
+from pyham.verification import atlas as module
+from pyham.verification import bounds, symplectic
+from pyham.verification.atlas import along, atlas
 
 N, B, n = 6, 9, 4
 EPS = np.finfo(float).eps

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from rounding import eps
 
-from pyham import _addresses, _passes
-from pyham._addresses import address, aligned, hold, lanes, shift
-from pyham._blocks import add_outer, product
+from pyham.engines.compiled import addresses, passes
+from pyham.engines.compiled.addresses import address, aligned, hold, lanes, shift
+from pyham.engines.compiled.register_blocks import add_outer, product
 
 GUARD = 64  # numbers before and after every matrix
 SIZES = [*range(1, 10), 17, 34]
@@ -30,7 +30,7 @@ def call_add_outer(u, v, out, r, k, T):
 
 @numba.njit(error_model="numpy")
 def call_distance(y, z, size, n, T):
-    return _passes.distance(address(y), address(z), size, n, T)
+    return passes.distance(address(y), address(z), size, n, T)
 
 
 @numba.njit
@@ -145,7 +145,7 @@ def test_bad_numbers_stay_in_their_column_and_row(dtype, bad, rng):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_vector_is_as_wide_as_the_machines(dtype):
     count = call_lanes(np.empty(1, dtype))
-    assert count * np.dtype(dtype).itemsize == _addresses.WIDTH in (32, 64)
+    assert count * np.dtype(dtype).itemsize == addresses.WIDTH in (32, 64)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -6,7 +6,7 @@ from rounding import eps
 from strategies import ACTIVATIONS, NAMES, SPLIT, VARIANTS, skew, variant, well_conditioned
 
 import pyham
-from pyham import bounds, controls
+from pyham.verification import bounds, neighbours
 
 EPS = eps(np.float64)
 N, n, h = 12, 4, 0.2
@@ -240,7 +240,7 @@ def test_bound_is_violated_when_the_weights_are_scaled_after_it_was_computed(key
 @pytest.mark.parametrize("key", VARIANTS)
 def test_bound_is_violated_by_a_stretched_last_layer(key):
     net = network(key)
-    stretched = controls.Stretched(net, 1000)
+    stretched = neighbours.Stretched(net, 1000)
     x = np.random.default_rng(0).standard_normal((20, n))
     assert (log_norms(stretched, x) > bounds.log_upper(net)[:, None]).any()
 

@@ -11,7 +11,8 @@ from rounding import eps
 from strategies import ACTIVATIONS, SMOOTH, SPLIT, VARIANTS, networks_with_inputs, skew, variant, well_conditioned
 
 import pyham
-from pyham import compiled, reference
+from pyham.engines import reference
+from pyham.engines.compiled import engine as compiled
 
 N, n = 8, 4
 EXACT = [key for key, (name, _) in VARIANTS.items() if name in ("H2", "MS3")]

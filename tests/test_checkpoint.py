@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import pyham
-from pyham import checkpoint
+from pyham.files import archive
 
 sys.path.insert(0, str(Path(__file__).parent))
 import fuzz_checkpoint
@@ -72,14 +72,14 @@ def test_the_fuzzer_notices_a_reader_that_breaks_the_rules(verdict, slip, tmp_pa
 
 
 def test_the_fuzzer_s_exit_code_is_1_for_a_reader_that_breaks_the_rules(monkeypatch, capsys):
-    exact = checkpoint.read
+    exact = archive.read
 
     def careless(path):
         if Path(path).stat().st_size % 7 == 0:
             raise KeyError("header")
         return exact(path)
 
-    monkeypatch.setattr(checkpoint, "read", careless)
+    monkeypatch.setattr(archive, "read", careless)
     assert fuzz_checkpoint.main(["--count", "100"]) == 1
     captured = capsys.readouterr()
     assert "other errors" in captured.out and "KeyError" in captured.err
@@ -185,7 +185,7 @@ def test_load__allocates_nothing_for_a_width_that_only_the_header_has(architectu
     arrays = dict(pyham.H1(width=2, depth=1).init(0).params)
     if claim == "b" and architecture["width"] <= 10**6 and architecture["depth"] <= 1:
         arrays["b"] = np.zeros((architecture["depth"], architecture["width"]))
-    checkpoint.write(path, {"architecture": architecture}, arrays)
+    archive.write(path, {"architecture": architecture}, arrays)
     refused(path, "a network, got a header that describes none")
 
 
@@ -193,7 +193,7 @@ def test_load__allocates_nothing_for_a_width_that_only_the_header_has(architectu
 def test_load__raises_on_other_kinds_of_content(kind, saved):
     path = saved[0]
     net = pyham.load(path)
-    checkpoint.write(path, {"architecture": net.arch.config(), "kind": kind}, net.params)
+    archive.write(path, {"architecture": net.arch.config(), "kind": kind}, net.params)
     refused(path, "a network or a training, got a file of another kind")
 
 
@@ -221,5 +221,5 @@ def test_load__raises_on_half_precision_of_another_program(tmp_path):
 def test_write__raises_on_headers_that_no_reader_accepts(tmp_path):
     for header in ({"a": "x" * (1 << 23)}, {"a": [[]] * 5000}):
         with pytest.raises(ValueError, match="header: expected less than 8388608 bytes and 4096 brackets, got more"):
-            checkpoint.write(tmp_path / "net", header, {})
+            archive.write(tmp_path / "net", header, {})
     assert os.listdir(tmp_path) == []

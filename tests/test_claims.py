@@ -9,10 +9,13 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham import compiled, distributed, reference, regularization
+from pyham import distributed
 from pyham._check import multiprecision
+from pyham.architectures import penalties
+from pyham.architectures.stages import StageGradients
 from pyham.distributed import stepping
-from pyham.stages import StageGradients
+from pyham.engines import reference
+from pyham.engines.compiled import engine as compiled
 from validation import (
     claim,
     rebuilding,
@@ -161,7 +164,7 @@ def test_v14_notices_penalties_that_do_nothing(monkeypatch):
     def nothing(arch, params):
         return 0.0, {name: np.zeros_like(value) for name, value in params.items()}
 
-    monkeypatch.setattr(regularization, "smoothness", nothing)
+    monkeypatch.setattr(penalties, "smoothness", nothing)
     monkeypatch.delitem(v14_regularisation.PENALTIES, "weight decay 3e-4")
     assert failed("V14") == {"smoothness 0.1, bound", "smoothness 0.1, norms"}
 

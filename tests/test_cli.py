@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham import checkpoint, cli, datasets
-from pyham.commands import planar
-from pyham.protocol import RECOMMENDED, Protocol
+from pyham.commands import cli, planar
+from pyham.data import plane as datasets
+from pyham.files import archive
+from pyham.training.protocol import RECOMMENDED, Protocol
 
 SMALL = ["train", "swiss-roll", "--samples", "200", "--depth", "4", "--epochs", "3", "--output-epochs", "2"]
 PAPERS = ["--training", "alternating", "--schedule", "constant", "--rate", "0.05"]
@@ -110,7 +111,7 @@ def test_every_option_of_the_protocol_reaches_it(capsys):
 
 
 def same(first, second):
-    (header, arrays), (other, others) = checkpoint.read(first), checkpoint.read(second)
+    (header, arrays), (other, others) = archive.read(first), archive.read(second)
     assert header == other and arrays.keys() == others.keys()
     for name, value in arrays.items():
         np.testing.assert_array_equal(value, others[name])
@@ -140,7 +141,7 @@ def test_a_process_that_gets_a_signal_leaves_a_checkpoint(signum, tmp_path):
     path = tmp_path / "run"
     program = (  # a process that was started in the background may have been told to ignore Ctrl-C
         "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from pyham import cli; sys.exit(cli.main(sys.argv[1:]))"
+        "from pyham.commands import cli; sys.exit(cli.main(sys.argv[1:]))"
     )
     command = [sys.executable, "-c", program, *SMALL, "--epochs", "5000", "--checkpoint", str(path)]
     environment = os.environ | {"PYTHONPATH": str(Path(pyham.__file__).parents[1])}
@@ -156,7 +157,7 @@ def test_a_process_that_gets_a_signal_leaves_a_checkpoint(signum, tmp_path):
         process.kill()
     assert process.returncode == (130 if signum == signal.SIGINT else -signum)
     assert out.startswith(b"stopped; ") == (signum == signal.SIGINT)
-    header, _ = checkpoint.read(path)
+    header, _ = archive.read(path)
     assert 1 <= header["epoch"] < 5000
 
 

@@ -13,8 +13,8 @@ from scipy.linalg import expm
 from strategies import SMOOTH, skew, variant
 
 import pyham
-from pyham import bounds, continuous, symplectic
-from pyham.continuous import RTOL, WEIGHTS, Field
+from pyham.verification import bounds, continuous, symplectic
+from pyham.verification.continuous import RTOL, WEIGHTS, Field
 from validation import claim
 
 EPS = eps(np.float64)

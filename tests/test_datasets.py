@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from scipy import stats
 
-from pyham import datasets, idx, mnist
+from pyham.data import idx, mnist
+from pyham.data import plane as datasets
 
 SETS = (datasets.swiss_roll, datasets.double_circles, datasets.double_moons)
 

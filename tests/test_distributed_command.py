@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham import cli
+from pyham.commands import cli
 
 SMALL = ["distributed", "swiss-roll", "--samples", "200", "--batch", "20", "--epochs", "2"]
 README = (Path(__file__).parents[1] / "README.md").read_text()
@@ -38,7 +38,7 @@ def test_goes_on_bit_by_bit(capsys, tmp_path):
     options = ("--architecture", "H2", "--graph", "ring", "star", "--reads", "0", "4")
     assert run(capsys, *options, "--checkpoint", str(whole))[0] == 0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pyham.run.Run, "finished", property(lambda self: len(self.rows) == 1))
+        patch.setattr(pyham.training.loop.Run, "finished", property(lambda self: len(self.rows) == 1))
         assert run(capsys, *options, "--checkpoint", str(path))[0] == 0
     assert run(capsys, *options, "--checkpoint", str(path), "--resume")[0] == 0
     assert path.read_bytes() == whole.read_bytes()

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from benchmarks import distributed as benchmark
+from pyham.architectures.graphs import graph
 from pyham.distributed.cost import Model, Work, node, total
-from pyham.distributed.graphs import graph
 
 
 @pytest.mark.parametrize("nodes", [4, 9])

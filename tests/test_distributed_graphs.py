@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 import pyham
 from pyham import distributed
-from pyham.distributed.graphs import NAMES, Graph, graph, union
+from pyham.architectures.graphs import NAMES, Graph, graph, union
+from pyham.architectures.patterns import Blocks, block_by_block, one_round
 from pyham.distributed.layout import Layout
-from pyham.distributed.patterns import Blocks, block_by_block, one_round
 
 PEERS = {
     "ring": nx.cycle_graph,

@@ -5,11 +5,12 @@ import pytest
 from test_distributed import against_dense, tolerance
 
 import pyham
-from pyham import datasets, distributed
+from pyham import distributed
+from pyham.data import plane as datasets
 from pyham.distributed import Blocks, DistributedNetwork, Layout, distribute
 from pyham.distributed.training import train
 from pyham.distributed.weights import restrict
-from pyham.protocol import Protocol
+from pyham.training.protocol import Protocol
 
 PAIRS = np.kron(np.eye(4), np.ones((2, 2)))
 TURNED = np.roll(PAIRS, 1, axis=(0, 1))

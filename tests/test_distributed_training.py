@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham import checkpoint, datasets, distributed
+from pyham import distributed
+from pyham.data import plane as datasets
 from pyham.distributed import distribute
 from pyham.distributed.model import DistributedModel
 from pyham.distributed.readout import Readout
 from pyham.distributed.training import train
 from pyham.distributed.weights import restrict
-from pyham.models import NetworkModel
-from pyham.optimizers import SGD, AdamW, Descent
-from pyham.protocol import RECOMMENDED, Protocol
+from pyham.files import archive
+from pyham.training.model import NetworkModel
+from pyham.training.optimizers import SGD, AdamW, Descent
+from pyham.training.protocol import RECOMMENDED, Protocol
 
 EPS = np.finfo(float).eps
 SMALL = Protocol(epochs=2, output_epochs=2, batch=20)
@@ -212,8 +214,8 @@ def test_resume__raises_on_another_training(change, message, tmp_path):
 
 
 def damaged(path, name, value):
-    header, arrays = checkpoint.read(path)
-    checkpoint.write(path, header, arrays | {name: value})
+    header, arrays = archive.read(path)
+    archive.write(path, header, arrays | {name: value})
 
 
 @pytest.mark.parametrize(

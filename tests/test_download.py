@@ -13,7 +13,7 @@ from threading import Thread
 import digits
 import pytest
 
-from pyham import download
+from pyham.data import download
 
 ROOT = Path(download.__file__).parent.parent
 BODY = bytes(range(256)) * 1000

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
-from pyham import _elementary, _jit
+from pyham.engines.compiled import elementary, settings
 
 NAMES = ["tanh", "logistic", "softplus"]
-CONSTANTS = {np.float64: _elementary.FLOAT64, np.float32: _elementary.FLOAT32}
+CONSTANTS = {np.float64: elementary.FLOAT64, np.float32: elementary.FLOAT32}
 # Units in the last place. Each rounding counts up to one unit where the result is just below a power of two. tanh: the
 # fraction below 1/2 with four roundings at half weight, and the last one. logistic: E, 1 + E and the quotient.
 # softplus: those three in y, and y + y v L, whose second part brings half a unit more.
@@ -40,8 +40,8 @@ def dtype(request):
 def plain():
     """The module once more, without the permission to fuse multiplications and additions."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_jit, "kernel", numba.njit(error_model="numpy"))
-        spec = importlib.util.spec_from_file_location("elementary_plain", _elementary.__file__)
+        patch.setattr(settings, "kernel", numba.njit(error_model="numpy"))
+        spec = importlib.util.spec_from_file_location("elementary_plain", elementary.__file__)
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     return module
@@ -62,7 +62,7 @@ def loop(module, name, fastmath):
 def loops():
     """Loops over arrays, by the name of the function; "plain" before the name for those without fused operations."""
     module = plain()
-    fused = {name: loop(_elementary, name, {"contract"}) for name in NAMES}
+    fused = {name: loop(elementary, name, {"contract"}) for name in NAMES}
     return fused | {f"plain {name}": loop(module, name, False) for name in NAMES}
 
 
@@ -96,7 +96,7 @@ def everywhere(dtype, rng):
         rng.uniform(0, end, 100),
         rng.uniform(-1, 1, 200) * end * 0.08 + end * 0.92,  # where logistic and softplus are subnormal
         np.repeat(steps, 2) * (1 + rng.uniform(-4, 4, 2 * len(steps)) * info.eps),
-        _elementary.REACH * (1 + np.arange(-20, 20) * info.eps),
+        elementary.REACH * (1 + np.arange(-20, 20) * info.eps),
         np.arange(1, 40) * info.smallest_subnormal,
         [info.tiny, info.max, info.max / 3],
     ]
@@ -188,7 +188,7 @@ def test_a_value_does_not_depend_on_its_place_in_an_array(loops, name, dtype, rn
 
 @pytest.mark.parametrize("name", NAMES)
 def test_type_of_the_argument_is_kept_and_others_are_refused(name, dtype):
-    function = getattr(_elementary, name)
+    function = getattr(elementary, name)
     function(dtype(1))
     kind = numba.from_dtype(np.dtype(dtype))
     assert [s.return_type for s in function.nopython_signatures if s.args == (kind,)] == [kind]
@@ -290,4 +290,4 @@ def test_ends_lie_where_nothing_is_left(dtype):
     c, info = CONSTANTS[dtype], np.finfo(dtype)
     assert mpmath.exp(-2 * mpf(float(c.saturated))) < info.eps / 4
     assert mpmath.exp(2 * mpf(float(c.vanished))) < mpf(float(info.smallest_subnormal)) / 2
-    assert mpmath.tanh(_elementary.REACH) > mpf(1) / 2
+    assert mpmath.tanh(elementary.REACH) > mpf(1) / 2

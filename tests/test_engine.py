@@ -9,7 +9,9 @@ from rounding import eps, relative
 from strategies import ACTIVATIONS, NAMES, VARIANTS, variant
 
 import pyham
-from pyham import compiled, engine, kernels, reference
+from pyham.engines import contract, reference
+from pyham.engines.compiled import engine as compiled
+from pyham.engines.compiled import kernels
 
 N, n = 3, 6
 EDGES = [0, 1, 2, 63, 64, 65, 128, 129, 1025, 2049]  # around tiles of 64 and blocks of whole tiles
@@ -368,7 +370,7 @@ def test_nan_in_the_output_gradient_stays_in_its_sample(key, module, rng):
 
 @pytest.mark.parametrize("name", ["numba", "reference"])
 def test_select_by_name(name):
-    assert engine.select(name, np.dtype(np.float64)) is {"numba": compiled, "reference": reference}[name]
+    assert contract.select(name, np.dtype(np.float64)) is {"numba": compiled, "reference": reference}[name]
 
 
 def test_an_engine_of_ones_own_is_taken(rng):

@@ -6,7 +6,8 @@ from rounding import eps
 from strategies import ACTIVATIONS, NAMES, skew
 
 import pyham
-from pyham import euler, reference
+from pyham.engines import reference
+from pyham.verification import euler
 
 N, n = 6, 4
 STRUCTURES = {"J1": "J1", "J2": "J2", "skew": skew(n, 0)}

@@ -8,8 +8,8 @@ import pytest
 
 import pyham
 from pyham import sweep
-from pyham.experiment import DATA, Experiment, accuracies
-from pyham.protocol import Protocol
+from pyham.training.experiment import DATA, Experiment, accuracies
+from pyham.training.protocol import Protocol
 
 
 def test_experiment_is_plain_data_and_back():

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pyham import reference
-from validation import faults, faults_elsewhere
+from pyham.engines import reference
+from validation import faults
 from validation.faults import every
 
 FUNCTIONS = ("adjoint", "sensitivity", "layer", "of_layer", "forward", "trace")
@@ -138,7 +138,7 @@ def test_faults_stand_far_above_rounding():
 def test_main_prints_every_fault(capsys):
     status = every.main()
     printed = capsys.readouterr().out
-    assert all(fault.name in printed for fault in (*faults.FAULTS, *faults_elsewhere.FAULTS))
+    assert all(fault.name in printed for fault in faults.FAULTS)
     assert status == 0 and "NOTHING" not in printed
 
 
@@ -147,17 +147,6 @@ def test_main_returns_1_when_a_fault_escapes(capsys, monkeypatch):
     monkeypatch.setattr(every, "everything", lambda: [escaped])
     assert every.main() == 1
     assert "NOTHING" in capsys.readouterr().out
-
-
-def test_main_returns_1_when_the_right_package_fails(capsys, monkeypatch):
-    wrong = faults_elsewhere.Reading("V2", "", 1.0, True)
-    monkeypatch.setattr(faults_elsewhere, "failures", lambda: [wrong])
-    assert every.main() == 1
-    assert "the right package fails 1 checks" in capsys.readouterr().out
-
-
-def test_everything_is_both_tables():
-    assert every.everything() == [*faults.table(), *faults_elsewhere.table()]
 
 
 def _refuse(*_):

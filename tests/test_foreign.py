@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham import cli, foreign
-from pyham.interconnection import J2
+from pyham.architectures.interconnection import J2
+from pyham.commands import cli
+from pyham.interop import arrays
 
 X = [[1.0, 2.0], [0.5, -3.0]]
 ARCHITECTURES = [
@@ -100,7 +101,7 @@ ONES = ZEROS | {"K": np.ones((2, 4, 4))}
 def test_read_arrays__raises_on_arrays_that_make_no_network(arrays, message, tmp_path):
     np.savez(tmp_path / "net.npz", **arrays)
     with pytest.raises((TypeError, ValueError), match=message):
-        foreign.read_arrays(tmp_path / "net.npz")
+        arrays.read_arrays(tmp_path / "net.npz")
 
 
 def test_read_arrays__raises_on_pickles_and_damaged_files(tmp_path):
@@ -110,7 +111,7 @@ def test_read_arrays__raises_on_pickles_and_damaged_files(tmp_path):
     (tmp_path / "cut.npz").write_bytes((tmp_path / "cut.npz").read_bytes()[:-100])
     for name in ("objects", "text", "cut"):
         with pytest.raises(ValueError, match=r"expected an \.npz file of plain arrays, got none"):
-            foreign.read_arrays(tmp_path / f"{name}.npz")
+            arrays.read_arrays(tmp_path / f"{name}.npz")
 
 
 @pytest.mark.parametrize(

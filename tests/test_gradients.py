@@ -6,7 +6,8 @@ from rounding import eps
 from strategies import SMOOTH, VARIANTS, variant
 
 import pyham
-from pyham import gradcheck, reference
+from pyham.engines import reference
+from pyham.verification import gradcheck
 
 EPS = eps(np.float64)
 N, n = 3, 4

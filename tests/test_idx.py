@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from pyham import idx
+from pyham.data import idx
 
 CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
 ARRAYS = st.sampled_from([order + kind for kind in CODES for order in "<>"]).flatmap(

@@ -5,13 +5,13 @@ import pytest
 
 import pyham
 from pyham import images
+from pyham.architectures.convolution import convolve, kernel_gradient, squeeze, transposed, unsqueeze
+from pyham.architectures.groups import Group, Lift, pixelwise
+from pyham.architectures.image_base import lift_of
 from pyham.images import compiled, convolution, reference
-from pyham.images.base import lift_of
-from pyham.images.convolution import convolve, kernel_gradient, squeeze, transposed, unsqueeze
-from pyham.images.model import ImageModel
-from pyham.images.stages import Group, Lift, pixelwise
-from pyham.losses import LOSSES, softmax
-from pyham.protocol import Protocol
+from pyham.training.image_model import ImageModel
+from pyham.training.losses import LOSSES, softmax
+from pyham.training.protocol import Protocol
 
 EPS = float(np.finfo(np.float64).eps)
 SHAPES = [(3, 2, 5, 4), (1, 1, 1, 1), (2, 3, 2, 7)]  # smaller than a kernel, too
@@ -98,7 +98,7 @@ def test_shifted_images_move_down_and_right():
 
 
 def objective(arch, params, pixels, labels, shifts, protocol):
-    """By the formula of ``pyham.images.model``, in the parameters' dtype."""
+    """By the formula of ``pyham.training.image_model``, in the parameters' dtype."""
     y_N = reference.forward(
         arch.lower(params),
         reference.lifted(lift_of(params), reference.normalise(reference.shifted(pixels, shifts), complex)),

@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham import checkpoint, cli, images
+from pyham import images
+from pyham.commands import cli
+from pyham.files import archive
 from pyham.images import certificate, compiled
-from pyham.images.network import TRAINING
-from pyham.images.training import split
-from pyham.optimizers import Adam
-from pyham.protocol import Protocol
-from pyham.schedules import Cosine
+from pyham.training.image_network import TRAINING
+from pyham.training.image_trainer import split
+from pyham.training.optimizers import Adam
+from pyham.training.protocol import Protocol
+from pyham.training.schedules import Cosine
 
 sys.path.insert(0, str(Path(__file__).parent))
 import digits
@@ -138,7 +140,7 @@ def test_ctrl_c_keeps_the_last_whole_epoch(data, tmp_path):
     options = {"protocol": SMALL, "rng": 3, "checkpoint": path, "save_every": 3}
     with pytest.raises(KeyboardInterrupt):
         images.train(pixelwise(train[0]), *train, **options, callback=interrupt)
-    assert len(checkpoint.read(path)[0]["phases"]) == 2
+    assert len(archive.read(path)[0]["phases"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -220,7 +222,7 @@ def test_load__raises_on_headers_that_describe_no_network(change, tmp_path):
     arch = images.ConvH2(8, 8, width=2, depths=(1,))
     config = arch.config() | change if isinstance(change, dict) else change
     header = {"kind": "image network", "architecture": config}
-    checkpoint.write(tmp_path / "net", header, arch.init(0))
+    archive.write(tmp_path / "net", header, arch.init(0))
     with pytest.raises(ValueError, match=r"net: expected an image network, got a header that describes none \("):
         images.load(tmp_path / "net")
 
@@ -233,7 +235,7 @@ def test_load__raises_on_arrays_of_another_network(name, tmp_path):
         changed = {key: value for key, value in params.items() if key != name}
         if wrong is not None:
             changed[name] = wrong
-        checkpoint.write(tmp_path / "net", {"kind": "image network", "architecture": arch.config()}, changed)
+        archive.write(tmp_path / "net", {"kind": "image network", "architecture": arch.config()}, changed)
         with pytest.raises(ValueError, match="net: expected an image network, got a header that describes none"):
             images.load(tmp_path / "net")
 
@@ -252,7 +254,7 @@ def test_load__raises_on_damaged_files(where, tmp_path):
 def test_checkpoints_say_what_they_are(data, tmp_path):
     train, _ = data
     images.train(pixelwise(train[0]), *train, protocol=SMALL, rng=0, checkpoint=tmp_path / "run")
-    header, _ = checkpoint.read(tmp_path / "run")
+    header, _ = archive.read(tmp_path / "run")
     assert header["kind"] == TRAINING and json.loads(json.dumps(header)) == header
     net = pyham.H2(4, 2).init(0)
     options = {"checkpoint": tmp_path / "run", "resume": True}
@@ -317,7 +319,7 @@ def test_a_stopped_command_goes_on_to_the_same_bits(folder, tmp_path, capsys, mo
     assert "has the last whole epoch, --resume goes on" in capsys.readouterr().out
     assert train_command(folder, "--checkpoint", path) == 2
     assert train_command(folder, "--checkpoint", path, "--resume") == 0
-    (header, arrays), (other, others) = checkpoint.read(whole), checkpoint.read(path)
+    (header, arrays), (other, others) = archive.read(whole), archive.read(path)
     assert header == other
     assert all(np.array_equal(arrays[name], others[name], equal_nan=True) for name in arrays)
 

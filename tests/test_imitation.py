@@ -5,10 +5,10 @@ import pytest
 
 from figures import imitation
 from figures.imitation import EpochCounted, Imitation
-from pyham import learning
-from pyham.experiment import Experiment, accuracies
-from pyham.optimizers import Adam, Descent
-from pyham.protocol import Protocol
+from pyham.training import updates
+from pyham.training.experiment import Experiment, accuracies
+from pyham.training.optimizers import Adam, Descent
+from pyham.training.protocol import Protocol
 
 STEPS, RATE = 3, 0.05
 ROUNDING = 1e-14  # twelve steps from numbers of order 1, each rounded to 1e-16, on a function of slope up to 4
@@ -32,7 +32,7 @@ def slope(theta):
     return np.sin(3 * theta) + theta
 
 
-@pytest.mark.parametrize("steps", [learning, learning.select("numba")], ids=["numpy", "numba"])
+@pytest.mark.parametrize("steps", [updates, updates.select("numba")], ids=["numpy", "numba"])
 def test_counter_is_set_to_the_epoch_but_for_the_last_parameters(steps):
     start = np.random.default_rng(0).standard_normal(7)
     theta = start.copy()

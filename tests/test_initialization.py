@@ -10,7 +10,7 @@ from scipy import stats
 from strategies import NAMES, SPLIT
 
 import pyham
-from pyham.initialization import draw
+from pyham.architectures.initialization import draw
 
 CHANCE = 1e-6
 

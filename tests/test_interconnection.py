@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from strategies import skew, well_conditioned
 
-from pyham import interconnection
-from pyham.interconnection import J1, J2, from_block, half, invertible
+from pyham.architectures import interconnection
+from pyham.architectures.interconnection import J1, J2, from_block, half, invertible
 
 EPS = np.finfo(np.float64).eps
 

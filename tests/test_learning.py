@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from pyham import _learning, learning
-from pyham.losses import LOSSES
+from pyham.engines.compiled import updates as compiled_updates
+from pyham.training import updates
+from pyham.training.losses import LOSSES
 
 EPS = np.finfo(float).eps
-TWINS = [learning, _learning]
+TWINS = [updates, compiled_updates]
 ADAM = ((0.9, 0.999), 1e-8)
 CASES = [(0, 1, 2), (1, 5, 5), (1, 2, 2)]  # code of the loss, rows of the layer, classes
 
@@ -87,11 +88,11 @@ def test_an_epoch_is_its_batches_one_by_one(rng):
     for k in range(4):
         rows = order[13 * k : 13 * (k + 1)]
         gradient = np.empty_like(layer)
-        value, count = learning.head(0, expected, y[:, rows], labels[rows], gradient, np.empty((4, len(rows))))
+        value, count = updates.head(0, expected, y[:, rows], labels[rows], gradient, np.empty((4, len(rows))))
         loss, right = loss + value * len(rows) / 50, right + count
-        learning.adam(expected, m, v, gradient + 1e-4 * expected, k + 1, 0.05, *ADAM, 0.0)
+        updates.adam(expected, m, v, gradient + 1e-4 * expected, k + 1, 0.05, *ADAM, 0.0)
     zeros = np.zeros_like(layer), np.zeros_like(layer)
-    found = _learning.fit_epoch(0, layer, *zeros, y, labels, order, 13, 0, rates, 1e-4, *ADAM)
+    found = compiled_updates.fit_epoch(0, layer, *zeros, y, labels, order, 13, 0, rates, 1e-4, *ADAM)
     assert found == (pytest.approx(loss, rel=100 * EPS), right)
     assert np.abs(layer - expected).max() <= 1e-12
 

@@ -6,8 +6,9 @@ from rounding import eps, relative
 from strategies import ACTIVATIONS, VARIANTS, variant
 
 import pyham
-from pyham import compiled, engine, recompute, reference
-from pyham.engine import Drift
+from pyham.engines import contract, defaults, reference
+from pyham.engines.compiled import engine as compiled
+from pyham.engines.contract import Drift
 
 n, N = 6, 20  # layers: more than are always run again, so that some are rebuilt
 SHEARS = [key for key, (name, _) in VARIANTS.items() if name in ("MS1", "MS3", "H2")]
@@ -82,7 +83,7 @@ def test_nothing_rebuilt_is_everything_stored(key, depth, batch, rng):
     store = net.gradient(x, g)
     assert_same_bits(kept, store, store.output)
     assert kept.drift.error == kept.drift.budget == 0
-    halves = int(np.ceil(np.log2(max(1, depth / engine.SHORTEST)))) if batch else 0
+    halves = int(np.ceil(np.log2(max(1, depth / contract.SHORTEST)))) if batch else 0
     assert kept.drift.most == halves
 
 
@@ -201,7 +202,7 @@ def test_drift_stays_within_its_budget_and_most_within_log2_of_the_layers(deep, 
         drift = net.gradient(x[few], g[few], memory="reversible", budget=budget, backend=backend).drift
         assert 0 <= drift.error <= drift.budget == budget
         assert drift.most <= np.log2(depth) + 1
-        assert drift.most <= drift.kept < max(1, 2 * depth / engine.SHORTEST)
+        assert drift.most <= drift.kept < max(1, 2 * depth / contract.SHORTEST)
         if backend == "reference" and depth > 100:
             break  # Python takes its time
 
@@ -242,7 +243,7 @@ def test_the_drift_reported_is_the_largest_of_all_blocks(deep, batch, small_bloc
 def passes(module, stages, x, g, budget):
     """(delta_0, sums) of all kinds of memory, when the engine is called directly."""
     own = () if module is compiled else (reference,)
-    of = compiled if module is compiled else recompute
+    of = compiled if module is compiled else defaults
     with np.errstate(all="ignore"):
         found = {"store": of.gradient(*own, stages, x, g, stages.depth)[1:]}
         found["checkpoint"] = of.gradient(*own, stages, x, g, 4)[1:]

@@ -13,8 +13,8 @@ import digits
 import numpy as np
 import pytest
 
-from pyham import idx, mnist
-from pyham.mnist import load_mnist
+from pyham.data import idx, mnist
+from pyham.data.mnist import load_mnist
 
 MIRRORS = mnist.MIRRORS  # before the tests put their own in its place
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = digits.NAMES

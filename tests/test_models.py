@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham import regularization
-from pyham.losses import LOSSES
-from pyham.models import NetworkModel
-from pyham.protocol import Protocol
+from pyham.architectures import penalties
+from pyham.training.losses import LOSSES
+from pyham.training.model import NetworkModel
+from pyham.training.protocol import Protocol
 
 NAMES = ["MS1", "MS2", "MS3", "H1", "H2", "MLP", "ResNet"]
 
@@ -16,7 +16,7 @@ def objective(net, layer, x, labels, protocol):
     """In complex arithmetic, by the formula of ``pyham.training``."""
     z = net(x.astype(complex), backend="reference") @ layer[:, :-1].T + layer[:, -1]
     loss, _ = LOSSES[protocol.loss](z[:, 0] if protocol.loss == "logistic" else z, labels)
-    smooth, _ = regularization.smoothness(net.arch, net.params)
+    smooth, _ = penalties.smoothness(net.arch, net.params)
     squares = sum((value * value).sum() for value in net.params.values())
     return loss + protocol.alpha * smooth + protocol.decay / 2 * squares + protocol.alpha_c / 2 * (layer * layer).sum()
 
@@ -64,7 +64,7 @@ def test_parameters_are_views_of_one_array():
 
 @pytest.mark.parametrize("prolongation", ["repeat", "linear"])
 def test_a_deeper_model_has_the_prolonged_network_and_the_same_layer(prolongation):
-    from pyham.multilevel import prolong
+    from pyham.training.multilevel import prolong
 
     net = pyham.H1(4, 3, 0.2).init(0)
     model = NetworkModel(net, 1, Protocol())

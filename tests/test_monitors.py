@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham import datasets, losses
-from pyham.monitors import Gradients, Monitors, Sensitivities
-from pyham.training import Protocol, train
+from pyham.data import plane as datasets
+from pyham.training import losses
+from pyham.training.monitors import Gradients, Monitors, Sensitivities
+from pyham.training.trainer import Protocol, train
 
 PROTOCOL = Protocol(epochs=4, output_epochs=2, batch=30)
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import pyham
-from pyham.multilevel import KINDS, prolong
+from pyham.training.multilevel import KINDS, prolong
 
 N = 4
 CASES = [

@@ -11,8 +11,8 @@ from safetensors.numpy import load_file, save_file
 from strategies import ACTIVATIONS, NAMES, SPLIT, VARIANTS, variant
 
 import pyham
-from pyham import checkpoint
-from pyham.controls import forward_euler
+from pyham.files import archive
+from pyham.verification.neighbours import forward_euler
 
 EPS = eps(np.float64)
 N, n, m, h = 3, 4, 2, 0.3
@@ -282,7 +282,7 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_else(step, error, tmp_p
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint.os, step, fail)
+        patch.setattr(archive.os, step, fail)
         with pytest.raises(type(error)):
             network("MS2").save(tmp_path / "net")
     assert os.listdir(tmp_path) == ["net"]
@@ -399,7 +399,7 @@ def test_load__raises_on_file_of_another_program(metadata, tmp_path):
 @pytest.mark.parametrize("version", [3, 10])
 def test_load__raises_on_newer_version(version, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "VERSION", version)
+        patch.setattr(archive, "VERSION", version)
         network().save(tmp_path / "net")
     with pytest.raises(ValueError, match=rf"net: expected format version <= 2, got '{version}'$"):
         pyham.load(tmp_path / "net")
@@ -408,7 +408,7 @@ def test_load__raises_on_newer_version(version, tmp_path, monkeypatch):
 @pytest.mark.parametrize("version", ["", "one", "-1", "1.5"])
 def test_load__raises_on_what_is_no_version(version, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr(checkpoint, "VERSION", version)
+        patch.setattr(archive, "VERSION", version)
         network().save(tmp_path / "net")
     with pytest.raises(ValueError, match=rf"net: expected format version <= 2, got '{version}'$"):
         pyham.load(tmp_path / "net")
@@ -432,13 +432,13 @@ def test_load__raises_on_what_is_no_version(version, tmp_path, monkeypatch):
 )
 def test_load__raises_on_header_that_describes_no_network(header, tmp_path):
     arrays = pyham.H2(width=2, depth=2).init(0).params
-    checkpoint.write(tmp_path / "net", header, arrays)
+    archive.write(tmp_path / "net", header, arrays)
     with pytest.raises(ValueError, match=r"net: expected a network, got a header that describes none \("):
         pyham.load(tmp_path / "net")
 
 
 def test_load__raises_on_header_that_is_no_object(tmp_path):
-    checkpoint.write(tmp_path / "net", [1, 2], {})
+    archive.write(tmp_path / "net", [1, 2], {})
     with pytest.raises(ValueError, match=r"net: expected a JSON object as header, got list$"):
         pyham.load(tmp_path / "net")
 
@@ -446,7 +446,7 @@ def test_load__raises_on_header_that_is_no_object(tmp_path):
 @pytest.mark.parametrize("change", [{"b": np.zeros((2, 3))}, {"b": np.zeros((2, 2), np.float32)}, {"c": np.zeros(1)}])
 def test_load__raises_on_arrays_that_are_not_those_of_the_header(change, tmp_path):
     net = pyham.H2(width=2, depth=2).init(0)
-    checkpoint.write(tmp_path / "net", {"architecture": net.arch.config()}, {**net.params, **change})
+    archive.write(tmp_path / "net", {"architecture": net.arch.config()}, {**net.params, **change})
     with pytest.raises(ValueError, match=r"net: expected a network, got "):
         pyham.load(tmp_path / "net")
 

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
-from pyham import _learning, learning
-from pyham.optimizers import SGD, Adam, AdamW, Descent
-from pyham.schedules import Constant, Cosine, Step
+from pyham.engines.compiled import updates as compiled_updates
+from pyham.training import updates
+from pyham.training.optimizers import SGD, Adam, AdamW, Descent
+from pyham.training.schedules import Constant, Cosine, Step
 
 EPS = np.finfo(float).eps
-TWINS = [learning, _learning]
+TWINS = [updates, compiled_updates]
 METHODS = [
     SGD(),
     SGD(momentum=0.9),

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham import datasets
-from pyham.optimizers import SGD, AdamW
-from pyham.schedules import Cosine, Step
-from pyham.training import Protocol, train
+from pyham.data import plane as datasets
+from pyham.training.optimizers import SGD, AdamW
+from pyham.training.schedules import Cosine, Step
+from pyham.training.trainer import Protocol, train
 
 torch = pytest.importorskip("torch")
 DEPTH, H = 5, 0.2

@@ -12,7 +12,7 @@ from rounding import backward_tolerance, eps, gradient_tolerance
 from strategies import inputs, networks, networks_with_inputs, seeds
 
 import pyham
-from pyham import bounds, symplectic
+from pyham.verification import bounds, symplectic
 
 EPS = eps(np.float64)
 EXACT = ("H2", "MS3", "MS1")  # symplectic by design, MS1 while A is the same in all layers

@@ -10,9 +10,10 @@ import pytest
 
 import pyham
 from figures import FIGURES
-from pyham import cli, sweep
-from pyham.architectures import ARCHITECTURES
-from pyham.experiment import Experiment, accuracies
+from pyham import sweep
+from pyham.architectures.vectors import ARCHITECTURES
+from pyham.commands import cli
+from pyham.training.experiment import Experiment, accuracies
 from validation import claim
 
 ROOT = Path(__file__).parent.parent

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham import checkpoint, datasets
-from pyham.optimizers import SGD, AdamW
-from pyham.schedules import Cosine
-from pyham.training import Protocol, train
+from pyham.data import plane as datasets
+from pyham.files import archive
+from pyham.training.optimizers import SGD, AdamW
+from pyham.training.schedules import Cosine
+from pyham.training.trainer import Protocol, train
 
 sys.path.insert(0, str(Path(__file__).parent))
 import kill_training
@@ -106,7 +107,7 @@ def test_ctrl_c_leaves_the_last_whole_epoch(moment, data, tmp_path, monkeypatch)
     options = start(Protocol(epochs=6, output_epochs=0, batch=32)) | data
     path = tmp_path / "run"
     calls = 0
-    target, name = (pyham.models.NetworkModel, "gradient") if moment == "batch" else (checkpoint.os, "replace")
+    target, name = (pyham.training.model.NetworkModel, "gradient") if moment == "batch" else (archive.os, "replace")
     exact = getattr(target, name)
 
     def interrupt(*arguments):
@@ -120,7 +121,7 @@ def test_ctrl_c_leaves_the_last_whole_epoch(moment, data, tmp_path, monkeypatch)
         patch.setattr(target, name, interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(**options, checkpoint=path, save_every=100 if moment == "batch" else 2)
-    header, _ = checkpoint.read(path)
+    header, _ = archive.read(path)
     assert header["epoch"] == (3 if moment == "batch" else 2)
     assert os.listdir(tmp_path) == ["run"]
     assert_same(train(**options), train(**options, checkpoint=path, resume=True))
@@ -128,8 +129,8 @@ def test_ctrl_c_leaves_the_last_whole_epoch(moment, data, tmp_path, monkeypatch)
 
 def test_save_every_spares_writes_and_the_end_is_always_saved(data, tmp_path, monkeypatch):
     saved = []
-    exact = checkpoint.write
-    monkeypatch.setattr(checkpoint, "write", lambda path, *rest: (saved.append(rest[0]["epoch"]), exact(path, *rest)))
+    exact = archive.write
+    monkeypatch.setattr(archive, "write", lambda path, *rest: (saved.append(rest[0]["epoch"]), exact(path, *rest)))
     train(**start(Protocol(epochs=7, output_epochs=0)), **data, checkpoint=tmp_path / "run", save_every=3)
     assert saved == [3, 6, 7]
 
@@ -213,9 +214,9 @@ def test_train__raises_on_resume_without_a_path(data):
 
 def damaged(path, change):
     """The file with another header or other arrays, and a checksum that is right."""
-    header, arrays = checkpoint.read(path)
+    header, arrays = archive.read(path)
     change(header, arrays)
-    checkpoint.write(path, header, arrays)
+    archive.write(path, header, arrays)
 
 
 def put(value, *keys):
@@ -291,8 +292,8 @@ def test_kills_at_random_moments_lose_nothing(capsys):
 def test_the_killer_notices_lost_epochs_and_other_bits(stopped, monkeypatch):
     _, path = stopped
     other = path.with_name("other")
-    header, arrays = checkpoint.read(path)
-    checkpoint.write(other, header, arrays | {"parameters/b": np.nextafter(arrays["parameters/b"], 9)})
+    header, arrays = archive.read(path)
+    archive.write(other, header, arrays | {"parameters/b": np.nextafter(arrays["parameters/b"], 9)})
     assert kill_training.same(path, path) and not kill_training.same(path, other)
 
     class Done:
@@ -314,6 +315,6 @@ def test_the_killer_notices_lost_epochs_and_other_bits(stopped, monkeypatch):
 
 def test_checkpoints_are_plain_data(stopped):
     _, path = stopped
-    header, arrays = checkpoint.read(path)
+    header, arrays = archive.read(path)
     assert json.loads(json.dumps(header)) == header
     assert {array.dtype.kind for array in arrays.values()} == {"f"}

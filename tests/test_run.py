@@ -5,20 +5,20 @@ from itertools import chain
 import numpy as np
 import pytest
 
-from pyham import learning
-from pyham.classifier import Classifier
-from pyham.losses import softmax
-from pyham.models import Model
-from pyham.optimizers import SGD, AdamW
-from pyham.protocol import Protocol
-from pyham.run import Run
-from pyham.schedules import Cosine
+from pyham.training import updates
+from pyham.training.classifier import Classifier
+from pyham.training.loop import Run
+from pyham.training.losses import softmax
+from pyham.training.model import Model
+from pyham.training.optimizers import SGD, AdamW
+from pyham.training.protocol import Protocol
+from pyham.training.schedules import Cosine
 
 
 class Means(Model):
     """Logits are linear in the mean and the spread of an image (rows, columns)."""
 
-    depth, steps = 1, learning
+    depth, steps = 1, updates
 
     def __init__(self):
         self.theta = np.zeros(6)

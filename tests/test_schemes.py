@@ -8,7 +8,7 @@ from scipy.integrate import solve_ivp
 from strategies import ORDERS, SCHEMES
 
 import pyham
-from pyham.schemes import EULER, SPLITTINGS
+from pyham.architectures.schemes import EULER, SPLITTINGS
 
 EPS = np.finfo(np.float64).eps
 OBSERVED = {"euler": 1, "semi-implicit": 1, "verlet": 2, "yoshida4": 4}

@@ -5,7 +5,8 @@ import pytest
 from rounding import eps
 from strategies import variant
 
-from pyham import compiled, recompute
+from pyham.engines import defaults
+from pyham.engines.compiled import engine as compiled
 
 n, N = 6, 20
 
@@ -34,7 +35,7 @@ def test_chosen_layers_are_those_of_the_whole_array(key, layers, batch, backend,
 def test_chosen_layers_do_not_depend_on_the_segments(depth, budget, monkeypatch, rng):
     net = network("MS3-verlet-p-first", depth)
     x = rng.standard_normal((9, n))
-    monkeypatch.setattr(recompute, "MATRICES", budget)
+    monkeypatch.setattr(defaults, "MATRICES", budget)
     np.testing.assert_array_equal(net.sensitivity(x, layers=range(depth + 1)), net.sensitivity(x), strict=True)
 
 

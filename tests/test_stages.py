@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from strategies import SPLIT, VARIANTS, variant
 
-from pyham.activations import activation
-from pyham.stages import Stages
+from pyham.architectures.activations import activation
+from pyham.architectures.stages import Stages
 
 FIELDS = ("A", "c", "W")
 

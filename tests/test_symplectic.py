@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from strategies import skew, symplectic_matrices, well_conditioned
 
-from pyham import symplectic
-from pyham.interconnection import J1, J2, from_block
+from pyham.architectures.interconnection import J1, J2, from_block
+from pyham.verification import symplectic
 
 EPS = np.finfo(np.float64).eps
 RESIDUALS = {

@@ -6,8 +6,8 @@ from rounding import eps, relative
 from strategies import VARIANTS, variant
 
 import pyham
-from pyham import compiled
-from pyham.engine import Trace
+from pyham.engines.compiled import engine as compiled
+from pyham.engines.contract import Trace
 
 n, N = 6, 20
 SHEARS = [key for key, (name, _) in VARIANTS.items() if name in ("MS1", "MS3", "H2")]

@@ -14,8 +14,9 @@ import pytest
 from strategies import variant
 
 import pyham
-from pyham import compiled, kernels, threads
-from pyham.threads import Blocks, get_num_threads, set_num_threads
+from pyham.engines.compiled import engine as compiled
+from pyham.engines.compiled import kernels, threads
+from pyham.engines.compiled.threads import Blocks, get_num_threads, set_num_threads
 
 N, n = 3, 6
 KEYS = ["H2-semi-implicit-p-first", "MS1-yoshida4-q-first", "MLP"]
@@ -346,7 +347,7 @@ def test_networks_may_be_used_from_many_threads_that_share_workers(small_blocks,
 FORK = """
 import os, sys
 import numpy as np, pyham
-from pyham import compiled, threads
+from pyham.engines.compiled import engine as compiled, threads
 threads.WORTHWHILE = 1
 threads.set_num_threads(3)
 net = pyham.H2(width=6, depth=3).init(0)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham import datasets
-from pyham.losses import LOSSES
-from pyham.optimizers import SGD, AdamW
-from pyham.schedules import Cosine, Step
-from pyham.training import Protocol, train
+from pyham.data import plane as datasets
+from pyham.training.losses import LOSSES
+from pyham.training.optimizers import SGD, AdamW
+from pyham.training.schedules import Cosine, Step
+from pyham.training.trainer import Protocol, train
 
 
 def roll(seed=0, samples=8000):
@@ -241,8 +241,8 @@ import sys, os
 count = int(sys.argv[1])
 os.cpu_count = lambda: count
 import numpy as np, pyham
-from pyham import datasets
-from pyham.training import Protocol, train
+from pyham.data import plane as datasets
+from pyham.training.trainer import Protocol, train
 x, labels = datasets.swiss_roll(600, rng=0)
 protocol = Protocol(epochs=2, output_epochs=2, batch=300, scheme={scheme!r})
 classifier = train(pyham.H1(4, 8, 0.1).init(0), x, labels, protocol=protocol, rng=0)

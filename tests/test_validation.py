@@ -102,7 +102,7 @@ def trained(lab):
 
 
 def test_a_claim_notices_a_broken_engine(monkeypatch):
-    from pyham import compiled
+    from pyham.engines.compiled import engine as compiled
 
     exact = compiled.sensitivity
     monkeypatch.setattr(compiled, "sensitivity", lambda *args: exact(*args) * (1 + 1e-9))

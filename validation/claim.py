@@ -13,8 +13,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
-from pyham import datasets
-from pyham.training import Classifier, Epoch, Protocol, train
+from pyham.data import plane as datasets
+from pyham.training.trainer import Classifier, Epoch, Protocol, train
 
 Array = np.ndarray[Any, Any]
 

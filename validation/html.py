@@ -18,8 +18,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
-from pyham.checkpoint import replace_file
-from validation import faults
+import validation.faults as faults
+from pyham.files.archive import replace_file
 from validation.claim import Finding
 
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "matplotlib", "mpmath", "torch")

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import pyham
-from pyham import bounds, symplectic
-from pyham.checkpoint import replace_file
+from pyham.files.archive import replace_file
+from pyham.verification import bounds, symplectic
 from validation.claim import Lab
 from validation.look import BLUE, GREY, RED
 

@@ -7,7 +7,8 @@ F_s'^-1 leaves what lies in dst as it is. So
     |z_0 - y_0| <= sum_s |G_s| (|e_s| + |f_s|)        G_s = (dy_s/dy_0)^-1, from G_{s+1} = G_s F_s'^-1
 
 entry by entry. A sum of k + 1 terms is off by at most (k + 1) eps / 2 times the sum of their sizes, in any order, fused
-or not; sigma(a) by 4 eps |sigma(a)| for itself (``pyham._elementary``) and by sigma'(a) times what a is off.
+or not; sigma(a) by 4 eps |sigma(a)| for itself (``pyham.engines.compiled.elementary``) and by sigma'(a) times what a is
+off.
 
 Gradients. For any direction u of all parameters and the input, <gradient, u> = <g, v_S>, where v_s is the tangent of
 the forward pass along u:
@@ -29,9 +30,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import pyham
-from pyham import compiled
-from pyham.engine import SHORTEST, Gradient
-from pyham.stages import Stages
+from pyham.architectures.stages import Stages
+from pyham.engines.compiled import engine as compiled
+from pyham.engines.contract import SHORTEST, Gradient
 
 SIGMA = 4  # eps: the largest relative error of a computed sigma
 SLOPE = 2  # the largest |d sigma' / d sigma|, as the kernels compute slopes from sigma, such as (1 - s) (1 + s) for
@@ -210,7 +211,7 @@ def _a_off(stages: Stages, s: int, y_src: Array) -> Array:
     return np.asarray((A.shape[1] + 1) / 2 * (np.abs(y_src) @ np.abs(A).T + np.abs(stages.c[s])))
 
 
-def _second(activation: pyham.activations.Activation, a: Array) -> Array:
+def _second(activation: pyham.architectures.activations.Activation, a: Array) -> Array:
     """sigma'' by the complex step."""
     return np.asarray(activation.derivative(a + 1e-200j).imag * 1e200)
 

@@ -21,8 +21,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
-from pyham import continuous, symplectic
-from pyham.continuous import RTOL, Field
+from pyham.verification import continuous, symplectic
+from pyham.verification.continuous import RTOL, Field
 from validation.claim import Lab, Result
 
 STATEMENT = "X J X^T = J for the flow of y' = J grad H(y, t), any weights in time, any J"

@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 
 import pyham
-from pyham import compiled, controls
-from pyham.evidence import defect
+from pyham.engines.compiled import engine as compiled
+from pyham.verification import neighbours
+from pyham.verification.measurements import defect
 from validation.claim import Lab, Result, worst
 
 STATEMENT = "Phi_j^T J Phi_j = J for H2, MS3 and constant-A MS1, every layer j"
@@ -108,7 +109,7 @@ def violations(net: pyham.Network, x: Array, rng: np.random.Generator) -> Iterat
     The layer is that of five evenly spaced ones in which the fault does most: in a trained network some units are
     saturated on all samples, and there a fault does nothing; and rho is relative to the growth of all later layers.
     """
-    yield rho_of(controls.forward_euler(net).sensitivity(x), net)
+    yield rho_of(neighbours.forward_euler(net).sensitivity(x), net)
     stages = net.stages(x.dtype)
     other_J, flipped = [], []
     for s in np.unique(np.linspace(0, len(stages.A) - 1, 5).astype(int)):

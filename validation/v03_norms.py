@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 import pyham
-from pyham import symplectic
+from pyham.verification import symplectic
 from validation.claim import Lab, Result, worst
 from validation.v02_symplectic import networks, spread, tolerance
 

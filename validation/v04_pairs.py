@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from scipy.linalg import schur
 
-from pyham import controls, symplectic
-from pyham.interconnection import J1, J2
+from pyham.architectures.interconnection import J1, J2
+from pyham.verification import neighbours, symplectic
 from validation.claim import Lab, Result
 from validation.v02_symplectic import random_network, tolerance
 
@@ -36,7 +36,7 @@ def check(lab: Lab) -> Iterator[Result]:
     ]
     for label, net, x in cases:
         limit, J = tolerance(net, np.float64), np.asarray(net.interconnection)
-        phi, euler = net.sensitivity(x), controls.forward_euler(net).sensitivity(x)
+        phi, euler = net.sensitivity(x), neighbours.forward_euler(net).sensitivity(x)
         skewed = in_coordinates_of_J2(phi, J)
         pairs = (
             ("det", largest(symplectic.determinant(phi)[1]), largest(symplectic.determinant(euler)[1])),

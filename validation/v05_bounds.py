@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
-from pyham import bounds, controls
+from pyham.verification import bounds, neighbours
 from validation.claim import Lab, Result
 from validation.v02_symplectic import tolerance
 
@@ -66,7 +66,7 @@ def many(count: int, rng: np.random.Generator) -> Result:
 def compare(label: str, net: pyham.Network, x: Array) -> Result:
     logs = [bounds.log_upper(net, kind) for kind in KINDS[: 3 if net.arch.keep else 2]]
     measured = excess(net, x, logs)
-    control = excess(controls.Stretched(net, SCALE), x, logs)
+    control = excess(neighbours.Stretched(net, SCALE), x, logs)
     size = np.log(singular_values(net, x)[..., 0].max())
     found = ", ".join(f"{kind} 10^{(log[0] - size) / np.log(10):.1f}" for kind, log in zip(KINDS, logs, strict=False))
     control_case = f"last layer x {SCALE}"

@@ -19,8 +19,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import pyham
-from pyham import symplectic
-from pyham.atlas import Atlas, atlas
+from pyham.verification import symplectic
+from pyham.verification.atlas import Atlas, atlas
 from validation.claim import Lab, Result
 from validation.look import BLUE, RED, panels
 from validation.v02_symplectic import rho_of, tolerance

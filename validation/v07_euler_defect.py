@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import numpy as np
 
 import pyham
-from pyham import euler
+from pyham.verification import euler
 from validation.claim import Lab, Result
 
 STATEMENT = "D J D^T - J = h^2 (J S) J (J S)^T for every layer of forward Euler"

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 import numpy as np
 
 import pyham
-from pyham import controls, symplectic
+from pyham.verification import neighbours, symplectic
 from validation.claim import Lab, Result
 from validation.v02_symplectic import rho, rho_of, tolerance
 
@@ -30,7 +30,7 @@ def check(lab: Lab) -> Iterator[Result]:
         label, limit = f"MS1 constant A, n = {width}", tolerance(constant, np.float64)
         yield Result(label, rho(constant, x), limit, float(max(defects)), "A varying")
         ms3 = pyham.MS3(width=width, depth=64, step=1 / 64).init(rng)
-        broken = rho_of(controls.forward_euler(ms3).sensitivity(x), ms3)
+        broken = rho_of(neighbours.forward_euler(ms3).sensitivity(x), ms3)
         yield Result(
             f"MS3 varying weights, n = {width}", rho(ms3, x), tolerance(ms3, np.float64), broken, "forward Euler"
         )

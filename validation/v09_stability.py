@@ -22,7 +22,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import pyham
-from pyham import controls, interconnection
+from pyham.architectures import interconnection
+from pyham.verification import neighbours
 from validation.claim import Lab, Result
 from validation.look import BLUE, GREEN, RED, panels
 
@@ -63,7 +64,7 @@ def check(lab: Lab) -> Iterator[Result]:
     off, broken, smallest = [], [], []
     for hw in FREQUENCIES * (1 if lab.quick else 10):
         net = linear("H2", "p-first", hw, rng)
-        euler = multipliers(controls.forward_euler(net))
+        euler = multipliers(neighbours.forward_euler(net))
         off.append(gap(euler, net))
         broken.append(gap(multipliers(net), net))
         smallest.append(np.abs(np.linalg.eigvals(euler)).min())
@@ -186,7 +187,7 @@ def figures(lab: Lab) -> Iterator[tuple[str, Figure]]:
     for label, group, colour, marker in (
         (r"semi-implicit, $hw < 2$", stable, BLUE, "o"),
         (rf"semi-implicit, $hw = {UNSTABLE}$", unstable, RED, "x"),
-        (r"forward Euler, $hw < 2$", [controls.forward_euler(net) for net in stable], GREEN, "+"),
+        (r"forward Euler, $hw < 2$", [neighbours.forward_euler(net) for net in stable], GREEN, "+"),
     ):
         points = np.concatenate([np.linalg.eigvals(multipliers(net)).ravel() for net in group])
         scatter(right, points, colour, marker, label)

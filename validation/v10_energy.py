@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from scipy.integrate import solve_ivp
 
 import pyham
-from pyham import controls
+from pyham.verification import neighbours
 from validation.claim import Lab, Result
 from validation.look import BLUE, GREEN, RED, panels
 
@@ -62,7 +62,7 @@ def check(lab: Lab) -> Iterator[Result]:
         for scheme, r in ORDERS.items():
             net = build(name, width, scheme, order, weights)
             H = Hamiltonian.of(net)
-            whole, euler = follow(net, H, x, r, chunks), follow(controls.forward_euler(net), H, x, r, 1)
+            whole, euler = follow(net, H, x, r, chunks), follow(neighbours.forward_euler(net), H, x, r, 1)
             later, before = whole.error[chunks // 2 :].max(), whole.error[: chunks // 2].max()
             note = (
                 f"max |H - H_0| {before:.2e} in the first half of {chunks * CHUNK} layers, {later:.2e} in the second; "
@@ -174,7 +174,7 @@ def figures(lab: Lab) -> Iterator[tuple[str, Figure]]:
     depth = 100000
     for label, scheme, colour in (("semi-implicit Euler", "semi-implicit", BLUE), ("Verlet", "verlet", GREEN)):
         net = build("H2", 2, scheme, "p-first", weights, depth=depth)
-        cases = [(label, net, colour)] + [("forward Euler", controls.forward_euler(net), RED)] * (colour == BLUE)
+        cases = [(label, net, colour)] + [("forward Euler", neighbours.forward_euler(net), RED)] * (colour == BLUE)
         H = Hamiltonian.of(net)
         for name, member, shade in cases:
             error = np.abs(H.energy(member.trace(x).states) - H.energy(x))[:, 0]

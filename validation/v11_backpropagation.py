@@ -21,8 +21,8 @@ import numpy as np
 from scipy import differentiate, optimize
 
 import pyham
-from pyham import gradcheck, symplectic
-from pyham.engine import Backend
+from pyham.engines.contract import Backend
+from pyham.verification import gradcheck, symplectic
 from validation import faults
 from validation.claim import Lab, Result, worst
 from validation.faults.engine import FAULTS

@@ -24,9 +24,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
-from pyham import continuous
-from pyham.continuous import Field
-from pyham.schemes import SPLITTINGS
+from pyham.architectures.schemes import SPLITTINGS
+from pyham.verification import continuous
+from pyham.verification.continuous import Field
 from validation.claim import Lab, Result
 from validation.v02_symplectic import sensitivity
 

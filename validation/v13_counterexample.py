@@ -23,7 +23,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
-from pyham import continuous
+from pyham.verification import continuous
 from validation.claim import Lab, Result
 
 STATEMENT = "y' = eps J tanh(y): X = I - k P'(E) f grad H^T after k periods, so BSM entries diverge linearly"

@@ -24,11 +24,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
-from pyham import controls
+from pyham.architectures.graphs import graph
+from pyham.architectures.patterns import one_round
 from pyham.distributed import Blocks, DistributedNetwork, Graph, Layout, distribute
-from pyham.distributed.graphs import graph
-from pyham.distributed.patterns import one_round
 from pyham.distributed.weights import restrict
+from pyham.verification import neighbours
 from validation.claim import Lab, Result, worst
 from validation.look import BLUE, panels
 from validation.v02_symplectic import rho_of
@@ -62,7 +62,7 @@ def check(lab: Lab) -> Iterator[Result]:
     phi = net.sensitivity(x)
     whole = net.gather()
     limit = 4 * float(np.finfo(float).eps) * len(whole.stages().A)
-    euler = controls.forward_euler(whole).sensitivity(x)
+    euler = neighbours.forward_euler(whole).sensitivity(x)
     yield Result("H2, symplectic", rho_of(phi, whole), limit, rho_of(euler, whole), "forward Euler, same weights")
 
 

@@ -33,9 +33,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
-from pyham import compiled
-from pyham.engine import Drift, Gradient
-from pyham.stages import Stages
+from pyham.architectures.stages import Stages
+from pyham.engines.compiled import engine as compiled
+from pyham.engines.contract import Drift, Gradient
 from validation.claim import Lab, Result, worst
 from validation.look import BLUE, GREEN, GREY, panels
 from validation.rebuilding import Case, distance, gradient_error, gradient_gap, rebuild, rounding

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
-from pyham import symplectic
+from pyham.verification import symplectic
 from validation.claim import Lab, Result
 
 STATEMENT = "MLP: ||Phi_0|| falls exponentially with depth, through 1e-16; H2: it does not"

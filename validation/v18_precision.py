@@ -21,8 +21,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
-from pyham import controls
 from pyham._check import multiprecision
+from pyham.verification import neighbours
 from validation.claim import Lab, Result
 from validation.look import BLUE, RED, panels
 from validation.v02_symplectic import CONSTANT
@@ -80,7 +80,7 @@ def check(lab: Lab) -> Iterator[Result]:
     missing = "" if importlib.util.find_spec("mpmath") else f"mpmath is not installed: without {DIGITS} digits"
     for case in cases(lab):
         stages = len(case.net.stages().A)
-        euler = case._replace(net=controls.forward_euler(case.net))
+        euler = case._replace(net=neighbours.forward_euler(case.net))
         exact, broken = [], []
         for arithmetic in arithmetics():
             measured, control = rho(case, arithmetic), rho(euler, arithmetic)
@@ -131,7 +131,7 @@ def figures(lab: Lab) -> Iterator[tuple[str, Figure]]:
     kinds = arithmetics()
     figure, (axis,) = panels(1, width=7.5)
     for case, marker in zip(cases(lab), "osd^", strict=True):
-        for net, colour in ((case.net, BLUE), (controls.forward_euler(case.net), RED)):
+        for net, colour in ((case.net, BLUE), (neighbours.forward_euler(case.net), RED)):
             ratios = [rho(case._replace(net=net), kind) / kind.eps for kind in kinds]
             label = case.label if colour == BLUE else f"{case.label}, forward Euler"
             axis.plot([kind.name for kind in kinds], ratios, color=colour, marker=marker, linewidth=0.8, label=label)

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 
 import pyham
-from pyham import datasets, foreign, images
-from pyham.certificate import Certificate
-from pyham.checkpoint import replace_file
-from pyham.files import load
+from pyham import images
+from pyham.data import plane as datasets
+from pyham.files.archive import replace_file
+from pyham.interop import arrays
+from pyham.loading import load
+from pyham.verification.certificate import Certificate
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -49,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
 def of_vectors(options: argparse.Namespace) -> Certificate:
     """The certificate of a network of vectors, on given samples or random ones."""
-    net = foreign.read_arrays(options.file) if options.file.suffix == ".npz" else load(options.file)
+    net = arrays.read_arrays(options.file) if options.file.suffix == ".npz" else load(options.file)
     if options.samples:
         x = np.load(options.samples, allow_pickle=False)
     else:

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 
 import pyham
-from pyham.checkpoint import replace_file
+from pyham.architectures import graphs
 from pyham.commands import planar, protocol_options
 from pyham.commands.planar import stream
 from pyham.commands.progress import Bar, Lines
 from pyham.commands.protocol_options import named, option
-from pyham.distributed import graphs, layout, network, readout, training, weights
+from pyham.distributed import layout, network, readout, training, weights
 from pyham.distributed.model import DistributedModel
 from pyham.distributed.mpi import MPITransport, guarded
 from pyham.distributed.transport import Traffic
-from pyham.protocol import RECOMMENDED, Protocol
+from pyham.files.archive import replace_file
+from pyham.training.protocol import RECOMMENDED, Protocol
 
 Array = np.ndarray[Any, Any]
 

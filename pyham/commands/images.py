@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 
 import pyham
-from pyham import datasets, images
-from pyham.checkpoint import replace_file
+from pyham import images
+from pyham.architectures.image_base import INITIALIZATIONS
 from pyham.commands import protocol_options
 from pyham.commands.planar import NETWORK, check_files, stream
 from pyham.commands.progress import Bar
 from pyham.commands.protocol_options import named, option
+from pyham.data import plane as datasets
+from pyham.files.archive import replace_file
 from pyham.images import ImageArchitecture, ImageClassifier, ImageNetwork
-from pyham.images.base import INITIALIZATIONS
-from pyham.images.training import split, train
-from pyham.optimizers import Adam
-from pyham.protocol import Protocol
+from pyham.training.image_trainer import split, train
+from pyham.training.optimizers import Adam
+from pyham.training.protocol import Protocol
 
 Array = np.ndarray[Any, Any]
 

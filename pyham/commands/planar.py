@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 import pyham
-from pyham import datasets
-from pyham.checkpoint import replace_file
 from pyham.commands import protocol_options
 from pyham.commands.progress import Bar
 from pyham.commands.protocol_options import named, option
+from pyham.data import plane as datasets
+from pyham.files.archive import replace_file
 from pyham.network import Network
-from pyham.protocol import RECOMMENDED, Protocol
-from pyham.training import Classifier, train
+from pyham.training.protocol import RECOMMENDED, Protocol
+from pyham.training.trainer import Classifier, train
 
 Array = np.ndarray[Any, Any]
 

@@ -6,11 +6,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pyham.losses import LOSSES
-from pyham.multilevel import KINDS
-from pyham.optimizers import OPTIMIZERS
-from pyham.protocol import Protocol
-from pyham.schedules import SCHEDULES
+from pyham.training.losses import LOSSES
+from pyham.training.multilevel import KINDS
+from pyham.training.optimizers import OPTIMIZERS
+from pyham.training.protocol import Protocol
+from pyham.training.schedules import SCHEDULES
 
 #: Protocol field -> type and help; the option is --field with dashes.
 PLAIN: dict[str, tuple[type[Any], str]] = {

@@ -5,10 +5,10 @@ Read in this order: ``patterns`` (which messages K and J need), ``links`` (the t
 other), ``stepping`` (a stage, forwards and backwards), ``network``, ``transport``.
 """
 
-from pyham.distributed.graphs import Graph, full, grid, path, ring, star
+from pyham.architectures.graphs import Graph, full, grid, path, ring, star
+from pyham.architectures.patterns import Blocks
 from pyham.distributed.layout import Layout
 from pyham.distributed.network import DistributedNetwork, distribute
-from pyham.distributed.patterns import Blocks
 from pyham.distributed.transport import Mailbox, Transport, TransportError
 
 __all__ = [

@@ -1,8 +1,8 @@
 """Who owns what of an architecture's state and weights, and which links its stages need: ``Layout``.
 
 Node i owns the entries of y that ``Blocks`` gives it, and with them the rows of K, b and J with the same indices.
-``parts`` and ``steps`` are those of ``pyham.lowering``: the part (dst, rows, src) evaluates those rows of K y + b,
-which read y[src], and updates y[dst]; here each of the three is a slice of every node's own block.
+``parts`` and ``steps`` are those of ``pyham.architectures.base``: the part (dst, rows, src) evaluates those rows of K y
++ b, which read y[src], and updates y[dst]; here each of the three is a slice of every node's own block.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 from pyham import _check
-from pyham.distributed.graphs import Graph, graph, union
+from pyham.architectures.base import Architecture, Part
+from pyham.architectures.graphs import Graph, graph, union
+from pyham.architectures.patterns import Blocks, Missing, block_by_block, one_round
 from pyham.distributed.links import Link
-from pyham.distributed.patterns import Blocks, Missing, block_by_block, one_round
-from pyham.lowering import Architecture, Part
 
 Array = np.ndarray[Any, Any]
 

@@ -1,20 +1,20 @@
-"""What a distributed training works on: ``DistributedModel``, the twin of ``pyham.models.NetworkModel`` on a graph."""
+"""What a distributed training works on: ``DistributedModel``, ``pyham.training.model.NetworkModel`` on a graph."""
 
 from types import ModuleType
 from typing import Any, cast
 
 import numpy as np
 
-from pyham import learning
-from pyham.classifier import Classifier
 from pyham.distributed import weights
 from pyham.distributed.links import ByNode
 from pyham.distributed.network import DistributedNetwork
 from pyham.distributed.readout import Readout
-from pyham.history import History
-from pyham.models import Model
-from pyham.optimizers import Adam, Descent
-from pyham.protocol import Protocol
+from pyham.training import updates
+from pyham.training.classifier import Classifier
+from pyham.training.history import History
+from pyham.training.model import Model
+from pyham.training.optimizers import Adam, Descent
+from pyham.training.protocol import Protocol
 
 Array = np.ndarray[Any, Any]
 
@@ -27,7 +27,7 @@ class DistributedModel(Model):
     output layer.
     """
 
-    steps: ModuleType = learning  # plain NumPy: no rank has to compile
+    steps: ModuleType = updates  # plain NumPy: no rank has to compile
 
     def __init__(self, net: DistributedNetwork, readout: Readout, protocol: Protocol) -> None:
         self.net, self.readout, self.protocol = net, readout, protocol
@@ -161,7 +161,7 @@ class DistributedModel(Model):
         return self.readout.head(self.net.transport, self.layer, y, labels, self._layer_gradient)
 
     def _fit(self, y: ByNode, labels: Array) -> None:
-        """A fresh output layer, as ``pyham.learning.fit`` makes it."""
+        """A fresh output layer, as ``pyham.training.updates.fit`` makes it."""
         layer, protocol = self.theta[self._split :], self.protocol
         layer[:] = 0
         descent = Descent(Adam(), layer)

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from pyham import _check
-from pyham.distributed.graphs import Graph, union
+from pyham.architectures.graphs import Graph, union
 from pyham.distributed.transport import Hop, Place, Traffic, Transport, TransportError
 
 Array = np.ndarray[Any, Any]

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 
 from pyham import _check
-from pyham.activations import activation
+from pyham.architectures.activations import activation
+from pyham.architectures.patterns import Blocks
 from pyham.distributed import stepping, weights
 from pyham.distributed.layout import Layout
 from pyham.distributed.links import ByNode, Via, collect
 from pyham.distributed.one_round import Copies, OneRound
-from pyham.distributed.patterns import Blocks
 from pyham.distributed.transport import Mailbox, Place, Traffic, Transport
-from pyham.engine import Adjoint
+from pyham.engines.contract import Adjoint
 from pyham.network import Network
 
 Array = np.ndarray[Any, Any]

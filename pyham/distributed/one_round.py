@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyham.activations import Activation
+from pyham.architectures.activations import Activation
 from pyham.distributed.layout import Layout, Stage
 from pyham.distributed.links import ByNode, Link, Via, collect, spread
 from pyham.distributed.stepping import Kept

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from pyham import _check
-from pyham.distributed.graphs import Graph
+from pyham.architectures.graphs import Graph
 from pyham.distributed.layout import Layout
 from pyham.distributed.links import ByNode, Link, Via, collect, spread
 from pyham.distributed.transport import Place, Transport
-from pyham.losses import LOSSES
+from pyham.training.losses import LOSSES
 
 Array = np.ndarray[Any, Any]
 
@@ -105,7 +105,7 @@ class Readout:
         return z + layer[:, -1:] if i == self.reader else z
 
     def _loss(self, z: Array, labels: Array) -> tuple[float, int, Array]:
-        """Loss, number of right ones and dLoss/dz (C, B) from z (C, B), as in ``pyham.learning.head``."""
+        """Loss, number of right ones and dLoss/dz (C, B) from z (C, B), as in ``pyham.training.updates.head``."""
         if self.loss == "logistic":
             loss, dz = LOSSES["logistic"](z[0], labels)
             return loss, int(((z[0] > 0) == (labels == 1)).sum()), dz[None]

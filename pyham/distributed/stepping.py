@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyham.activations import Activation
+from pyham.architectures.activations import Activation
 from pyham.distributed.layout import Stage
 from pyham.distributed.links import ByNode, Via, collect, spread
 from pyham.distributed.weights import Weights

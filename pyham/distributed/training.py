@@ -1,7 +1,7 @@
 """Training a distributed network: ``train``, with checkpoints gathered into one file.
 
-It is ``pyham.run.Run``'s loop over epochs on a ``DistributedModel``. Every rank draws the same order of samples from
-the same generator and looks at its own nodes' entries of them; labels are looked at by the reader alone.
+It is ``pyham.training.loop.Run``'s loop over epochs on a ``DistributedModel``. Every rank draws the same order of
+samples from the same generator and looks at its own nodes' entries of them; labels are looked at by the reader alone.
 """
 
 import hashlib
@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from pyham import _check, checkpoint
-from pyham.classifier import Classifier, samples
+from pyham import _check
 from pyham.distributed.model import DistributedModel
 from pyham.distributed.network import DistributedNetwork
 from pyham.distributed.readout import Readout
-from pyham.protocol import Protocol
-from pyham.run import Run
-from pyham.training import Epoch
+from pyham.files import archive
+from pyham.training.classifier import Classifier, samples
+from pyham.training.loop import Run
+from pyham.training.protocol import Protocol
+from pyham.training.trainer import Epoch
 
 Array = np.ndarray[Any, Any]
 Header = dict[str, Any]
@@ -149,7 +150,7 @@ def follow(
 
 def restore(run: DistributedRun, path: Path, keep: Header) -> None:
     """Continue ``run`` from the file, if that is a training of the same network on the same graph and of such data."""
-    header, arrays = checkpoint.read(path)
+    header, arrays = archive.read(path)
     for name in ("kind", "start", "distributed"):
         if header.get(name) != keep[name]:
             raise ValueError(f"{path}: expected a training with the {name} of this one, got another")
@@ -167,7 +168,7 @@ def restore(run: DistributedRun, path: Path, keep: Header) -> None:
 def _save(run: DistributedRun, path: Path, keep: Header, first: bool) -> None:
     header, arrays = run.state()
     if first:
-        checkpoint.write(path, header | keep, arrays)
+        archive.write(path, header | keep, arrays)
 
 
 def _flat(arrays: Mapping[str, Array]) -> dict[str, Array]:

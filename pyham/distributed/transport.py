@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyham.distributed.graphs import Graph
+from pyham.architectures.graphs import Graph
 
 Array = np.ndarray[Any, Any]
 

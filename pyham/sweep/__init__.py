@@ -1,7 +1,7 @@
 """Sweeps: one function, many configurations, on the cores of this machine, on a Dask cluster or through MPI.
 
     from pyham import sweep
-    from pyham.experiment import accuracies
+    from pyham.training.experiment import accuracies
 
     runs = sweep.grid(architecture=["H1", "H2"], depth=[4, 16, 64], seed=range(10))
     outcomes = sweep.run(accuracies, runs, "results.jsonl")                                 # processes on this machine

@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, NamedTuple
 
-from pyham.checkpoint import replace_file
+from pyham.files.archive import replace_file
 from pyham.sweep.lock import Lock
 
 HEADER = {"format": "pyham sweep", "version": 1}

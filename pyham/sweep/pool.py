@@ -9,7 +9,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
-from pyham import threads
+from pyham.engines.compiled import threads
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -16,10 +16,10 @@ from os import PathLike
 from typing import Any
 
 from pyham import _check
+from pyham.engines.compiled.threads import get_num_threads
 from pyham.sweep.crew import Attempt, Bar, Crew
 from pyham.sweep.ledger import Ledger, Outcome, key
 from pyham.sweep.pool import Processes
-from pyham.threads import get_num_threads
 
 AHEAD = 256  # runs handed at once to an executor of others, who knows how many workers it has
 

@@ -3,14 +3,14 @@
 A check that never failed proves nothing. Here every term of the engine's recursions is broken in turn: set to zero,
 given the wrong sign, transposed, applied to the wrong slice of the state, and bent in the ways in which people slip
 (sigma for sigma', mean for sum, one layer or stage off, a stale state, a buffer overwritten). A fault is text: a piece
-of a function of ``pyham.reference`` and what to put in its place, so the table cannot drift away from the source
-unnoticed: ``validation.faults.engine``. ``plant`` compiles the broken source to an engine, which every ``backend=`` of
-the package accepts.
+of a function of ``pyham.engines.reference`` and what to put in its place, so the table cannot drift away from the
+source unnoticed: ``validation.faults.engine``. ``plant`` compiles the broken source to an engine, which every
+``backend=`` of the package accepts.
 
 Oracles run on the true reference engine in complex arithmetic, out of a fault's reach. Some faults show in some
 networks only: keep in the MLP, slices and the order of stages where a layer has several, transposes where W is not
 symmetric. A fault is caught when a check exceeds its tolerance on one network of ``networks()``; the right engine must
-pass all checks on all of them. Faults in the rest of the package are those of ``validation.faults_elsewhere``.
+pass all checks on all of them.
 ``python -m validation.faults`` prints both tables.
 """
 
@@ -22,8 +22,10 @@ from typing import Any, NamedTuple, cast
 
 import numpy as np
 
-from pyham import H1, H2, MLP, MS1, Network, gradcheck, reference, symplectic
-from pyham.engine import Backend, Engine
+from pyham import H1, H2, MLP, MS1, Network, symplectic
+from pyham.engines import reference
+from pyham.engines.contract import Backend, Engine
+from pyham.verification import gradcheck
 from validation.faults.engine import FAULTS, Fault
 
 Array = np.ndarray[Any, Any]
@@ -118,7 +120,7 @@ CHECKS: dict[str, Check] = {
 
 
 def source(function: str) -> str:
-    """The source text of that function of ``pyham.reference``."""
+    """The source text of that function of ``pyham.engines.reference``."""
     return inspect.getsource(getattr(reference, function))
 
 

@@ -1,0 +1,289 @@
+"""The seven networks, each as data: free parameters, K, J, parts and scheme.
+
+========  ===========================  ======================  ==============  ==========================
+name      K                            field                   scheme          source
+========  ===========================  ======================  ==============  ==========================
+MS1       [[0, A], [-A^T, 0]]          sigma(K y + b)          semi-implicit   Haber & Ruthotto 2017
+MS2       skew-symmetric               sigma(K y + b)          forward Euler   Haber & Ruthotto 2017
+MS3       [[0, K1], [K2, 0]]           J1 K^T sigma(K y + b)   semi-implicit   Chang et al. 2018
+H1        full                         J K^T sigma(K y + b)    forward Euler   Galimberti et al. 2021
+H2        [[Kp, 0], [0, Kq]]           J(X) K^T sigma(K y + b) semi-implicit   Galimberti et al. 2023
+MLP       full                         y <- sigma(K y + b)     none            baseline
+ResNet    full                         sigma(K y + b)          forward Euler   baseline
+========  ===========================  ======================  ==============  ==========================
+
+MS1 and MS2 are Hamiltonian with J K^T = I, that is J = K^-T, which differs from layer to layer when K does. MS1, MS3
+and H2 split into two parts and so take any scheme of ``pyham.architectures.schemes.SPLITTINGS``, in either order.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pyham import _check
+from pyham.architectures import interconnection
+from pyham.architectures.base import Architecture, Part
+from pyham.architectures.schemes import EULER, SPLITTINGS, Step
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class _Whole(Architecture):
+    """The field applied at once: one stage per layer."""
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        everything = slice(0, self.width)
+        return (Part(everything, everything, everything),)
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return EULER
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        N, n = self.depth, self.width
+        return {"K": (N, n, n), "b": (N, n)}
+
+    def assemble(self, params: Mapping[str, Array]) -> Array:
+        return params["K"]
+
+    def collect(self, dK: Array) -> dict[str, Array]:
+        return {"K": dK}
+
+
+@dataclass(frozen=True, eq=False)
+class MLP(_Whole):
+    """y <- sigma(K y + b). Its gradients vanish: the baseline. ``step`` has no effect."""
+
+    keep = False
+
+
+@dataclass(frozen=True, eq=False)
+class ResNet(_Whole):
+    """y <- y + h sigma(K y + b)."""
+
+
+@dataclass(frozen=True, eq=False)
+class H1(_Whole):
+    """y <- y + h J K^T sigma(K y + b), K full, by forward Euler: not symplectic, but its defect is known exactly.
+
+    ``interconnection`` is "J1", "J2" or any skew-symmetric array (n, n).
+    """
+
+    interconnection: Any = "J1"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.interconnection, str):
+            J = interconnection.skew(self.interconnection, self.width)
+            object.__setattr__(self, "interconnection", _check.read_only(J))
+        self.J  # noqa: B018  builds it now, so that a wrong name or an odd width is refused here
+
+    @cached_property
+    def J(self) -> Array:
+        if isinstance(self.interconnection, str):
+            named = {"J1": interconnection.J1, "J2": interconnection.J2}
+            J = named[_check.choice("interconnection", self.interconnection, named)](self.width)
+            return _check.read_only(J)
+        return self.interconnection
+
+
+@dataclass(frozen=True, eq=False)
+class MS2(_Whole):
+    """y <- y + h sigma(K y + b) with skew-symmetric K; free are its n (n - 1) / 2 entries above the diagonal.
+
+    They are ``K_upper`` (N, n (n - 1) / 2), row by row.
+    """
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        N, n = self.depth, self.width
+        return {"K_upper": (N, n * (n - 1) // 2), "b": (N, n)}
+
+    def assemble(self, params: Mapping[str, Array]) -> Array:
+        upper = params["K_upper"]
+        i, j = np.triu_indices(self.width, 1)
+        K = np.zeros((self.depth, self.width, self.width), upper.dtype)
+        K[:, i, j] = upper
+        K[:, j, i] = -upper
+        return K
+
+    def collect(self, dK: Array) -> dict[str, Array]:
+        i, j = np.triu_indices(self.width, 1)
+        return {"K_upper": dK[:, i, j] - dK[:, j, i]}
+
+    def effective_J(self, params: Mapping[str, Array]) -> Array:
+        return inverse_transpose(self.assemble(params))
+
+
+@dataclass(frozen=True, eq=False)
+class _Split(Architecture):
+    """The field applied in two parts, p from q and q from p.
+
+    ``scheme`` is "semi-implicit", "verlet" or "yoshida4"; ``order`` is "p-first" or "q-first".
+    """
+
+    scheme: str = "semi-implicit"
+    order: str = "p-first"
+
+    def __post_init__(self) -> None:
+        interconnection.half(self.width)
+        super().__post_init__()
+        _check.choice("scheme", self.scheme, SPLITTINGS)
+        _check.choice("order", self.order, ("p-first", "q-first"))
+
+    @property
+    def p(self) -> slice:
+        return slice(0, self.width // 2)
+
+    @property
+    def q(self) -> slice:
+        return slice(self.width // 2, self.width)
+
+    @property
+    def p_part(self) -> Part:
+        return Part(dst=self.p, rows=self.p, src=self.q)
+
+    @property
+    def q_part(self) -> Part:
+        return Part(dst=self.q, rows=self.q, src=self.p)
+
+    @cached_property
+    def parts(self) -> tuple[Part, ...]:
+        both = (self.p_part, self.q_part)
+        return both if self.order == "p-first" else both[::-1]
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        return SPLITTINGS[self.scheme]
+
+    def _blocks(self, names: tuple[str, str]) -> dict[str, tuple[int, ...]]:
+        N, m = self.depth, self.width // 2
+        return {name: (N, m, m) for name in names} | {"b": (N, self.width)}
+
+    def _empty(self, like: Array) -> Array:
+        return np.zeros((self.depth, self.width, self.width), like.dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class MS1(_Split):
+    """p <- p + h sigma(A q + b1), q <- q + h sigma(-A^T p + b2); free are A (N, m, m) and b (N, n)."""
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        N, m = self.depth, self.width // 2
+        return {"A": (N, m, m), "b": (N, self.width)}
+
+    def assemble(self, params: Mapping[str, Array]) -> Array:
+        K = self._empty(params["A"])
+        K[:, self.p, self.q] = params["A"]
+        K[:, self.q, self.p] = -params["A"].swapaxes(1, 2)
+        return K
+
+    def collect(self, dK: Array) -> dict[str, Array]:
+        return {"A": dK[:, self.p, self.q] - dK[:, self.q, self.p].swapaxes(1, 2)}
+
+    def effective_J(self, params: Mapping[str, Array]) -> Array:
+        return inverse_transpose(self.assemble(params))
+
+
+@dataclass(frozen=True, eq=False)
+class MS3(_Split):
+    """p <- p + h K1^T sigma(K1 q + b1), q <- q - h K2^T sigma(K2 p + b2); free are K1, K2 (N, m, m) and b (N, n)."""
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return self._blocks(("K1", "K2"))
+
+    @cached_property
+    def J(self) -> Array:
+        return _check.read_only(interconnection.J1(self.width))
+
+    def assemble(self, params: Mapping[str, Array]) -> Array:
+        K = self._empty(params["K1"])
+        K[:, self.p, self.q], K[:, self.q, self.p] = params["K1"], params["K2"]
+        return K
+
+    def collect(self, dK: Array) -> dict[str, Array]:
+        return {"K1": dK[:, self.p, self.q], "K2": dK[:, self.q, self.p]}
+
+
+@dataclass(frozen=True, eq=False)
+class H2(_Split):
+    """p <- p - h X^T Kq^T sigma(Kq q + bq), q <- q + h X Kp^T sigma(Kp p + bp); symplectic for J = [[0, -X^T], [X, 0]].
+
+    Free are Kp, Kq (N, m, m) and b = (bp, bq) (N, n). ``X`` is any nonsingular array (m, m); None stands for I.
+    """
+
+    X: Any = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.X is not None:
+            X = interconnection.invertible(self.X, self.width // 2)
+            object.__setattr__(self, "X", _check.read_only(X))
+
+    @property
+    def p_part(self) -> Part:
+        return Part(dst=self.p, rows=self.q, src=self.q)
+
+    @property
+    def q_part(self) -> Part:
+        return Part(dst=self.q, rows=self.p, src=self.p)
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return self._blocks(("Kp", "Kq"))
+
+    @cached_property
+    def J(self) -> Array:
+        X = np.eye(self.width // 2) if self.X is None else self.X
+        return _check.read_only(interconnection.from_block(X))
+
+    def assemble(self, params: Mapping[str, Array]) -> Array:
+        K = self._empty(params["Kp"])
+        K[:, self.p, self.p], K[:, self.q, self.q] = params["Kp"], params["Kq"]
+        return K
+
+    def collect(self, dK: Array) -> dict[str, Array]:
+        return {"Kp": dK[:, self.p, self.p], "Kq": dK[:, self.q, self.q]}
+
+
+def inverse_transpose(K: Array) -> Array:
+    """K^-T (N, n, n), or (n, n) when it is the same in all layers.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If some K_j is singular: then no J satisfies J K_j^T = I.
+    """
+    if len(K) and (K[0] == K).all():
+        return np.linalg.inv(K[0]).T
+    return np.linalg.inv(K).swapaxes(1, 2)
+
+
+ARCHITECTURES: dict[str, type[Architecture]] = {kind.__name__: kind for kind in (MS1, MS2, MS3, H1, H2, MLP, ResNet)}
+
+
+def architecture(name: str, **options: Any) -> Architecture:
+    """The architecture of that name: ``architecture("H2", width=4, depth=64, step=0.05)`` is ``H2(...)``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the name is unknown or the architecture has no such option, beside what the architecture itself raises.
+    """
+    kind = ARCHITECTURES[_check.choice("name", name, ARCHITECTURES)]
+    known = [f.name for f in fields(kind)]
+    for option in options:
+        if option not in known:
+            raise TypeError(f"{option}: expected one of the options of {name} ({', '.join(known)}), got {option!r}")
+    for required in ("width", "depth"):
+        if required not in options:
+            raise TypeError(f"{required}: expected an integer, got nothing")
+    return kind(**options)

@@ -1,0 +1,206 @@
+"""The Numba engine: the functions of ``pyham.engines.reference`` on compiled kernels, same arguments and results.
+
+Works in float32 and float64. A batch is cut into tiles and blocks, which threads work through. The cut depends on the
+batch and the network alone and partial sums are added in the order of the blocks, so every bit of a gradient is the
+same for any number of threads.
+
+Sensitivities are stored with samples last, as they are computed, and come back as a transposed view.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from pyham.architectures.activations import ACTIVATIONS
+from pyham.architectures.stages import StageGradients, Stages
+from pyham.engines.compiled import kernels
+from pyham.engines.compiled.buffers import Buffer
+from pyham.engines.compiled.threads import Blocks
+
+Array = np.ndarray[Any, Any]
+
+TILE = 128  # samples: all rows of a tile of a narrow network fit the first-level cache
+VECTOR = 64  # bytes: the longest vector of today's processors
+FIRST_STATE_IS_ENOUGH = True  # for ``sensitivity``
+TAPE = 32 << 20  # bytes: a longer tape is slower to read back than the forward pass is to run again
+SEGMENT = 4 << 20  # bytes of tape for one tile, where the forward pass is run again
+
+
+def forward(stages: Stages, x: Array) -> Array:
+    """y_N (B, n) from x = y_0 (B, n)."""
+    x, y_N = _own(x), np.empty(x.shape, x.dtype)
+    arguments, blocks = _plain(stages), _blocks(stages, len(x))
+    blocks.run(lambda lo, hi, _: kernels.forward(*arguments, x, lo, hi, blocks.tile, y_N))
+    return y_N
+
+
+def trace(stages: Stages, x: Array) -> Array:
+    """States y_0 .. y_N (N + 1, B, n) from x = y_0 (B, n)."""
+    states = np.empty((stages.depth + 1, *x.shape), stages.dtype)
+    states[0] = x
+    arguments, blocks = _plain(stages), _blocks(stages, len(x))
+    blocks.run(lambda lo, hi, _: kernels.trace(*arguments, lo, hi, blocks.tile, states))
+    return states
+
+
+def adjoint(stages: Stages, states: Array, g: Array) -> tuple[Array, StageGradients]:
+    """delta_0 .. delta_N (N + 1, B, n) and the gradients of A, c, W, from g = dLoss/dy_N (B, n)."""
+    states, delta = _own(states), np.empty(states.shape, stages.dtype)
+    delta[-1] = g
+    arguments, blocks = _plain(stages), _blocks(stages, len(g))
+    sums = _Sums(stages, blocks)
+    blocks.run(lambda lo, hi, b: kernels.adjoint(*arguments, states, lo, hi, blocks.tile, delta, *sums.of(b)))
+    return delta, sums.total()
+
+
+@dataclass(frozen=True)
+class Tape:
+    """What ``record`` keeps of a forward pass: the input, and all that the way back needs unless that is long."""
+
+    x: Array
+    recorded: Buffer | None
+
+
+def record(stages: Stages, x: Array) -> tuple[Array, Tape]:
+    """y_N (B, n), and the tape for ``pull``."""
+    x, y_N = x.copy(), np.empty(x.shape, x.dtype)
+    arguments, blocks = _plain(stages), _blocks(stages, len(x))
+    numbers = blocks.tiles * blocks.tile * _recorded(stages) * len(stages.A)
+    if numbers * x.itemsize > TAPE:
+        return forward(stages, x), Tape(x, None)
+    tape = Buffer(numbers + VECTOR // x.itemsize, x.dtype)  # the kernels start where it is aligned
+    recorded = tape.array
+    blocks.run(lambda lo, hi, _: kernels.forward_recording(*arguments, x, lo, hi, blocks.tile, y_N, recorded))
+    return y_N, Tape(x, tape)
+
+
+def pull(stages: Stages, tape: Tape, g: Array) -> tuple[Array, StageGradients]:
+    """delta_0 (B, n) and the gradients of A, c, W, from g = dLoss/dy_N (B, n) and the tape of the forward pass."""
+    if tape.recorded is None:
+        layer = stages.per_layer * _recorded(stages) * TILE * stages.dtype.itemsize
+        return gradient(stages, tape.x, g, max(1, SEGMENT // layer))[1:]
+    g, delta_0 = _own(g), np.empty(g.shape, stages.dtype)
+    arguments, blocks, recorded = _plain(stages), _blocks(stages, len(g)), tape.recorded.array
+    sums = _Sums(stages, blocks)
+    blocks.run(
+        lambda lo, hi, b: kernels.adjoint_recorded(*arguments, recorded, g, lo, hi, blocks.tile, delta_0, *sums.of(b))
+    )
+    return delta_0, sums.total()
+
+
+def gradient(stages: Stages, x: Array, g: Array, segment: int) -> tuple[Array, Array, StageGradients]:
+    """y_N and delta_0 (B, n) and the gradients of A, c, W; every ``segment``-th state of a tile is kept."""
+    x, g, y_N, delta_0 = _own(x), _own(g), np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
+    arguments, blocks = _plain(stages), _blocks(stages, len(x))
+    sums = _Sums(stages, blocks)
+    blocks.run(
+        lambda lo, hi, b: kernels.gradient(
+            *arguments, x, g, lo, hi, blocks.tile, segment, y_N, delta_0, *sums.of(b)
+        )
+    )  # fmt: skip
+    return y_N, delta_0, sums.total()
+
+
+def reversible(
+    stages: Stages, x: Array, g: Array, budget: float, shortest: int
+) -> tuple[Array, Array, StageGradients, Array]:
+    """As ``gradient``, from states rebuilt on the way back; and ``kernels.reversible``'s reports (blocks, 3)."""
+    x, g, y_N, delta_0 = _own(x), _own(g), np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
+    arguments, blocks = _plain(stages), _blocks(stages, len(x))
+    sums, reports = _Sums(stages, blocks), np.zeros((max(1, blocks.count), 3))
+    blocks.run(
+        lambda lo, hi, b: kernels.reversible(
+            *arguments, x, g, lo, hi, blocks.tile, shortest, budget, y_N, delta_0, *sums.of(b), reports[b]
+        )
+    )
+    return y_N, delta_0, sums.total(), reports
+
+
+def inverse(stages: Stages, y_N: Array) -> Array:
+    """y_0 (B, n) from y_N (B, n), where every stage leaves what it reads alone."""
+    y_N, y_0 = _own(y_N), np.empty(y_N.shape, y_N.dtype)
+    arguments, blocks = _plain(stages), _blocks(stages, len(y_N))
+    blocks.run(lambda lo, hi, _: kernels.inverse(*arguments, y_N, lo, hi, blocks.tile, y_0))
+    return y_0
+
+
+def sensitivity(stages: Stages, states: Array, last: Array | None = None) -> Array:
+    """Phi_0 .. Phi_N (N + 1, B, n, n); Phi_N is ``last`` (B, n, n), or the identity. Of the states, y_0 is enough."""
+    n, x = stages.width, _own(states[0])
+    phi = np.empty((stages.depth + 1, n, n, len(x)), stages.dtype)
+    phi[-1] = np.eye(n, dtype=stages.dtype)[:, :, None] if last is None else last.transpose(1, 2, 0)
+    arguments, blocks = _plain(stages), _blocks(stages, len(x), columns=n)
+    blocks.run(lambda lo, hi, _: kernels.sensitivity(*arguments, x, lo, hi, blocks.tile, phi))
+    return phi.transpose(0, 3, 1, 2)
+
+
+class _Sums:
+    """Sums over samples, block by block: dA (S, r, k), dc (S, r), dW (S, d, r)."""
+
+    def __init__(self, stages: Stages, blocks: Blocks) -> None:
+        shapes = (stages.A.shape, stages.c.shape, stages.W.shape)
+        self.first = tuple(np.zeros(shape, stages.dtype) for shape in shapes)
+        self.others: tuple[Array, ...] = ()
+        if blocks.count > 1:
+            sizes = [math.prod(shape) for shape in shapes]
+            self._buffer = Buffer((blocks.count - 1) * sum(sizes), stages.dtype)
+            self._buffer.array[:] = 0
+            pieces = np.split(self._buffer.array.reshape(blocks.count - 1, -1), np.cumsum(sizes)[:-1], axis=1)
+            self.others = tuple(piece.reshape(-1, *shape) for piece, shape in zip(pieces, shapes, strict=True))
+
+    def of(self, block: int) -> tuple[Array, ...]:
+        return tuple(array[block - 1] for array in self.others) if block else self.first
+
+    def total(self) -> StageGradients:
+        """First block to last."""
+        for total, several in zip(self.first, self.others, strict=False):
+            for one in several:
+                total += one
+        return StageGradients(*self.first)
+
+
+def _blocks(stages: Stages, batch: int, columns: int = 1) -> Blocks:
+    """The cut of a batch, where each sample takes ``columns`` of a tile."""
+    return _cut(batch, columns, stages.A.shape, stages.W.shape, stages.dtype.itemsize)
+
+
+@lru_cache(maxsize=256)
+def _cut(batch: int, columns: int, A: tuple[int, int, int], W: tuple[int, int, int], itemsize: int) -> Blocks:
+    """Tiles of about equal size, whole vectors long; blocks of tiles, with work enough for a thread."""
+    vector = VECTOR // itemsize
+    most = TILE if columns == 1 else max(vector, 4 * TILE // (columns * vector) * vector)
+    tiles = max(1, -(-batch // most))
+    tile = max(1, -(-batch // (tiles * vector))) * vector
+    S, r, k = A
+    d = W[1]
+    work = batch * columns * S * (r * (k + d) + 20 * r)
+    return Blocks(batch, tile, work=work, partial=S * r * (k + d + 1) * itemsize)
+
+
+def _recorded(stages: Stages) -> int:
+    """Numbers on the tape for each stage and sample."""
+    return stages.A.shape[1] + stages.A.shape[2]
+
+
+def _own(array: Array) -> Array:
+    """Contiguous and writeable, a copy only where needed: Numba would compile anew for any other kind of array."""
+    contiguous = np.ascontiguousarray(array)
+    return contiguous if contiguous.flags.writeable else contiguous.copy()
+
+
+def _plain(stages: Stages) -> tuple[Any, ...]:
+    """The stages as the kernels take them."""
+    known = _PLAIN.get(stages)
+    if known is None:
+        src = np.array([s.start for s in stages.src])
+        dst = np.array([s.start for s in stages.dst])
+        code = list(ACTIVATIONS).index(stages.activation.name)
+        known = _PLAIN[stages] = src, dst, stages.keep, code
+    return stages.A, stages.c, stages.W, *known
+
+
+_PLAIN: "WeakKeyDictionary[Stages, tuple[Any, ...]]" = WeakKeyDictionary()

@@ -1,0 +1,262 @@
+"""Image networks on compiled kernels: the functions of ``pyham.engines.image_reference``.
+
+Works in float32 and float64, on pixels of dtype uint8. A batch is cut into tiles of a few images and blocks of tiles;
+the cut depends on the batch and the network alone, and partial sums are added in the order of the blocks, so every bit
+of a gradient is the same for any number of threads.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pyham.architectures.activations import ACTIVATIONS
+from pyham.architectures.convolution import transposed
+from pyham.architectures.groups import Group, Lift, shapes
+from pyham.architectures.stages import StageGradients
+from pyham.engines.compiled import image_kernels as kernels
+from pyham.engines.compiled.image_tiles import FIELDS
+from pyham.engines.compiled.threads import Blocks
+from pyham.engines.image_reference import Sums, normalise
+
+Array = np.ndarray[Any, Any]
+
+VECTOR = 64  # bytes: the longest vector of today's processors
+IMAGES = 4  # of a tile, at most: enough for register blocks of the last layer, and to fill vectors at low resolution
+TAPE = 1 << 20  # bytes of a tile: about what the second-level cache holds; with a longer one, fewer images
+LIFTED = 3  # size of the lift's kernels
+
+
+class _Form(NamedTuple):
+    """What the layout of a group depends on."""
+
+    stages: int
+    r: int
+    k: int
+    d: int
+    size: int
+    src: tuple[int, ...]
+    dst: tuple[int, ...]
+    keep: bool
+    activation: str
+    channels: int
+    squeeze: bool
+
+
+class _Layout(NamedTuple):
+    """How the kernels go through a network: the first four of their arguments but for the weights."""
+
+    space: kernels.Space
+    plan: Array
+    masks: Array
+    forward: int  # numbers of lift, A, c and W; those of the transposed convolutions follow
+    work: int  # operations on an image, roughly
+
+
+def forward(groups: Sequence[Group], y: Array) -> Array:
+    """y_N from y = y_0 (B, C, H, W)."""
+    rows, columns = y.shape[2:]
+    outputs = shapes(groups, rows, columns)
+    last = (len(y), *(outputs[-1] if outputs else y.shape[1:]))
+    return _both(groups, y, np.zeros(last, y.dtype))[0]
+
+
+def adjoint(groups: Sequence[Group], y: Array, g: Array) -> tuple[Array, list[StageGradients]]:
+    """delta_0 (B, C, H, W) and the gradients of every group, from y = y_0 and g = dLoss/dy_N."""
+    return _both(groups, y, g)[1:]
+
+
+def _both(groups: Sequence[Group], y: Array, g: Array) -> tuple[Array, Array, list[StageGradients]]:
+    B, C, rows, columns = y.shape
+    layout = _layout(tuple(map(_form, groups)), C, rows, columns, y.dtype)
+    empty = Lift(np.zeros((C, 1, LIFTED, LIFTED), y.dtype), np.zeros(C, y.dtype))
+    weights = _weights(empty, groups)
+    start, slope = (np.array(a.reshape(B, -1), order="C") for a in (y, g))
+    y_N, delta_0 = np.empty_like(start), np.empty_like(start)
+    blocks = Blocks(B, layout.space.images, work=B * layout.work, partial=layout.forward * y.itemsize)
+    sums = np.zeros((max(1, blocks.count), layout.forward), y.dtype)
+    blocks.run(
+        lambda lo, hi, b: kernels.adjoint(
+            layout.space, layout.plan, weights, layout.masks, start, slope, lo, hi, y_N, delta_0, sums[b]
+        )
+    )
+    gradients = _stage_gradients(_added(sums), groups, empty)
+    return y_N.reshape(g.shape), delta_0.reshape(y.shape), gradients
+
+
+def logits(lift: Lift, groups: Sequence[Group], layer: Array, mu: Array, pixels: Array) -> Array:
+    """z (B, 10) of pixels (B, H, W) from 0 to 255; layer (10, n) and mu (10,)."""
+    layout, common = _common(lift, groups, layer, mu, pixels)
+    B = len(pixels)
+    rows, shifts, z = np.arange(B), np.zeros((B, 2), np.int64), np.empty((B, len(mu)), layer.dtype)
+    blocks = Blocks(B, layout.space.images, work=B * layout.work, partial=0)
+    blocks.run(lambda lo, hi, _: kernels.logits(*common, rows, shifts, lo, hi, z))
+    return z
+
+
+def gradient(
+    lift: Lift,
+    groups: Sequence[Group],
+    layer: Array,
+    mu: Array,
+    pixels: Array,
+    labels: Array,
+    shifts: Array,
+    rows: Array | None = None,
+) -> tuple[float, int, Sums]:
+    """Mean loss of the softmax, the number of images classified right, and the loss's gradient.
+
+    Of pixels (B, H, W) moved by shifts (B, 2), and labels (B,); with ``rows`` (B,), of these images among more.
+    """
+    layout, common = _common(lift, groups, layer, mu, pixels)
+    chosen = np.arange(len(pixels)) if rows is None else rows
+    B, (classes, width) = len(chosen), common[4].shape
+    sizes = layout.forward, classes * width, classes
+    starts = np.cumsum([0, *(-(-size // VECTOR) * VECTOR for size in sizes)])
+    blocks = Blocks(B, layout.space.images, work=B * layout.work, partial=int(starts[-1]) * layer.itemsize)
+    sums = np.zeros((max(1, blocks.count), int(starts[-1])), layer.dtype)
+    reports = np.zeros((max(1, blocks.count), 2))
+
+    def parts(row: Array) -> tuple[Array, Array, Array]:
+        own, head, bias = (row[a : a + size] for a, size in zip(starts, sizes, strict=False))
+        return own, head.reshape(classes, width), bias
+
+    blocks.run(
+        lambda lo, hi, b: kernels.gradient(
+            *common, chosen, shifts, labels, lo, hi, B, *parts(sums[b]), reports[b]
+        )
+    )  # fmt: skip
+    own, d_layer, d_mu = parts(_added(sums))
+    loss, right = reports.sum(axis=0)
+    C = len(lift.bias)
+    of_lift = Lift(own[: 9 * C].reshape(lift.kernel.shape), own[9 * C : 10 * C])
+    found = Sums(of_lift, _stage_gradients(own, groups, lift), d_layer[:, : layer.shape[1]], d_mu)
+    return float(loss) / max(1, B), int(right), found
+
+
+def _common(
+    lift: Lift, groups: Sequence[Group], layer: Array, mu: Array, pixels: Array
+) -> tuple[_Layout, tuple[Any, ...]]:
+    """The layout, and the kernels' arguments up to the images."""
+    rows, columns = pixels.shape[1:]
+    layout = _layout(tuple(map(_form, groups)), len(lift.bias), rows, columns, layer.dtype)
+    lanes = VECTOR // layer.itemsize
+    padded = np.zeros((len(layer), -(-layer.shape[1] // lanes) * lanes), layer.dtype)
+    padded[:, : layer.shape[1]] = layer
+    weights, table = _weights(lift, groups), _table(layer.dtype)
+    return layout, (layout.space, layout.plan, weights, layout.masks, padded, mu, table, pixels)
+
+
+def _added(sums: Array) -> Array:
+    """The sum over the blocks, from the first to the last, in place of the first."""
+    for one in sums[1:]:
+        sums[0] += one
+    return sums[0]
+
+
+def _stage_gradients(own: Array, groups: Sequence[Group], lift: Lift) -> list[StageGradients]:
+    found, start = [], lift.kernel.size + lift.bias.size
+    for group in groups:
+        arrays = []
+        for like in (group.A, group.c, group.W):
+            arrays.append(own[start : start + like.size].reshape(like.shape))
+            start += like.size
+        found.append(StageGradients(*arrays))
+    return found
+
+
+def _weights(lift: Lift, groups: Sequence[Group]) -> Array:
+    """All matrices in one array, in the order that the layout counts on."""
+    pieces = [lift.kernel, lift.bias]
+    for group in groups:
+        pieces += [group.A, group.c, group.W]
+    for group in groups:
+        pieces += [transposed(group.A), transposed(group.W)]
+    return np.concatenate([piece.ravel() for piece in pieces])
+
+
+@lru_cache(maxsize=4)
+def _table(dtype: np.dtype[Any]) -> Array:
+    """What every value of a pixel becomes (256,)."""
+    return normalise(np.arange(256), dtype)
+
+
+def _form(group: Group) -> _Form:
+    count, r, k, size, _ = group.A.shape
+    src, dst = (tuple(s.start for s in slices) for slices in (group.src, group.dst))
+    names = group.keep, group.activation.name, group.channels, group.squeeze
+    return _Form(count, r, k, group.W.shape[1], size, src, dst, *names)
+
+
+@lru_cache(maxsize=64)
+def _layout(forms: tuple[_Form, ...], channels: int, rows: int, columns: int, dtype: np.dtype[Any]) -> _Layout:
+    """The plan for tiles of as many images as keep their tape in the cache."""
+    for images in range(IMAGES, 0, -1):
+        layout = _planned(forms, channels, rows, columns, dtype, images)
+        if layout.space.tape * dtype.itemsize <= TAPE:
+            break
+    return layout
+
+
+def _planned(
+    forms: tuple[_Form, ...], channels: int, rows: int, columns: int, dtype: np.dtype[Any], images: int
+) -> _Layout:
+    lanes = VECTOR // dtype.itemsize
+
+    def whole(pixels: int) -> int:
+        return -(-images * pixels // lanes) * lanes
+
+    masks = [_masks(rows, columns, LIFTED, images, whole(rows * columns), dtype)]
+    found: dict[tuple[int, int, int], int] = {(rows, columns, LIFTED): 0}
+    forward = 10 * channels
+    back = forward + sum(f.stages * (f.r * f.k * f.size**2 + f.r + f.d * f.r * f.size**2) for f in forms)
+    first, H, W, T = back, rows, columns, whole(rows * columns)
+    plan, tape, state, inner, gathered, zeros, work = [], 0, channels * T, T, 9 * T, images, rows * columns * 60
+    for f in forms:
+        if f.squeeze:
+            H, W = H // 2, W // 2
+            T = whole(H * W)
+        entries = f.size**2
+        if (H, W, f.size) not in found:
+            found[H, W, f.size] = sum(map(len, masks))
+            masks.append(_masks(H, W, f.size, images, T, dtype))
+        A, c = forward, forward + f.stages * f.r * f.k * entries
+        w = c + f.stages * f.r
+        A_back, w_back = back, back + f.stages * f.r * f.k * entries
+        for s in range(f.stages):
+            plan.append([
+                f.squeeze and not s, f.channels, f.k, f.r, f.d, f.size, f.src[s % len(f.src)], f.dst[s % len(f.dst)],
+                f.keep, list(ACTIVATIONS).index(f.activation), H, W, T, A + s * f.r * f.k * entries, c + s * f.r,
+                w + s * f.d * f.r * entries, A_back + s * f.r * f.k * entries, w_back + s * f.d * f.r * entries,
+                found[H, W, f.size], tape,
+            ])  # fmt: skip
+            tape += (f.k + f.r) * T
+        forward = w + f.stages * f.d * f.r * entries
+        back = w_back + f.stages * f.d * f.r * entries
+        state, inner = max(state, f.channels * T), max(inner, f.r * T)
+        gathered, zeros = max(gathered, max(f.k, f.r, f.d) * entries * T), max(zeros, f.r)
+        work += f.stages * H * W * f.r * (20 + 3 * (f.k + f.d) * entries)
+    guard = max(f.size // 2 for f in (*forms, _LIFT)) * (columns + 1)
+    guard = -(-guard // lanes) * lanes
+    space = kernels.Space(
+        images, rows, columns, whole(rows * columns), channels, guard, state, inner, gathered, tape, zeros
+    )
+    table = np.array(plan, dtype=np.int64).reshape(-1, FIELDS)
+    return _Layout(space, table, np.concatenate(masks), first, work)
+
+
+_LIFT = _Form(0, 0, 1, 0, LIFTED, (), (), False, "identity", 0, False)
+
+
+def _masks(rows: int, columns: int, size: int, images: int, T: int, dtype: np.dtype[Any]) -> Array:
+    """1 where a kernel's entry (e, f) sees a pixel of the same image (size**2 T,), else 0."""
+    edge = size // 2
+    mask = np.zeros((size, size, T), dtype)
+    for e in range(size):
+        for f in range(size):
+            inside = np.zeros((rows, columns))
+            v, w = e - edge, f - edge
+            inside[max(0, -v) : rows - max(0, v), max(0, -w) : columns - max(0, w)] = 1
+            mask[e, f, : images * rows * columns] = np.tile(inside.ravel(), images)
+    return mask.ravel()

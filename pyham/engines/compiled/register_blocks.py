@@ -1,0 +1,256 @@
+"""Matrix products of the kernels, in register blocks.
+
+A processor multiplies and adds faster than it loads. A block therefore keeps a few rows times a few vectors of the
+result in registers while it runs along the summation index, so that every number that it loads is used several times:
+
+product block    out[i : i + R, t : t + V lanes] = start + M[i : i + R, :] y[:, t : t + V lanes]
+                 at each step of the sum, R numbers of M and V vectors of y are loaded, for R V vector operations
+outer block      out[i : i + R, l : l + C] += u[i : i + R, :] v[l : l + C, :]^T
+                 the sum runs over samples, in as many partial sums as a vector has lanes; R + C loads for R C
+                 operations
+
+LLVM's own vectoriser keeps one row in registers, which is three to eight times slower. So the blocks are written in
+LLVM's language; there is no other way to say it to Numba. Vectors are as wide as the machine's. Every number of a
+product is summed in the order of l, so that a sample's result does not depend on the samples beside it; sums over
+samples are taken lane by lane, then by halves, in the same order in every run.
+
+Matrices are addresses of their first number (``pyham.engines.compiled.addresses``), rows follow each other.
+"""
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from pyham.engines.compiled.addresses import INDEX, lanes, lanes_of
+from pyham.engines.compiled.settings import part
+
+
+class _Numbers:
+    """Loads and stores of vectors at an address; ``count`` lanes unless said otherwise."""
+
+    def __init__(self, builder, kind, value):
+        self.builder, self.first = builder, value
+        self.number, self.align, self.lanes = value.type.pointee, kind.dtype.bitwidth // 8, lanes_of(kind)
+
+    def at(self, *terms):
+        """The address that lies a sum of terms further; a term is an index or a product of two."""
+        place = INDEX(0)
+        for term in terms:
+            term = self.builder.mul(*term) if isinstance(term, tuple) else term
+            place = self.builder.add(place, term)
+        return self.builder.gep(self.first, [place])
+
+    def load(self, address, count=None):
+        vector = ir.VectorType(self.number, count or self.lanes)
+        loaded = self.builder.load(self.builder.bitcast(address, vector.as_pointer()))
+        loaded.align = self.align
+        return loaded
+
+    def store(self, value, address):
+        self.builder.store(value, self.builder.bitcast(address, value.type.as_pointer()), align=self.align)
+
+    def splat(self, address):
+        """The number at an address, in every lane."""
+        number = self.builder.load(address)
+        kind = ir.VectorType(self.number, self.lanes)
+        single = self.builder.insert_element(ir.Constant(kind, ir.Undefined), number, INDEX(0))
+        return _shuffle(self.builder, single, single, [0] * self.lanes)
+
+    def zero(self):
+        return ir.Constant(ir.VectorType(self.number, self.lanes), None)
+
+
+def _shuffle(builder, u, v, places):
+    return builder.shuffle_vector(u, v, ir.Constant(ir.VectorType(ir.IntType(32), len(places)), places))
+
+
+def _multiply_add(builder, a, b, c):
+    return builder.fadd(builder.fmul(a, b, flags=("contract",)), c, flags=("contract",))
+
+
+def _loop(builder, count, start, body):
+    """Run body(index, values) -> values for 0 .. count - 1, the values kept in registers; returns the last ones."""
+    entry = builder.block
+    head, inside, after = (builder.append_basic_block(name) for name in ("sum", "term", "done"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    index = builder.phi(INDEX)
+    index.add_incoming(INDEX(0), entry)
+    values = [builder.phi(v.type) for v in start]
+    for phi, v in zip(values, start, strict=True):
+        phi.add_incoming(v, entry)
+    builder.cbranch(builder.icmp_signed("<", index, count), inside, after)
+    builder.position_at_end(inside)
+    results = body(index, values)
+    index.add_incoming(builder.add(index, INDEX(1)), builder.block)
+    for phi, v in zip(values, results, strict=True):
+        phi.add_incoming(v, builder.block)
+    builder.branch(head)
+    builder.position_at_end(after)
+    return values
+
+
+def product_block(R: int, V: int) -> Any:
+    """block(start, M, row, column, y, out, k, T, i, t): R rows and V vectors of out (r, T) = start + M y, y (k, T).
+
+    M's entry (i, l) lies i row + l column further. ``start``: what was in out if it is the same address, else the
+    numbers start (r,), one for each row.
+    """
+
+    @intrinsic
+    def block(typingctx, start, M, row, column, y, out, k, T, i, t):
+        def codegen(context, builder, signature, arguments):
+            kinds = signature.args
+            starts, m, ys, outs = (_Numbers(builder, kinds[p], arguments[p]) for p in (0, 1, 4, 5))
+            row, column, k, T, i, t = (arguments[p] for p in (2, 3, 6, 7, 8, 9))
+            rows = [builder.add(i, INDEX(a)) for a in range(R)]
+            columns = [builder.add(t, INDEX(b * outs.lanes)) for b in range(V)]
+            places = [outs.at((a, T), b) for a in rows for b in columns]
+
+            same = builder.icmp_unsigned("==", starts.first, outs.first)
+            with builder.if_else(same) as (then, otherwise):
+                with then:
+                    from_out = [outs.load(place) for place in places]
+                    block_then = builder.block
+                with otherwise:
+                    from_start = [v for a in rows for v in [starts.splat(starts.at(a))] * V]
+                    block_otherwise = builder.block
+            begin = []
+            for u, v in zip(from_out, from_start, strict=True):
+                phi = builder.phi(u.type)
+                phi.add_incoming(u, block_then)
+                phi.add_incoming(v, block_otherwise)
+                begin.append(phi)
+
+            def term(l, values):
+                vectors = [ys.load(ys.at((l, T), b)) for b in columns]
+                factors = [m.splat(m.at((a, row), (l, column))) for a in rows]
+                pairs = [(factor, vector) for factor in factors for vector in vectors]
+                return [_multiply_add(builder, *pair, value) for pair, value in zip(pairs, values, strict=True)]
+
+            for value, place in zip(_loop(builder, k, begin, term), places, strict=True):
+                outs.store(value, place)
+            return context.get_dummy_value()
+
+        index = types.intp
+        return types.none(start, M, index, index, y, out, index, index, index, index), codegen
+
+    return block
+
+
+def outer_block(R: int, C: int) -> Any:
+    """block(u, v, out, k, T, i, l): R rows and C columns of out (r, k) += u v^T, u (r, T) and v (k, T)."""
+
+    @intrinsic
+    def block(typingctx, u, v, out, k, T, i, l):
+        def codegen(context, builder, signature, arguments):
+            us, vs, outs = (_Numbers(builder, signature.args[p], arguments[p]) for p in range(3))
+            k, T, i, l = arguments[3:]
+            rows = [builder.add(i, INDEX(a)) for a in range(R)]
+            columns = [builder.add(l, INDEX(b)) for b in range(C)]
+
+            def term(step, values):
+                t = (step, INDEX(us.lanes))
+                left = [us.load(us.at((a, T), t)) for a in rows]
+                right = [vs.load(vs.at((b, T), t)) for b in columns]
+                pairs = [(x, y) for x in left for y in right]
+                return [_multiply_add(builder, *pair, value) for pair, value in zip(pairs, values, strict=True)]
+
+            sums = _loop(builder, builder.sdiv(T, INDEX(us.lanes)), [us.zero()] * (R * C), term)
+            for number, a in enumerate(rows):
+                place = outs.at((a, k), l)
+                total = _totals(builder, sums[number * C : (number + 1) * C])
+                outs.store(builder.fadd(outs.load(place, C), total), place)
+            return context.get_dummy_value()
+
+        index = types.intp
+        return types.none(u, v, out, index, index, index, index), codegen
+
+    return block
+
+
+def _totals(builder, vectors):
+    """The sums of the entries of each of 1, 2 or 4 vectors, as one vector."""
+    while vectors[0].type.count > len(vectors):  # fold the halves of a vector
+        half = vectors[0].type.count // 2
+        low, high = list(range(half)), list(range(half, 2 * half))
+        vectors = [builder.fadd(_shuffle(builder, v, v, low), _shuffle(builder, v, v, high)) for v in vectors]
+    while len(vectors) > 1:  # two vectors become one: each entry the sum of two neighbours
+        size = vectors[0].type.count
+        even, odd = ([2 * e + o for e in range(size)] for o in (0, 1))
+        pairs = zip(vectors[::2], vectors[1::2], strict=True)
+        vectors = [builder.fadd(_shuffle(builder, u, v, even), _shuffle(builder, u, v, odd)) for u, v in pairs]
+    return vectors[0]
+
+
+_PRODUCT_4x4, _PRODUCT_2x4, _PRODUCT_1x4 = (product_block(R, 4) for R in (4, 2, 1))
+_PRODUCT_4x1, _PRODUCT_2x1, _PRODUCT_1x1 = (product_block(R, 1) for R in (4, 2, 1))
+_OUTER_4x4, _OUTER_4x2, _OUTER_4x1 = (outer_block(4, C) for C in (4, 2, 1))
+_OUTER_2x4, _OUTER_2x2, _OUTER_2x1 = (outer_block(2, C) for C in (4, 2, 1))
+_OUTER_1x4, _OUTER_1x2, _OUTER_1x1 = (outer_block(1, C) for C in (4, 2, 1))
+
+
+@part
+def product(start, M, row, column, y, out, r, k, T):
+    """out (r, T) <- start + M y, y (k, T); T a multiple of ``lanes``. See ``product_block`` for the arguments."""
+    wide = 4 * lanes(out)
+    for t in range(0, T - T % wide, wide):
+        i = 0
+        while i + 4 <= r:
+            _PRODUCT_4x4(start, M, row, column, y, out, k, T, i, t)
+            i += 4
+        if i + 2 <= r:
+            _PRODUCT_2x4(start, M, row, column, y, out, k, T, i, t)
+            i += 2
+        if i < r:
+            _PRODUCT_1x4(start, M, row, column, y, out, k, T, i, t)
+    for t in range(T - T % wide, T, lanes(out)):
+        i = 0
+        while i + 4 <= r:
+            _PRODUCT_4x1(start, M, row, column, y, out, k, T, i, t)
+            i += 4
+        if i + 2 <= r:
+            _PRODUCT_2x1(start, M, row, column, y, out, k, T, i, t)
+            i += 2
+        if i < r:
+            _PRODUCT_1x1(start, M, row, column, y, out, k, T, i, t)
+
+
+@part
+def add_outer(u, v, out, r, k, T):
+    """out (r, k) += u v^T, u (r, T) and v (k, T), the sum over samples; T a multiple of ``lanes``."""
+    i = 0
+    while i + 4 <= r:
+        l = 0
+        while l + 4 <= k:
+            _OUTER_4x4(u, v, out, k, T, i, l)
+            l += 4
+        if l + 2 <= k:
+            _OUTER_4x2(u, v, out, k, T, i, l)
+            l += 2
+        if l < k:
+            _OUTER_4x1(u, v, out, k, T, i, l)
+        i += 4
+    if i + 2 <= r:
+        l = 0
+        while l + 4 <= k:
+            _OUTER_2x4(u, v, out, k, T, i, l)
+            l += 4
+        if l + 2 <= k:
+            _OUTER_2x2(u, v, out, k, T, i, l)
+            l += 2
+        if l < k:
+            _OUTER_2x1(u, v, out, k, T, i, l)
+        i += 2
+    if i < r:
+        l = 0
+        while l + 4 <= k:
+            _OUTER_1x4(u, v, out, k, T, i, l)
+            l += 4
+        if l + 2 <= k:
+            _OUTER_1x2(u, v, out, k, T, i, l)
+            l += 2
+        if l < k:
+            _OUTER_1x1(u, v, out, k, T, i, l)

@@ -1,0 +1,1 @@
+"""Networks from elsewhere: arrays of other programs. May import networks and everything below them."""

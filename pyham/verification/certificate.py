@@ -1,0 +1,220 @@
+"""What holds for one network on given samples, by how much, and that the checks would notice if it did not.
+
+Every check states a number, its tolerance and a control: a neighbouring network (``pyham.verification.neighbours``) on
+which the same check must report a violation. Tolerances come from rounding: a backward sensitivity matrix is the
+product of one factor a stage, each of which adds a relative error of a few eps, so with s stages the residuals of
+``pyham.symplectic`` may reach c eps s, c = 4.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pyham.engines.contract import Backend
+from pyham.network import Network
+from pyham.verification import bounds, neighbours, symplectic
+from pyham.verification.measurements import Evidence, structure, symplectic_by_design
+
+Array = np.ndarray[Any, Any]
+
+CONSTANT = 4  # c of the tolerances c eps s
+INDISTINCT = 1e4  # tolerances: a neighbour that differs by less may pass a check, which tells nothing
+
+
+@dataclass(frozen=True)
+class Check:
+    """One statement about a network.
+
+    ``guaranteed`` says whether theory promises it for this network; ``holds`` whether it was found. ``control`` names
+    the neighbouring case, ``control_measured`` the same number there, and ``control_failed`` whether it violated the
+    tolerance as it must; the three are None where there is nothing to break (no layers, no samples, every unit off).
+    """
+
+    name: str
+    statement: str
+    guaranteed: bool
+    measured: float
+    tolerance: float
+    holds: bool
+    control: str | None = None
+    control_measured: float | None = None
+    control_failed: bool | None = None
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """The checks of one network; ``print`` it. ``passed``: all that is guaranteed holds, and every control failed.
+
+    ``facts`` are numbers about Phi_0 without a verdict: norms over the samples, the norm of their mean, and the bounds.
+    """
+
+    network: str
+    samples: int
+    dtype: str
+    checks: tuple[Check, ...]
+    facts: dict[str, float]
+
+    @property
+    def passed(self) -> bool:
+        return all(check.holds and check.control_failed is not False for check in self.checks if check.guaranteed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, fit for JSON: infinity and NaN, which JSON lacks, as strings."""
+        checks = [
+            {key: str(v) if isinstance(v, float) and not np.isfinite(v) else v for key, v in asdict(check).items()}
+            for check in self.checks
+        ]
+        facts = {key: v if np.isfinite(v) else str(v) for key, v in self.facts.items()}
+        return asdict(self) | {"checks": checks, "facts": facts, "passed": self.passed}
+
+    def __str__(self) -> str:
+        rows = [("check", "measured", "tolerance", "verdict", "control", "measured")]
+        for c in self.checks:
+            verdict = ("holds" if c.holds else "VIOLATED") if c.guaranteed else "holds*" if c.holds else "not promised"
+            control, value = c.control or "-", ""
+            if c.control_measured is not None:
+                value = f"{c.control_measured:.1e} {'fails' if c.control_failed else 'DOES NOT FAIL'}"
+            rows.append((c.statement, f"{c.measured:.1e}", f"{c.tolerance:.1e}", verdict, control, value))
+        widths = [max(len(row[i]) for row in rows) for i in range(6)]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+        head = f"{self.network}, {self.samples} samples, {self.dtype}: {'PASSED' if self.passed else 'NOT PASSED'}"
+        foot = ["* found on these samples, not promised by theory"] if any("holds*" in line for line in lines) else []
+        facts = ", ".join(f"{name} {value:.3g}" for name, value in self.facts.items())
+        return "\n".join([head, "-" * max(map(len, lines)), *lines, *foot, f"at the input: {facts}"])
+
+
+def certify(net: Network, x: object, *, backend: Backend = "numba") -> Certificate:
+    """Certificate of ``net`` on the samples x (B, n), in x's dtype.
+
+    Checks symplecticity, determinant, eigenvalue and singular-value pairing, norms >= 1, forward Euler's closed-form
+    defect (H1), the upper and the two-sided gradient bound, and that backpropagation gives delta_j = Phi_j delta_N: in
+    all layers, for all samples.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As ``net.sensitivity(x)`` does.
+    """
+    if not isinstance(net, Network):
+        raise TypeError(f"net: expected a Network, got {type(net).__name__}")
+    evidence = Evidence(net, x, backend)
+    batch, dtype = evidence.states.shape[1], evidence.states.dtype
+    if dtype.kind == "c":
+        raise TypeError(f"x: expected real samples, got dtype {dtype}")
+    breakable = evidence.moves()
+    eps = max(float(np.finfo(dtype).eps), float(np.finfo(np.float64).eps))  # what is measured is measured in double
+    tolerance = CONSTANT * eps * max(1, len(net.stages().A))
+    checks = []
+    for question in _questions(net, evidence):
+        with np.errstate(over="ignore", invalid="ignore"):  # what overflows does not hold, and is shown as inf or NaN
+            measured = question.measure()
+            control = question.control() if breakable and question.control else None
+            if control is not None and not control > tolerance and question.effect() <= INDISTINCT * tolerance:
+                control = None  # what is broken and what is not are the same to rounding: tiny steps, units saturated
+        checks.append(
+            Check(
+                name=question.name,
+                statement=question.statement,
+                guaranteed=question.guaranteed,
+                measured=measured,
+                tolerance=tolerance,
+                holds=measured <= tolerance,
+                control=question.neighbour if control is not None else None,
+                control_measured=control,
+                control_failed=None if control is None else control > tolerance,
+            )
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        facts = evidence.facts()
+    return Certificate(str(net.arch), batch, str(dtype), tuple(checks), facts)
+
+
+class _Question(NamedTuple):
+    """A check before it is measured."""
+
+    name: str
+    statement: str
+    guaranteed: bool
+    measure: Callable[[], float]
+    neighbour: str = ""
+    control: Callable[[], float] | None = None
+    effect: Callable[[], float] = lambda: np.inf  # of what the control does, to order of magnitude
+
+
+def _questions(net: Network, evidence: Evidence) -> Iterator[_Question]:
+    x, backend = evidence.x, evidence.backend
+    exact = symplectic_by_design(net)
+    J = structure(net)
+    if J is not None:
+        twin = Evidence(neighbours.forward_euler(net), x, backend)
+
+        def euler_effect() -> float:
+            return min(twin.euler_order(), evidence.distance(twin))
+
+        measures: list[tuple[str, str, Callable[[Evidence], float]]] = [
+            ("symplectic", "Phi^T J Phi = J", lambda e: e.defect(net)),
+        ]
+        if np.linalg.matrix_rank(J) == len(J):
+            measures.append(("determinant", "det Phi = 1", Evidence.determinant))
+            measures.append(("eigenvalues", "eigenvalues in pairs l, 1/l", lambda e: e.eigenvalues(J)))
+        if symplectic.is_orthogonal(J):
+            measures.append(("singular values", "singular values in pairs s, 1/s", Evidence.singular_values))
+        for name, statement, measure in measures:
+            control = partial(measure, twin) if exact else None
+            neighbour = "forward Euler, same weights"
+            yield _Question(name, statement, exact, partial(measure, evidence), neighbour, control, euler_effect)
+    mlp = Evidence(neighbours.contracting_mlp(net), x, backend)
+    yield _Question(
+        "norms",
+        "every norm of Phi >= 1",
+        exact,
+        evidence.shortfall,
+        "MLP that halves sensitivities",
+        mlp.shortfall if exact else None,
+    )
+    if net.arch.name == "H1":
+        yield _Question(
+            "euler defect",
+            "D J D^T - J = h^2 (JS) J (JS)^T",
+            True,
+            evidence.euler,
+            "last transpose left out",
+            partial(evidence.euler, transpose=False),
+            evidence.last_layer,
+        )
+    log_upper = bounds.log_upper(net)
+    stretched = Evidence(neighbours.Stretched(net, evidence.stretch(log_upper)), x, backend)
+
+    def stretch_effect() -> float:
+        return min(evidence.last_layer(), evidence.distance(stretched))
+
+    yield _Question(
+        "upper bound",
+        "||Phi_j|| <= sharp bound",
+        True,
+        partial(evidence.above, log_upper),
+        "last layer scaled after bounding",
+        partial(stretched.above, log_upper),
+        stretch_effect,
+    )
+    if net.stages().shears:
+        yield _Question(
+            "gradients",
+            "1/bound <= |delta_j|/|delta_N| <= bound",
+            True,
+            partial(evidence.outside, -log_upper, log_upper),
+            "last layer scaled after bounding",
+            partial(stretched.outside, -log_upper, log_upper),
+            stretch_effect,
+        )
+    yield _Question(
+        "backpropagation",
+        "delta_j = Phi_j delta_N",
+        True,
+        evidence.backpropagation,
+        "sign of delta_N flipped",
+        partial(evidence.backpropagation, sign=-1),
+    )

@@ -1,0 +1,59 @@
+"""Forward Euler's defect in closed form.
+
+A forward Euler layer has the Jacobian D = I + h J S with S = K^T diag(sigma'(K y + b)) K symmetric, and
+
+    D J D^T - J = h^2 (J S) J (J S)^T
+
+because the terms of order h cancel: J S J + J S^T J^T = 0. So H1 is never symplectic, by exactly O(h^2) a layer.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from pyham.engines.contract import Backend, select
+from pyham.network import Network
+
+Array = np.ndarray[Any, Any]
+
+
+def layer_jacobians(net: Network, x: object, *, backend: Backend = "numba") -> Array:
+    """dy_{j+1}/dy_j (N, B, n, n) along the forward pass from x (B, n): entry [a, c] = d(y_{j+1})_a / d(y_j)_c."""
+    states = net.trace(x, backend=backend).states
+    engine, stages = select(backend, states.dtype), net.stages(states.dtype)
+    D = np.empty((stages.depth, states.shape[1], stages.width, stages.width), states.dtype)
+    for j in range(stages.depth):
+        phi = engine.sensitivity(stages.layers(j, j + 1), states[j : j + 2])
+        D[j] = phi[0].swapaxes(-1, -2)
+    return D
+
+
+def defects(
+    net: Network, x: object, *, transpose: bool = True, backend: Backend = "numba"
+) -> tuple[Array, Array, Array]:
+    """Measured D J D^T - J, its closed form h^2 (J S) J (J S)^T, and D, of every layer and sample, each (N, B, n, n).
+
+    ``transpose=False`` leaves out the last transpose: a wrong formula, to see a check fail.
+
+    Raises
+    ------
+    ValueError
+        If the network is not H1: the closed form is that of forward Euler with an interconnection matrix.
+    """
+    if net.arch.name != "H1" or net.arch.J is None:
+        raise ValueError(f"net: expected H1, got {net.arch.name}")
+    D = layer_jacobians(net, x, backend=backend).astype(np.float64)
+    states = net.trace(x, backend=backend).states[:-1].astype(np.float64)
+    J, K = net.arch.J, net.K.astype(np.float64)
+    a = np.einsum("jrk,jbk->jbr", K, states) + net.b[:, None]
+    slope = net.stages(np.float64).activation.derivative(a)
+    JS = J @ np.einsum("jri,jbr,jrk->jbik", K, slope, K)
+    closed = net.arch.step**2 * (JS @ J @ (JS.swapaxes(-1, -2) if transpose else JS))
+    return D @ J @ D.swapaxes(-1, -2) - J, closed, D
+
+
+def residual(net: Network, x: object, *, transpose: bool = True, backend: Backend = "numba") -> Array:
+    """||measured - closed form||_F / (||J||_F max(1, ||D||_F^2)) (N, B): a few eps when the closed form holds."""
+    measured, closed, D = defects(net, x, transpose=transpose, backend=backend)
+    size = np.maximum(1, np.linalg.norm(D, axis=(-2, -1)) ** 2) * np.linalg.norm(net.arch.J)  # type: ignore[arg-type]
+    return np.asarray(np.linalg.norm(measured - closed, axis=(-2, -1)) / size)
