@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import pyham
 from pyham import distributed
 from pyham.architectures.graphs import NAMES, Graph, graph, union
-from pyham.architectures.patterns import Blocks, block_by_block, one_round
+from pyham.architectures.patterns import Ownership, block_by_block, one_round
 from pyham.distributed.layout import Layout
 
 PEERS = {
@@ -85,26 +85,26 @@ def test_graph__raises_on_what_is_none(value, nodes, message):
         graph(value, nodes)
 
 
-# Blocks
+# Ownership
 
 
 def test_blocks_cut_p_and_q_evenly():
-    np.testing.assert_array_equal(Blocks.even(6, 2).owner, [0, 0, 1, 0, 0, 1])
-    np.testing.assert_array_equal(Blocks.even(5, 2).owner, [0, 0, 0, 1, 1])
-    np.testing.assert_array_equal(Blocks.of_sizes([0, 2], [1, 1]).owner, [1, 1, 0, 1])
-    np.testing.assert_array_equal(Blocks.even(6, 2).of(1), [2, 5])
+    np.testing.assert_array_equal(Ownership.even(6, 2).owner, [0, 0, 1, 0, 0, 1])
+    np.testing.assert_array_equal(Ownership.even(5, 2).owner, [0, 0, 0, 1, 1])
+    np.testing.assert_array_equal(Ownership.of_sizes([0, 2], [1, 1]).owner, [1, 1, 0, 1])
+    np.testing.assert_array_equal(Ownership.even(6, 2).of(1), [2, 5])
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Blocks(np.array([0, 2]), 2), "blocks: expected owners from 0 to 1, got 2"),
-        (lambda: Blocks(np.array([0.5]), 2), "blocks: expected the owner of each entry as integers"),
+        (lambda: Ownership(np.array([0, 2]), 2), "blocks: expected owners from 0 to 1, got 2"),
+        (lambda: Ownership(np.array([0.5]), 2), "blocks: expected the owner of each entry as integers"),
         (
-            lambda: Blocks.of_sizes([1, 2], [1]),
+            lambda: Ownership.of_sizes([1, 2], [1]),
             r"p, q: expected as many sizes .* got \[1, 2\] and \[1\]",
         ),
-        (lambda: Blocks.of_sizes([-1], [1]), "p, q: expected as many sizes >= 0"),
+        (lambda: Ownership.of_sizes([-1], [1]), "p, q: expected as many sizes >= 0"),
     ],
 )
 def test_blocks__raises_on_what_are_none(make, message):
@@ -125,7 +125,7 @@ def test_one_round_suffices_exactly_where_the_layer_depends_on_neighbours_only(s
     rng = np.random.default_rng(seed)
     R, F = random_pattern(rng, M), random_pattern(rng, M)
     F = F | F.T
-    blocks = Blocks.even(4 * M, M)
+    blocks = Ownership.even(4 * M, M)
     J = rng.standard_normal((4 * M, 4 * M)) * blocks.mask(F)
     K = rng.standard_normal((1, 4 * M, 4 * M)) * blocks.mask(R)
     net = pyham.H1(4 * M, 1, 1.0, interconnection=J - J.T).init(rng, initialization={"K": K})
@@ -203,10 +203,10 @@ H1 = pyham.H1(4, 2)
         (H1, RING | {"graph": ["ring"]}, "graph: expected one graph, or one for each of 2 layers, got 1"),
         (H1, {"graph": [np.eye(2), np.eye(3)]}, r"graph: expected graphs of one number of nodes, got \[2, 3\]"),
         (H1, RING | {"pattern": np.eye(3)}, r"pattern: expected shape \(2, 2\), got"),
-        (H1, RING | {"blocks": Blocks.even(6, 2)}, "blocks: expected owners of 4 entries"),
+        (H1, RING | {"blocks": Ownership.even(6, 2)}, "blocks: expected owners of 4 entries"),
         (
             pyham.H1(4, 2, interconnection="J2"),
-            {"graph": "path", "nodes": 3, "blocks": Blocks(np.array([0, 1, 2, 2]), 3)},
+            {"graph": "path", "nodes": 3, "blocks": Ownership(np.array([0, 1, 2, 2]), 3)},
             r"F\[0, 2\] needs a message 2 -> 0 for J",
         ),
     ],

@@ -29,7 +29,7 @@ Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, eq=False)
-class Blocks:
+class Ownership:
     """Who owns which entries of y.
 
     Parameters
@@ -53,7 +53,7 @@ class Blocks:
         object.__setattr__(self, "owner", _check.read_only(given.astype(np.int64)))
 
     @classmethod
-    def of_sizes(cls, p: object, q: object) -> "Blocks":
+    def of_sizes(cls, p: object, q: object) -> "Ownership":
         """Node i owns the next p[i] entries of p and the next q[i] entries of q, y = (p, q)."""
         sizes = [_check.array(name, value, ("M",)).astype(np.int64) for name, value in (("p", p), ("q", q))]
         if len(sizes[0]) != len(sizes[1]) or min(s.min(initial=0) for s in sizes) < 0:
@@ -62,7 +62,7 @@ class Blocks:
         return cls(np.concatenate([np.repeat(np.arange(len(s)), s) for s in sizes]), len(sizes[0]))
 
     @classmethod
-    def even(cls, width: int, nodes: int) -> "Blocks":
+    def even(cls, width: int, nodes: int) -> "Ownership":
         """p and q each cut into as equal parts as can be; an odd width has no p and q and is cut as a whole."""
         half, rest = divmod(_check.integer("width", width, 1), 2)
         sizes = np.array([len(part) for part in np.array_split(np.arange(width if rest else half), nodes)])

@@ -6,10 +6,12 @@ other), ``stepping`` (a stage, forwards and backwards), ``network``, ``transport
 """
 
 from pyham.architectures.graphs import Graph, full, grid, path, ring, star
-from pyham.architectures.patterns import Blocks
+from pyham.architectures.patterns import Ownership
 from pyham.distributed.layout import Layout
 from pyham.distributed.network import DistributedNetwork, distribute
 from pyham.distributed.transport import Mailbox, Transport, TransportError
+
+Blocks = Ownership  # its name before maps on the edges of a graph came
 
 __all__ = [
     "Blocks",
@@ -17,6 +19,7 @@ __all__ = [
     "Graph",
     "Layout",
     "Mailbox",
+    "Ownership",
     "Transport",
     "TransportError",
     "distribute",

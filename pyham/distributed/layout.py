@@ -1,6 +1,6 @@
 """Who owns what of an architecture's state and weights, and which links its stages need: ``Layout``.
 
-Node i owns the entries of y that ``Blocks`` gives it, and with them the rows of K, b and J with the same indices.
+Node i owns the entries of y that ``Ownership`` gives it, and with them the rows of K, b and J with the same indices.
 ``parts`` and ``steps`` are those of ``pyham.architectures.base``: the part (dst, rows, src) evaluates those rows of K y
 + b, which read y[src], and updates y[dst]; here each of the three is a slice of every node's own block.
 """
@@ -15,7 +15,7 @@ import numpy as np
 from pyham import _check
 from pyham.architectures.base import Architecture, Part
 from pyham.architectures.graphs import Graph, graph, union
-from pyham.architectures.patterns import Blocks, Missing, block_by_block, one_round
+from pyham.architectures.patterns import Missing, Ownership, block_by_block, one_round
 from pyham.distributed.links import Link
 
 Array = np.ndarray[Any, Any]
@@ -57,7 +57,7 @@ class Layout:
     arch : H1, H2, MS3, ResNet or MLP: in MS1 and MS2 an entry of K is another node's, too
     graph : what ``graphs.graph`` takes, or a sequence of them, one for each layer
     nodes : M; needed for a graph given by its name
-    blocks : ``Blocks``, or None to cut p and q evenly
+    blocks : ``Ownership``, or None to cut p and q evenly
     pattern : block pattern R (M, M) of K, or (N, M, M), one for each layer; None for the edges that the layer's
         graph has both ways
 
@@ -74,7 +74,7 @@ class Layout:
     """
 
     def __init__(
-        self, arch: Architecture, graph: object, *, nodes: int | None = None, blocks: Blocks | None = None,
+        self, arch: Architecture, graph: object, *, nodes: int | None = None, blocks: Ownership | None = None,
         pattern: object = None,
     ) -> None:  # fmt: skip
         if arch.name not in ENTRIES:
@@ -82,7 +82,7 @@ class Layout:
         self.arch = arch
         each = _each_layer(graph, nodes, max(1, arch.depth))
         self.graphs = (*each[: arch.depth], union(each))
-        self.blocks = Blocks.even(arch.width, self.nodes) if blocks is None else blocks
+        self.blocks = Ownership.even(arch.width, self.nodes) if blocks is None else blocks
         if self.blocks.nodes != self.nodes or len(self.blocks.owner) != arch.width:
             raise ValueError(
                 f"blocks: expected owners of {arch.width} entries among {self.nodes} nodes, "
@@ -210,7 +210,7 @@ class Layout:
     def _patterns(self, pattern: object) -> tuple[Array, ...]:
         N, M = self.arch.depth, self.nodes
         if pattern is None:
-            return tuple(g.adjacency & g.adjacency.T for g in self.graphs[:-1])
+            return tuple(g.mutual.adjacency for g in self.graphs[:-1])
         given = np.asarray(pattern)
         checked = _check.array("pattern", given, (N, M, M) if given.ndim == 3 else (M, M)) != 0
         return tuple(np.broadcast_to(checked, (N, M, M)))

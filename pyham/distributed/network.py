@@ -6,7 +6,7 @@ import numpy as np
 
 from pyham import _check
 from pyham.architectures.activations import activation
-from pyham.architectures.patterns import Blocks
+from pyham.architectures.patterns import Ownership
 from pyham.distributed import stepping, weights
 from pyham.distributed.layout import Layout
 from pyham.distributed.links import ByNode, Via, collect
@@ -213,7 +213,7 @@ def distribute(
     graph: object,
     *,
     nodes: int | None = None,
-    blocks: Blocks | None = None,
+    blocks: Ownership | None = None,
     pattern: object = None,
     restrict: bool = False,
     transport: Transport | None = None,

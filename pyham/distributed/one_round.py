@@ -65,7 +65,7 @@ class OneRound:
 
     def __post_init__(self) -> None:
         self.layout.check_one_round()
-        both = self.weights.pattern & ~(self.layout.graphs[-1].adjacency & self.layout.graphs[-1].adjacency.T)
+        both = self.weights.pattern & ~self.layout.graphs[-1].mutual.adjacency
         if both.any():  # not if every node reads itself: then F R^T is within F R^T R
             i, m = np.argwhere(both)[0].tolist()
             raise ValueError(

@@ -118,10 +118,12 @@ def tree(graph: Graph, reader: int, reads: Sequence[int], rows: int) -> list[Lin
 
     A ``collect`` adds to every parent what its children have; a ``spread`` gives every child what its parent has.
     """
+    from scipy.sparse import csr_array
     from scipy.sparse.csgraph import breadth_first_order  # here, because importing pyham should not import SciPy
 
-    both = graph.adjacency & graph.adjacency.T
-    _, parents = breadth_first_order(both.astype(float), reader)
+    both = graph.mutual
+    edges = csr_array((np.ones(len(both.senders)), both.senders, both.starts), (both.nodes, both.nodes))
+    _, parents = breadth_first_order(edges, reader)
     depth: dict[int, int] = {}
     for node in reads:
         way = [node]
@@ -132,7 +134,7 @@ def tree(graph: Graph, reader: int, reads: Sequence[int], rows: int) -> list[Lin
         depth |= {k: len(way) - 1 - place for place, k in enumerate(way)}
     levels = []
     for d in range(max(depth.values(), default=0), 0, -1):
-        pattern = np.zeros_like(both)
+        pattern = np.zeros((both.nodes, both.nodes), dtype=bool)
         for child in (k for k, at in depth.items() if at == d):
             pattern[child, parents[child]] = True
         levels.append(Link(pattern, (rows,) * len(graph)))

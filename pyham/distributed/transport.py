@@ -106,12 +106,12 @@ class Transport(ABC):
         TransportError
             If there is no such edge, a message is missing, too many or of another size than the hops say.
         """
-        adjacency = self.graphs[place.layer].adjacency
+        graph = self.graphs[place.layer]
         self.traffic.begin(name)
         sent: dict[tuple[int, int], Array] = {}
         for hop in hops:
             pair = hop.sender, hop.receiver
-            if not adjacency[hop.receiver, hop.sender]:
+            if not graph.has(*pair):
                 raise self.error(name, place, hop, "expected a message along an edge, got one between no neighbours")
             if hop.sender not in self._here:
                 continue
