@@ -1,0 +1,182 @@
+"""Interconnection matrices: signs, structure, and what is refused."""
+
+import numpy as np
+import pytest
+
+from pyham.architectures import interconnection
+from pyham.architectures.interconnection import J1, J2, from_block, half, invertible
+from tests.oracles.strategies import skew, well_conditioned
+
+EPS = np.finfo(np.float64).eps
+
+
+def test_J1_has_plus_I_above_the_diagonal():
+    expected = [[0, 0, 1, 0], [0, 0, 0, 1], [-1, 0, 0, 0], [0, -1, 0, 0]]
+    np.testing.assert_array_equal(J1(4), expected)
+
+
+def test_J2_has_plus_one_above_and_minus_one_below_the_diagonal():
+    np.testing.assert_array_equal(J2(3), [[0, 1, 1], [-1, 0, 1], [-1, -1, 0]])
+
+
+def test_from_block_has_minus_X_transposed_above_and_X_below_the_diagonal():
+    X = np.array([[1.0, 2.0], [3.0, 4.0]])
+    expected = [[0, 0, -1, -3], [0, 0, -2, -4], [1, 2, 0, 0], [3, 4, 0, 0]]
+    np.testing.assert_array_equal(from_block(X), expected)
+
+
+@pytest.mark.parametrize("width", [2, 4, 10])
+def test_block_of_identity_is_minus_J1(width):
+    np.testing.assert_array_equal(from_block(np.eye(width // 2)), -J1(width))
+
+
+@pytest.mark.parametrize("width", [2, 4, 6, 16])
+@pytest.mark.parametrize("make", [J1, J2, lambda n: from_block(well_conditioned(n // 2, 0))])
+def test_all_are_exactly_skew_symmetric(make, width):
+    J = make(width)
+    assert J.shape == (width, width)
+    np.testing.assert_array_equal(J.T, -J)
+
+
+@pytest.mark.parametrize("width", [2, 4, 6, 16])
+def test_J1_is_orthogonal_and_its_own_inverse_up_to_sign(width):
+    J = J1(width)
+    np.testing.assert_array_equal(J.T @ J, np.eye(width))
+    np.testing.assert_array_equal(J @ J, -np.eye(width))
+
+
+def test_block_of_orthogonal_X_is_orthogonal():
+    X, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))
+    J = from_block(X)
+    assert np.abs(J.T @ J - np.eye(6)).max() <= 12 * EPS  # two roundings for each of the 6 terms
+
+
+@pytest.mark.parametrize("width", range(1, 14))
+def test_J2_is_nonsingular_iff_the_width_is_even(width):
+    # A skew matrix has even rank; for odd n, J2's null vector alternates in sign.
+    assert np.linalg.matrix_rank(J2(width)) == width - width % 2
+    assert np.linalg.det(J2(width)) == pytest.approx(1 - width % 2, abs=2**width * EPS)  # 2^(n-1) bounds pivot growth
+
+
+def test_J2_is_not_orthogonal():
+    J = J2(4)
+    assert np.abs(J.T @ J - np.eye(4)).max() == 2
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble])
+def test_dtype_of_given_matrices_is_kept(dtype):
+    assert from_block(np.eye(2, dtype=dtype)).dtype == dtype
+    assert interconnection.skew(J1(4).astype(dtype), 4).dtype == dtype
+    assert invertible(np.eye(2, dtype=dtype), 2).dtype == dtype
+
+
+def test_integers_become_float64():
+    assert from_block([[1, 0], [0, 1]]).dtype == np.float64
+    assert interconnection.skew([[0, 1], [-1, 0]], 2).dtype == np.float64
+
+
+def test_skew_and_invertible_keep_the_numbers():
+    J, X = skew(5, 0), well_conditioned(3, 0)
+    np.testing.assert_array_equal(interconnection.skew(J, 5), J)
+    np.testing.assert_array_equal(invertible(X, 3), X)
+
+
+def test_half_is_half_of_the_width():
+    assert [half(n) for n in (2, 4, 100)] == [1, 2, 50]
+
+
+@pytest.mark.parametrize("function", [J1, half])
+@pytest.mark.parametrize("width", [3, 7])
+def test_width__raises_on_odd(function, width):
+    message = rf"^width: expected an even number \(the state is y = \(p, q\)\), got {width}$"
+    with pytest.raises(ValueError, match=message):
+        function(width)
+
+
+@pytest.mark.parametrize("function, minimum", [(J1, 2), (half, 2), (J2, 1)])
+@pytest.mark.parametrize("width", [0, -2])
+def test_width__raises_on_too_small(function, minimum, width):
+    with pytest.raises(ValueError, match=rf"^width: expected an integer >= {minimum}, got {width}$"):
+        function(width)
+
+
+@pytest.mark.parametrize("function", [J1, J2, half])
+@pytest.mark.parametrize("width", [4.0, True, "4", None])
+def test_width__raises_on_what_is_no_integer(function, width):
+    with pytest.raises(TypeError, match=rf"^width: expected an integer >= \d, got {type(width).__name__}$"):
+        function(width)
+
+
+@pytest.mark.parametrize("X, shape", [(np.ones((2, 3)), r"\(2, 3\)"), (np.ones(2), r"\(2,\)"), (1.0, r"\(\)")])
+def test_from_block__raises_on_what_is_not_square(X, shape):
+    with pytest.raises(ValueError, match=rf"^X: expected shape \(\d, \d\), got {shape}$"):
+        from_block(X)
+
+
+def test_skew__raises_on_symmetric_part():
+    J = J1(4)
+    J[0, 1] = 1e-300
+    message = r"^interconnection: expected a skew-symmetric matrix \(J\^T = -J\), got J\[0, 1\] = 1e-300 and J\[1, 0\]"
+    with pytest.raises(ValueError, match=message):
+        interconnection.skew(J, 4)
+
+
+def test_skew__raises_on_nonzero_diagonal():
+    with pytest.raises(ValueError, match=r"got J\[1, 1\] = 2.0 and J\[1, 1\] = 2.0$"):
+        interconnection.skew([[0, 1], [-1, 2]], 2)
+
+
+def test_skew__raises_on_wrong_shape():
+    with pytest.raises(ValueError, match=r"^interconnection: expected shape \(4, 4\), got \(2, 2\)$"):
+        interconnection.skew(J1(2), 4)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_skew__raises_on_what_is_not_finite(bad):
+    J = J1(4)
+    J[2, 0], J[0, 2] = -bad, bad
+    with pytest.raises(ValueError, match=rf"^interconnection: expected finite numbers, got {bad} at index \(0, 2\)$"):
+        interconnection.skew(J, 4)
+
+
+def test_skew__raises_on_complex():
+    with pytest.raises(TypeError, match=r"^interconnection: expected a real matrix, got dtype complex128$"):
+        interconnection.skew(J1(4) * 1j, 4)
+
+
+def test_skew__raises_on_what_is_no_number():
+    with pytest.raises(TypeError, match=r"^interconnection: expected numbers, got dtype object$"):
+        interconnection.skew([[None, None], [None, None]], 2)
+
+
+def test_skew__raises_on_ragged_lists():
+    message = r"^interconnection: expected shape \(2, 2\), got nested sequences of unequal lengths$"
+    with pytest.raises(ValueError, match=message):
+        interconnection.skew([[0, 1], [-1]], 2)
+
+
+@pytest.mark.parametrize("X", [np.zeros((2, 2)), np.ones((2, 2)), [[1, 2], [2, 4 + 4 * EPS]]])
+def test_invertible__raises_on_singular(X):
+    message = r"^X: expected a nonsingular matrix, got singular values from \S+ down to \S+$"
+    with pytest.raises(ValueError, match=message):
+        invertible(X, 2)
+
+
+def test_invertible_takes_ill_conditioned_but_nonsingular():
+    X = np.diag([1.0, 1e-12])
+    np.testing.assert_array_equal(invertible(X, 2), X)
+
+
+def test_invertible__raises_on_wrong_shape():
+    with pytest.raises(ValueError, match=r"^X: expected shape \(2, 2\), got \(3, 3\)$"):
+        invertible(np.eye(3), 2)
+
+
+def test_invertible__raises_on_nan():
+    with pytest.raises(ValueError, match=r"^X: expected finite numbers, got nan at index \(1, 0\)$"):
+        invertible([[1, 0], [np.nan, 1]], 2)
+
+
+def test_invertible__raises_on_complex():
+    with pytest.raises(TypeError, match=r"^X: expected a real matrix, got dtype complex128$"):
+        invertible(np.eye(2) * 1j, 2)

@@ -1,0 +1,275 @@
+"""IDX files: what is written is what is read, in the format's own bytes; anything else is one clear error."""
+
+import gzip
+import io
+import os
+import struct
+import tracemalloc
+
+import hypothesis.extra.numpy as hnp
+import hypothesis.strategies as st
+import numpy as np
+import pytest
+from hypothesis import given
+
+from pyham.data import idx
+from tests.data import fuzz_idx
+
+CODES = {"u1": 0x08, "i1": 0x09, "i2": 0x0B, "i4": 0x0C, "f4": 0x0D, "f8": 0x0E}
+ARRAYS = st.sampled_from([order + kind for kind in CODES for order in "<>"]).flatmap(
+    lambda dtype: hnp.arrays(dtype, hnp.array_shapes(min_dims=1, max_dims=4, min_side=0, max_side=7))
+)
+
+
+def content(array):
+    """An IDX file, from the definition of the format."""
+    code = CODES[array.dtype.str[1:]]
+    return (
+        struct.pack(f">HBB{array.ndim}I", 0, code, array.ndim, *array.shape)
+        + array.astype(array.dtype.newbyteorder(">")).tobytes()
+    )
+
+
+@pytest.fixture
+def sample():
+    return np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+
+
+def saved(folder, data, name="file.idx"):
+    (folder / name).write_bytes(data)
+    return folder / name
+
+
+@given(array=ARRAYS, ending=st.sampled_from(["", ".gz"]))
+def test_reading_gives_what_was_written(array, ending, tmp_path_factory):
+    path = tmp_path_factory.mktemp("idx") / f"array{ending}"
+    idx.write_idx(path, array)
+    back = idx.read_idx(path)
+    assert back.shape == array.shape and back.dtype == array.dtype.newbyteorder("=")
+    assert back.astype(array.dtype).tobytes() == array.tobytes()  # bitwise: NaN payloads and signs of zero too
+    assert back.dtype.isnative and back.flags.c_contiguous and back.flags.aligned and back.flags.writeable
+
+
+@given(array=ARRAYS)
+def test_files_follow_the_definition_of_the_format(array, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("idx")
+    idx.write_idx(folder / "plain", array)
+    idx.write_idx(str(folder / "packed.gz"), array)
+    assert (folder / "plain").read_bytes() == content(array)
+    assert gzip.decompress((folder / "packed.gz").read_bytes()) == content(array)
+
+
+def test_arrays_in_any_memory_order_are_written_by_index(tmp_path, sample):
+    for view in (sample.T, sample[::-1, :, ::2], np.asfortranarray(sample)):
+        idx.write_idx(tmp_path / "view", view)
+        assert np.array_equal(idx.read_idx(tmp_path / "view"), view)
+
+
+def test_same_array_gives_the_same_file(tmp_path, sample):
+    for name in ("a.gz", "b.gz"):
+        idx.write_idx(tmp_path / name, sample)
+    assert (tmp_path / "a.gz").read_bytes() == (tmp_path / "b.gz").read_bytes()
+    assert (tmp_path / "a.gz").read_bytes()[4:8] == bytes(4)  # no time in it
+
+
+def test_first_bytes_and_not_the_name_tell_whether_it_is_compressed(tmp_path, sample):
+    plain, packed = content(sample), gzip.compress(content(sample))
+    for data, name in ((plain, "plain.gz"), (packed, "packed.idx"), (packed, "packed.gz"), (plain, "plain")):
+        assert np.array_equal(idx.read_idx(saved(tmp_path, data, name)), sample)
+
+
+def test_gzip_files_of_several_members_are_read_as_one(tmp_path, sample):
+    data = content(sample)
+    parts = [data[:3], b"", data[3:20], data[20:], b""]
+    path = saved(tmp_path, b"".join(map(gzip.compress, parts)))
+    assert np.array_equal(idx.read_idx(path), sample)
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 7, 64])
+def test_pieces_of_any_size_give_the_same(piece, tmp_path, sample, monkeypatch):
+    monkeypatch.setattr(idx, "PIECE", piece)
+    data = content(sample)
+    for form in (data, gzip.compress(data), gzip.compress(data[:9]) + gzip.compress(data[9:])):
+        assert np.array_equal(idx.read_idx(saved(tmp_path, form)), sample)
+        with pytest.raises(ValueError, match=r"truncated|bytes of data"):
+            idx.read_idx(saved(tmp_path, form[:-1]))
+
+
+def test_expected_shape_and_dtype_are_checked_before_data_is_read(tmp_path, sample):
+    path = saved(tmp_path, content(sample))
+    assert np.array_equal(idx.read_idx(path, shape=("B", 3, 4), dtype="uint8"), sample)
+    assert np.array_equal(idx.read_idx(path, shape=("B", "rows", 4)), sample)
+    path = saved(tmp_path, content(sample)[:16])
+    for shape in (("B",), (2, 3, 5), ("B", 3, 4, 1), ()):
+        with pytest.raises(ValueError, match=r"expected numbers of shape .*, got uint8 of shape \(2, 3, 4\)"):
+            idx.read_idx(path, shape=shape)
+    with pytest.raises(ValueError, match=r"expected int16 of any shape, got uint8 of shape \(2, 3, 4\)"):
+        idx.read_idx(path, dtype="int16")
+    with pytest.raises(ValueError, match=r"expected float32 of shape \(B, 3, 4\), got uint8 of shape \(2, 3, 4\)"):
+        idx.read_idx(path, shape=("B", 3, 4), dtype="float32")
+
+
+DATA = content(np.arange(24, dtype=np.uint8).reshape(2, 3, 4))  # a header of 16 bytes, then 24
+PACKED = gzip.compress(DATA, mtime=0)
+HUGE = struct.pack(">HBB3I", 0, 8, 3, *[2**32 - 1] * 3)
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", "expected the 4 bytes that begin an IDX file, got 0"),
+        (b"\0\0\x08", "expected the 4 bytes that begin an IDX file, got 3"),
+        (b"\x89PNG\r\n", "expected an IDX file, which begins with 00 00 and one of 08, .*, got 89 50 4e 47"),
+        (b"\0\0\x0a\x01" + DATA[4:], "begins with 00 00 and one of 08, 09, 0b, 0c, 0d, 0e, got 00 00 0a 01"),
+        (b"\0\1" + DATA[2:], "got 00 01 08 03"),
+        (b"\0\0\x08\x00\x01", "expected 1 to 32 dimensions, got 0"),
+        (b"\0\0\x08\x21" + DATA, "expected 1 to 32 dimensions, got 33"),
+        (DATA[:15], "expected a header of 16 bytes, got 15"),
+        (DATA[:16], r"expected 24 bytes of data, uint8 of shape \(2, 3, 4\), got 0"),
+        (DATA[:-1], r"expected 24 bytes of data, uint8 of shape \(2, 3, 4\), got 23"),
+        (DATA + b"\0", r"expected 24 bytes of data, uint8 of shape \(2, 3, 4\), got 25"),
+        (HUGE + bytes(100), "expected an array that this machine can address, got uint8"),
+        (struct.pack(">HBB3I", 0, 8, 3, 0, 2**32 - 1, 2**32 - 1), "that this machine can address, got uint8"),
+        (struct.pack(">HBB2I", 0, 14, 2, 2**31, 2**20), r"expected 18014398509481984 bytes .*, got 0"),
+        (gzip.compress(struct.pack(">HBBI", 0, 8, 1, 2**31)), "expected 2147483648 bytes of data, .*, got at most"),
+        (gzip.compress(DATA[:-1]), "expected 24 bytes of data, .*, got 23"),
+        (gzip.compress(DATA + b"\0"), "expected 24 bytes of data, .*, got at least 25"),
+        (gzip.compress(DATA) + gzip.compress(b"1"), "expected 24 bytes of data, .*, got at least 25"),
+        (PACKED[:5], "expected whole gzip data, got a truncated file"),
+        (PACKED[:-1], "expected whole gzip data, got a truncated file"),
+        (PACKED[:-8], "expected whole gzip data, got a truncated file"),
+        (PACKED + PACKED[:1], "expected whole gzip data, got a truncated file"),
+        (PACKED + b"\0" * 7, "expected the end of the file, or gzip data, got 00 00 00 00"),
+        (PACKED + DATA, "expected the end of the file, or gzip data, got 00 00 08 03"),
+        (PACKED[:-8] + b"\0\1\2\3" + PACKED[-4:], r"expected intact gzip data, got damaged \(.*incorrect data check\)"),
+        (PACKED[:-4] + b"\0\1\2\3", r"expected intact gzip data, got damaged \(.*incorrect length check\)"),
+        (PACKED[:2] + b"\7" + PACKED[3:], r"expected intact gzip data, got damaged \(.*compression method\)"),
+        (gzip.compress(b""), "expected the 4 bytes that begin an IDX file, got 0"),
+        (gzip.compress(PACKED), "got 1f 8b 08 00"),
+    ],
+)
+def test_read__raises_on_damaged_files(data, message, tmp_path):
+    path = saved(tmp_path, data)
+    with pytest.raises(ValueError, match=message) as caught:
+        idx.read_idx(path)
+    assert str(caught.value).startswith(f"{path}: expected ")
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 2**32 - 1), (5, 0, 3)])
+def test_files_without_data_are_read(shape, tmp_path):
+    path = saved(tmp_path, struct.pack(f">HBB{len(shape)}I", 0, 0x0E, len(shape), *shape))
+    assert idx.read_idx(path).shape == shape and idx.read_idx(path).dtype == np.float64
+
+
+def peak(read):
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match="expected"):
+            read()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_gzip_bombs_take_no_memory(tmp_path):
+    """64 MiB of zeros behind a header for 10 bytes, and behind one for as much as they could be at most."""
+    few = gzip.compress(struct.pack(">HBBI", 0, 8, 1, 10) + bytes(1 << 26))
+    lying = gzip.compress(struct.pack(">HBBI", 0, 8, 1, 1 << 31) + bytes(1 << 26))
+    for bomb in (few, lying):
+        path = saved(tmp_path, bomb)
+        assert peak(lambda path=path: idx.read_idx(path)) < 10 * idx.PIECE
+
+
+def test_truncated_large_files_are_noticed_before_reading(tmp_path):
+    path = saved(tmp_path, struct.pack(">HBBI", 0, 8, 1, (1 << 26) + 1))
+    os.truncate(path, 8 + (1 << 26))  # sparse
+    assert peak(lambda: idx.read_idx(path)) < 10 * idx.PIECE
+
+
+def test_whole_arrays_take_little_more_than_their_size(tmp_path):
+    array = np.zeros(1 << 24, np.float32)
+    idx.write_idx(tmp_path / "array.gz", array)
+    tracemalloc.start()
+    idx.read_idx(tmp_path / "array.gz")
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < 1.13 * array.nbytes + 10 * idx.PIECE  # a growing bytearray takes an eighth more than it needs
+
+
+def test_parse_takes_any_seekable_file_and_names_it(sample):
+    assert np.array_equal(idx.parse(io.BytesIO(DATA), "memory"), sample)
+    with pytest.raises(ValueError, match=r"^memory: expected 24 bytes"):
+        idx.parse(io.BytesIO(DATA[:-1]), "memory")
+
+
+def test_read__raises_on_what_is_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        idx.read_idx(tmp_path / "none")
+    with pytest.raises(IsADirectoryError):
+        idx.read_idx(tmp_path)
+    for path in (3, None, b"bytes"):
+        with pytest.raises(TypeError, match=f"path: expected str or os.PathLike, got {type(path).__name__}"):
+            idx.read_idx(path)
+
+
+@pytest.mark.parametrize(
+    ("array", "error", "message"),
+    [
+        ([1, 2], TypeError, "array: expected a NumPy array, got list"),
+        (
+            np.arange(3, dtype=np.int64),
+            TypeError,
+            r"array: expected dtype uint8, .*, float64, got int64",
+        ),
+        (np.ones(3, bool), TypeError, "got bool"),
+        (np.ones(3, np.uint16), TypeError, "got uint16"),
+        (np.ones(3, complex), TypeError, "got complex128"),
+        (np.array([{}]), TypeError, "got object"),
+        (np.full((), 1.5), ValueError, "array: expected 1 to 32 dimensions, got 0"),
+        (np.empty((0, 2**32), np.uint8), ValueError, r"array: expected dimensions below 2\^32, got \(0, 4294967296\)"),
+    ],
+)
+def test_write__raises_on_what_the_format_does_not_hold(array, error, message, tmp_path):
+    with pytest.raises(error, match=message):
+        idx.write_idx(tmp_path / "file", array)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_interrupted_writing_leaves_the_old_file(tmp_path, sample, monkeypatch):
+    def interrupt(file):
+        raise KeyboardInterrupt
+
+    idx.write_idx(tmp_path / "file", sample)
+    monkeypatch.setattr(os, "fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        idx.write_idx(tmp_path / "file", sample + 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert np.array_equal(idx.read_idx(tmp_path / "file"), sample)
+
+
+def test_mutated_files_give_documented_errors_in_bounded_memory():
+    """The short form of ``python -m tests.data.fuzz_idx --count 20000``."""
+    result = fuzz_idx.run(count=400, seed=0)
+    assert result.violations == []
+    assert result.refused > 100 and result.read > 40  # neither all bad nor all good
+
+
+@pytest.mark.parametrize(
+    ("fault", "noticed"),
+    [
+        (lambda path: np.array([1], np.uint8), "read other than"),
+        (lambda path: gzip.decompress(path.read_bytes()), "escaped"),
+        (lambda path: _raise(ValueError("no")), "does not name"),
+        (lambda path: _raise(ValueError(f"{path}: no")), "refused a valid file"),
+        (lambda path: (bytearray(1 << 25), idx.read_idx(path))[1], "bytes of memory"),
+        (lambda path: (fuzz_idx.time.sleep(1), idx.read_idx(path))[1], "did not end"),
+    ],
+)
+def test_fuzzing_notices_faulty_readers(fault, noticed, monkeypatch):
+    monkeypatch.setattr(fuzz_idx, "PATIENCE", 0.2)
+    result = fuzz_idx.run(count=3 if "end" in noticed else 40, seed=0, reader=fault)
+    assert any(noticed in violation for violation in result.violations)
+
+
+def _raise(error):
+    raise error

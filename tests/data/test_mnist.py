@@ -1,0 +1,328 @@
+"""MNIST from a folder, the cache or a server: the right digits or one clear error, and never half a cache."""
+
+import gzip
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pyham.data import idx, mnist
+from pyham.data.mnist import load_mnist
+from tests.oracles import digits
+
+MIRRORS = mnist.MIRRORS  # before the tests put their own in its place
+TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = digits.NAMES
+
+
+@pytest.fixture(autouse=True)
+def isolated(tmp_path, monkeypatch):
+    """No folder but those of the test, and nothing from the network."""
+    monkeypatch.delenv("PYHAM_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(mnist, "MIRRORS", ())
+
+
+@pytest.fixture
+def small(tmp_path):
+    """A folder of very small digits, and the arrays in it."""
+    rng = np.random.default_rng(0)
+    shapes = ((6, 3, 2), (6,), (4, 3, 2), (4,))
+    arrays = {
+        name: rng.integers(0, 256 if len(shape) == 3 else 10, shape, dtype=np.uint8)
+        for name, shape in zip(digits.NAMES, shapes, strict=True)
+    }
+    folder = tmp_path / "small"
+    folder.mkdir()
+    for name, array in arrays.items():
+        idx.write_idx(folder / name, array)
+    return folder, arrays
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return tmp_path / "cache" / "pyham" / "mnist"
+
+
+def assert_holds(loaded, arrays):
+    for array, expected in zip(loaded, arrays.values(), strict=True):
+        assert array.dtype == np.uint8 and np.array_equal(array, expected)
+
+
+def put(folder, contents):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in contents.items():
+        (folder / name).write_bytes(content)
+
+
+def everything_in(folder):
+    return sorted(path.name for path in folder.rglob("*") if path.is_file())
+
+
+# --- folders ----------------------------------------------------------------------------------------------------------
+
+
+def test_folder_gives_the_digits_in_its_files(tmp_path):
+    put(tmp_path / "digits", {name[1:]: body for name, body in digits.packed().items()})
+    loaded = load_mnist(tmp_path / "digits")
+    assert_holds(loaded, digits.arrays())
+    assert loaded.train_images is loaded[0] and loaded.train_labels is loaded[1]
+    assert loaded.test_images is loaded[2] and loaded.test_labels is loaded[3]
+    for images, labels in (loaded[:2], loaded[2:]):
+        assert len(images) == len(labels) and set(labels.tolist()) == set(range(10))
+
+
+def test_mnist_itself_has_the_published_shapes_and_digests():
+    if digits.FOLDER is None:
+        pytest.skip("needs MNIST in the folder PYHAM_DATA")
+    assert digits.described() == mnist.FILES
+
+
+@pytest.mark.parametrize("spelling", ["{}-idx{}-ubyte", "{}.idx{}-ubyte"])
+@pytest.mark.parametrize("ending", ["", ".gz"])
+def test_folder_may_have_any_usual_spelling(spelling, ending, tmp_path, small):
+    _, arrays = small
+    for name, array in arrays.items():
+        stem = name.split("-idx")[0]
+        (tmp_path / "other").mkdir(exist_ok=True)
+        idx.write_idx(tmp_path / "other" / (spelling.format(stem, array.ndim) + ending), array)
+    assert_holds(load_mnist(str(tmp_path / "other")), arrays)
+
+
+def test_argument_goes_before_environment_and_environment_before_cache(tmp_path, small, monkeypatch, cache):
+    folder, arrays = small
+    names = [file.name for file in mnist.FILES]
+    other = {name: array[::-1] for name, array in arrays.items()}
+    for name, array in other.items():
+        (tmp_path / "other").mkdir(exist_ok=True)
+        idx.write_idx(tmp_path / "other" / name, array)
+    cached = {f"{name}.gz": digits.packed()[f"/{name}.gz"] for name in names}
+    put(cache, cached)
+    monkeypatch.setattr(mnist, "FILES", digits.described())
+    assert_holds(load_mnist(), digits.arrays())
+    monkeypatch.setenv("PYHAM_DATA", str(folder))
+    assert_holds(load_mnist(), arrays)
+    assert_holds(load_mnist(tmp_path / "other"), other)
+    (tmp_path / "empty").mkdir()
+    for without in ("", str(tmp_path / "empty")):  # unset, or a folder for other data
+        monkeypatch.setenv("PYHAM_DATA", without)
+        assert_holds(load_mnist(), digits.arrays())
+
+
+def test_load__raises_on_a_folder_without_the_files(tmp_path, small, monkeypatch):
+    folder, _ = small
+    with pytest.raises(FileNotFoundError, match=r"^path: expected a folder with the files of MNIST, got .*none"):
+        load_mnist(tmp_path / "none")
+    (folder / TEST_LABELS).unlink()
+    for source in ("path", "PYHAM_DATA"):
+        monkeypatch.setenv("PYHAM_DATA", str(folder))
+        with pytest.raises(FileNotFoundError, match=f"^{source}: expected .*, got {folder} without {TEST_LABELS}$"):
+            load_mnist(folder if source == "path" else None)
+    monkeypatch.setenv("PYHAM_DATA", str(tmp_path / "mistyped"))
+    with pytest.raises(FileNotFoundError, match=r"^PYHAM_DATA: expected a folder .*, got .*mistyped"):
+        load_mnist()
+    with pytest.raises(TypeError, match=r"path: expected str or os.PathLike, got int"):
+        load_mnist(3)
+
+
+def labels_of(*values):
+    return digits.idx_bytes(np.array(values, np.uint8))
+
+
+IMAGES = digits.idx_bytes(np.zeros((6, 3, 2), np.uint8))
+SIX = labels_of(0, 1, 2, 3, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        (TRAIN_LABELS, IMAGES, r"expected uint8 of shape \(B,\), got uint8 of shape \(6, 3, 2\)"),
+        (TRAIN_IMAGES, SIX, r"expected uint8 of shape \(B, rows, columns\), got uint8 of shape \(6,\)"),
+        (TRAIN_LABELS, digits.idx_bytes(np.zeros(6, ">i4"), 0x0C), r"expected uint8 .*, got int32 of shape \(6,\)"),
+        (TRAIN_LABELS, SIX[:-1], "expected 6 bytes of data, .*, got 5"),
+        (TRAIN_LABELS, SIX + b"\0", "expected 6 bytes of data, .*, got 7"),
+        (TRAIN_LABELS, gzip.compress(SIX)[:-2], "expected whole gzip data, got a truncated file"),
+        (TRAIN_LABELS, gzip.compress(SIX)[:-8] + bytes(8), "expected intact gzip data, got damaged"),
+        (TRAIN_LABELS, b"<html>", "expected an IDX file, .*, got 3c 68 74 6d"),
+        (TRAIN_LABELS, labels_of(1, 2, 3, 4, 5), f"expected 6 labels, one for each image of .*{TRAIN_IMAGES}, got 5"),
+        (TEST_LABELS, SIX, f"expected 4 labels, one for each image of .*{TEST_IMAGES}, got 6"),
+        (TRAIN_LABELS, labels_of(0, 9, 1, 10, 2, 255), "expected labels from 0 to 9, got 10 at index 3"),
+        (TEST_LABELS, labels_of(0, 1, 2, 200), "expected labels from 0 to 9, got 200 at index 3"),
+        (
+            TEST_IMAGES,
+            digits.idx_bytes(np.zeros((4, 2, 3), np.uint8)),
+            rf"expected images \(3, 2\), like those of .*{TRAIN_IMAGES}, got \(2, 3\)",
+        ),
+    ],
+)
+def test_load__raises_on_files_that_are_not_what_they_should_be(name, content, message, small):
+    folder, _ = small
+    (folder / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"^{folder / name}: {message}"):
+        load_mnist(folder)
+
+
+# --- cache and download -----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """Answers of a server, which a test may change; FILES describes what it has."""
+    monkeypatch.setattr(mnist, "FILES", digits.described())
+    return dict(digits.packed())
+
+
+def test_download_fills_the_cache_which_then_needs_no_network(served, cache, monkeypatch, capsys):
+    with digits.server(served) as (base, asked):
+        monkeypatch.setattr(mnist, "MIRRORS", (base,))
+        assert_holds(load_mnist(), digits.arrays())
+        assert sorted(asked) == sorted(served)
+    assert everything_in(cache.parent.parent) == sorted(f"{name}.gz" for name in digits.NAMES)
+    for path, body in served.items():
+        assert (cache / path[1:]).read_bytes() == body
+    assert_holds(load_mnist(), digits.arrays())  # the server is gone
+    assert capsys.readouterr() == ("", "")  # no bar where there is no terminal
+
+
+@pytest.mark.parametrize("damage", [lambda body: body[:-1], lambda body: b"", lambda body: body[:99] + body[100:]])
+def test_only_damaged_files_of_the_cache_are_downloaded_again(damage, served, cache, monkeypatch):
+    put(cache, {path[1:]: body for path, body in served.items()})
+    damaged = f"{TEST_LABELS}.gz"
+    (cache / damaged).write_bytes(damage(served[f"/{damaged}"]))
+    with digits.server(served) as (base, asked):
+        monkeypatch.setattr(mnist, "MIRRORS", (base,))
+        assert_holds(load_mnist(), digits.arrays())
+        assert asked == [f"/{damaged}"]
+    assert (cache / damaged).read_bytes() == served[f"/{damaged}"]
+
+
+def other_digits(name):
+    """A file of the right shape, with one bit different."""
+    content = bytearray(digits.files()[name])
+    content[-1] ^= 1
+    return bytes(content)
+
+
+@pytest.mark.parametrize("name", [TRAIN_IMAGES, TEST_LABELS])  # the first and the last to come
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        (lambda name, body: lambda h: digits.send(h, body[:-100], len(body)), OSError, r"expected \d+ bytes, got \d+"),
+        (lambda name, body: lambda h: digits.send(h, body[:-100], None), ValueError, "got a truncated file"),
+        (lambda name, body: body[:-100], ValueError, "got a truncated file"),
+        (lambda name, body: None, OSError, "got HTTP status 404"),
+        (lambda name, body: lambda h: h.connection.close(), OSError, "a broken one"),
+        (lambda name, body: b"<html>Please log in</html>", ValueError, "expected an IDX file, .*, got 3c 68 74 6d"),
+        (lambda name, body: gzip.compress(other_digits(name), 1), ValueError, r"expected SHA-256 \w+ .*, got \w+"),
+        (lambda name, body: body + b"more", ValueError, "expected the end of the file, or gzip data, got 6d 6f 72 65"),
+        (lambda name, body: gzip.compress(digits.idx_bytes(np.zeros((2, 2), "u1"))), ValueError, "expected uint8 of"),
+        (lambda name, body: bytes(mnist.LIMIT + 1), ValueError, "expected at most 67108864 bytes, got more"),
+    ],
+)
+def test_failed_downloads_raise_and_leave_no_cache(answer, error, message, name, served, cache, monkeypatch):
+    served[f"/{name}.gz"] = answer(name, served[f"/{name}.gz"])
+    with digits.server(served) as (base, _):
+        monkeypatch.setattr(mnist, "MIRRORS", (base,))
+        with pytest.raises(error, match=message) as caught:
+            load_mnist()
+    assert str(caught.value).startswith(f"MNIST: expected to download {name}, got: {base}{name}.gz: expected ")
+    assert str(caught.value).endswith("; a folder with the files may be given instead")
+    assert everything_in(cache.parent.parent) == []
+
+
+def test_load__raises_when_no_server_can_be_reached(served, cache, monkeypatch):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # nobody else gets this port, and nobody listens
+        monkeypatch.setattr(mnist, "MIRRORS", (f"http://127.0.0.1:{closed.getsockname()[1]}/",))
+        with pytest.raises(OSError, match=r"^MNIST: expected to download train-images.*refused"):
+            load_mnist()
+    assert everything_in(cache.parent.parent) == []
+
+
+def test_second_mirror_serves_what_the_first_does_not(served, cache, monkeypatch):
+    first = served | {f"/{TRAIN_LABELS}.gz": b"<html>"}
+    del first[f"/{TEST_IMAGES}.gz"]
+    with digits.server(first) as (one, _), digits.server(served) as (two, asked):
+        monkeypatch.setattr(mnist, "MIRRORS", (one, two))
+        assert_holds(load_mnist(), digits.arrays())
+        assert asked == [f"/{TRAIN_LABELS}.gz", f"/{TEST_IMAGES}.gz"]
+    assert len(everything_in(cache)) == 4
+
+
+def test_mirrors_are_secure():
+    assert len(MIRRORS) > 0
+    for mirror in MIRRORS:
+        assert mirror.startswith("https://") and mirror.endswith("/")
+
+
+@pytest.mark.parametrize("killed", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_downloads_leave_no_cache(killed, served, tmp_path):
+    """A process that is stopped while the last of the files comes."""
+    body, halfway = served[f"/{TEST_LABELS}.gz"], []
+
+    def stall(handler):
+        digits.send(handler, body[: len(body) // 2], len(body))
+        handler.wfile.flush()
+        halfway.append(True)
+        handler.server.closing.wait(30)
+
+    served[f"/{TEST_LABELS}.gz"] = stall
+    with digits.server(served) as (base, _):
+        code = (
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+            f"from pyham import mnist; mnist.MIRRORS = ({base!r},)\n"
+            f"mnist.FILES = tuple(mnist.File(*file) for file in {[tuple(file) for file in mnist.FILES]!r})\n"
+            "mnist.load_mnist()"
+        )
+        child = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=Path(mnist.__file__).parent.parent, stderr=subprocess.PIPE, text=True
+        )
+        deadline = time.monotonic() + 60
+        while not halfway and child.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.01)
+        child.send_signal(killed)
+        _, printed = child.communicate(timeout=30)
+    assert halfway
+    assert printed.strip().endswith("KeyboardInterrupt") if killed == signal.SIGINT else child.returncode == -killed
+    assert everything_in(tmp_path) == []
+
+
+def test_interrupted_writing_leaves_whole_files_only(served, cache, monkeypatch):
+    fsync, done = os.fsync, []
+
+    def third_fails(file):
+        done.append(file)
+        if len(done) == 3:
+            raise OSError("No space left on device")
+        fsync(file)
+
+    with digits.server(served) as (base, asked):
+        monkeypatch.setattr(mnist, "MIRRORS", (base,))
+        with monkeypatch.context() as patched, pytest.raises(OSError, match=r"No space left on device"):
+            patched.setattr(os, "fsync", third_fails)
+            load_mnist()
+        assert everything_in(cache) == sorted(f"{name}.gz" for name in (TRAIN_IMAGES, TRAIN_LABELS))
+        asked.clear()
+        assert_holds(load_mnist(), digits.arrays())
+        assert asked == [f"/{TEST_IMAGES}.gz", f"/{TEST_LABELS}.gz"]
+
+
+def test_cache_is_where_the_environment_says(tmp_path, monkeypatch):
+    assert mnist.cache_folder() == tmp_path / "cache" / "pyham" / "mnist"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for value in ("", "relative/path"):  # ignored, as the XDG specification says
+        monkeypatch.setenv("XDG_CACHE_HOME", value)
+        assert mnist.cache_folder() == tmp_path / ".cache" / "pyham" / "mnist"
+
+    def homeless():
+        raise RuntimeError
+
+    monkeypatch.setattr(Path, "home", homeless)
+    with pytest.raises(FileNotFoundError, match="XDG_CACHE_HOME: expected a folder"):
+        mnist.cache_folder()

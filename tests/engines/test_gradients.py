@@ -1,0 +1,197 @@
+"""The backward pass of both engines by other routes: complex step, differences, dot products, Taylor remainders."""
+
+import numpy as np
+import pytest
+
+import pyham
+from pyham.engines import reference
+from pyham.verification import gradcheck
+from tests.oracles.rounding import eps
+from tests.oracles.strategies import SMOOTH, VARIANTS, variant
+
+EPS = eps(np.float64)
+N, n = 3, 4
+
+
+def network(key, activation="tanh", depth=N):
+    arch = variant(key, width=n, depth=depth, step=0.3, activation=activation)
+    return arch.init(5, initialization="scaled-normal")
+
+
+def samples(batch=3):
+    return np.random.default_rng(1).standard_normal((2, batch, n))
+
+
+@pytest.mark.parametrize("activation", SMOOTH)
+@pytest.mark.parametrize("key", VARIANTS)
+def test_adjoint_equals_complex_step(key, activation, backend):
+    net = network(key, activation)
+    errors = gradcheck.complex_step(net, *samples(), backend=backend)
+    assert set(errors) == {*net.params, "x"}
+    assert max(errors.values()) <= 1e-13  # 450 eps, for at most 21 stages of four products and a sum over samples
+
+
+@pytest.mark.parametrize("key", ["MS1-verlet-q-first", "MS2", "H1-skew", "MLP"])
+def test_adjoint_equals_a_complex_step_written_here(key, backend):
+    # The same without pyham.gradcheck: the parameters of one sample at once, as directions of one loss.
+    net = network(key)
+    x, g = samples()
+    gradients = net.adjoint(net.trace(x, backend=backend), g, backend=backend).params
+    for name, value in net.params.items():
+        for k in np.ndindex(value.shape):
+            moved = value.astype(complex)
+            moved[k] += 1e-100j
+            params = {other: array.astype(complex) for other, array in net.params.items()} | {name: moved}
+            y = reference.forward(net.arch.lower(params), x.astype(complex))
+            oracle = (g * y.imag).sum() * 1e100
+            assert abs(gradients[name][k] - oracle) <= 1e-13 * np.abs(gradients[name]).max()
+
+
+def distance_from_kinks(net, x):
+    """The smallest |a| (B,) to which some stage applies sigma."""
+    stages, states = net.stages(), net.trace(x).states
+    distance = np.full(len(x), np.inf)
+    for j in range(N):
+        inner = reference.layer(stages, j, states[j])
+        for (s, src, _), y in zip(reference.of_layer(stages, j), inner, strict=False):
+            a = y[:, src] @ stages.A[s].T + stages.c[s]
+            distance = np.minimum(distance, np.abs(a).min(axis=1))
+    return distance
+
+
+@pytest.mark.parametrize("key", VARIANTS)
+def test_adjoint_of_relu_networks_equals_central_differences_away_from_kinks(key, backend):
+    net = network(key, "relu")
+    candidates, g = samples(20)
+    step = 6e-6
+    away = distance_from_kinks(net, candidates) > 100 * step  # on a kink, the differences say nothing
+    x, g = candidates[away][:3], g[:3]
+    assert len(x) == 3
+    errors = gradcheck.finite_difference(net, x, g, step=step, backend=backend)
+    # Rounding: a few eps of the terms of L = <g, y_N>, over the step. Truncation: step^2 / 6 times the third derivative
+    # of the polynomial that a relu network is between kinks, of size 1 to 10. Both absolute.
+    terms = np.abs(g * net(x)).sum()
+    adjoint = net.adjoint(net.trace(x), g)
+    for name, gradient in (adjoint.params | {"x": adjoint.delta[0]}).items():
+        size = np.abs(gradient).max() or 1.0  # where all units are dead the error is absolute
+        assert errors[name] * size <= 10 * (EPS * terms / step + step**2)
+
+
+@pytest.mark.parametrize("activation", SMOOTH)
+@pytest.mark.parametrize("key", VARIANTS)
+def test_sensitivity_equals_complex_step(key, activation, backend):
+    assert gradcheck.sensitivity(network(key, activation), samples()[0], backend=backend) <= 1e-13  # as above
+
+
+@pytest.mark.parametrize("key", VARIANTS)
+def test_sensitivity_of_every_depth_equals_complex_step(key, backend):
+    net = network(key)
+    x, _ = samples()
+    states, phi = net.trace(x).states, net.sensitivity(x, backend=backend)
+    stages = net.stages(complex)
+    for j in range(N + 1):
+        for i in range(n):
+            moved = states[j] + 1e-100j * np.eye(n)[i]
+            row = reference.forward(stages.layers(j, N), moved).imag * 1e100  # d y_N / d (y_j)_i
+            assert np.abs(phi[j, :, i] - row).max() <= 1e-13 * np.abs(phi).max()
+
+
+@pytest.mark.parametrize("activation", SMOOTH)
+@pytest.mark.parametrize("key", VARIANTS)
+def test_dot_product_identities(key, activation, backend):
+    residuals = gradcheck.dot_product(network(key, activation), samples()[0], backend=backend)
+    assert set(residuals) == {"tangent", "adjoint", "output"}
+    assert max(residuals.values()) <= 1e-13  # as above
+    if backend == "numba":
+        assert residuals["output"] == 0  # the same operations
+
+
+@pytest.mark.parametrize("activation", SMOOTH)
+@pytest.mark.parametrize("key", VARIANTS)
+def test_taylor_remainders_are_of_orders_one_and_two(key, activation, backend):
+    rows = gradcheck.taylor(network(key, activation), *samples(), backend=backend)
+    first, second = gradcheck.orders(rows)
+    assert first == pytest.approx(1, abs=0.1)
+    assert second == pytest.approx(2, abs=0.1)
+
+
+def test_taylor_steps_are_halved():
+    rows = gradcheck.taylor(network("H2-plain"), *samples())
+    t = np.array([row.t for row in rows])
+    np.testing.assert_array_equal(t[1:], t[:-1] / 2)
+
+
+@pytest.mark.parametrize("key", ["H2-plain", "MS2", "MLP"])
+def test_checks_hold_without_layers_and_without_samples(key, backend):
+    for depth, batch in ((0, 3), (N, 0), (0, 0)):
+        net = network(key, depth=depth)
+        x, g = samples(batch)
+        assert max(gradcheck.complex_step(net, x, g, backend=backend).values()) <= 2 * EPS  # (t g) / t
+        assert gradcheck.sensitivity(net, x, backend=backend) == 0
+        # <v, I u> and <v, u> may be summed in another order
+        assert max(gradcheck.dot_product(net, x, backend=backend).values()) <= n * EPS
+
+
+@pytest.mark.parametrize("key", ["H2-plain", "H1-J2", "MLP"])
+def test_single_precision_networks_are_checked_in_double(key, backend):
+    net = network(key)
+    single = net.replace({name: value.astype(np.float32) for name, value in net.params.items()})
+    x, g = samples()
+    errors = gradcheck.complex_step(single, x.astype(np.float32), g.astype(np.float32), backend=backend)
+    assert max(errors.values()) <= 1e-13
+
+
+@pytest.mark.parametrize("key", VARIANTS)
+def test_single_precision_gradients_are_those_of_double_to_its_rounding(key, backend):
+    net = network(key)
+    x, g = samples()
+    double = net.adjoint(net.trace(x), g)
+    single = net.adjoint(net.trace(x.astype(np.float32), backend=backend), g.astype(np.float32), backend=backend)
+    for name, oracle in double.params.items():
+        assert single.params[name].dtype == np.float32
+        # 21 stages at most, and inputs and weights rounded to float32 first, with sensitivities below 10
+        assert np.abs(single.params[name] - oracle).max() <= 50 * eps(np.float32) * np.abs(oracle).max()
+
+
+@pytest.mark.parametrize("check", [gradcheck.complex_step, gradcheck.finite_difference, gradcheck.taylor])
+def test_gradcheck__raises_on_g_of_wrong_shape(check):
+    x, g = samples()
+    with pytest.raises(ValueError, match=r"^g: expected shape "):
+        check(network("H2-plain"), x, g[:, :2])
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        lambda net, x: gradcheck.complex_step(net, x, x),
+        lambda net, x: gradcheck.finite_difference(net, x, x),
+        lambda net, x: gradcheck.taylor(net, x, x),
+        gradcheck.sensitivity,
+        gradcheck.dot_product,
+    ],
+)
+def test_gradcheck__raises_on_x_of_wrong_shape(check):
+    with pytest.raises(ValueError, match=r"^x: expected shape \(B, 4\), got \(3, 2\)$"):
+        check(network("H2-plain"), np.ones((3, 2)))
+
+
+def test_all_architectures_are_checked():
+    assert {name for name, _ in VARIANTS.values()} == set(pyham.ARCHITECTURES)
+
+
+def test_checks_take_any_loss(backend):
+    net = network("H2-plain")
+    x, target = samples()
+
+    def squared(y):
+        return ((y - target) ** 2).sum() / 2, y - target
+
+    def wrong(y):
+        return squared(y)[0], 1.01 * (y - target)
+
+    assert max(gradcheck.complex_step(net, x, squared, backend=backend).values()) <= 1e-13
+    assert max(gradcheck.finite_difference(net, x, squared, backend=backend).values()) <= 1e-8
+    first, second = gradcheck.orders(gradcheck.taylor(net, x, squared, backend=backend))
+    assert abs(first - 1) < 0.1 and abs(second - 2) < 0.1
+    assert min(gradcheck.complex_step(net, x, wrong, backend=backend).values()) > 9e-3
+    assert abs(gradcheck.orders(gradcheck.taylor(net, x, wrong, backend=backend))[1] - 1) < 0.1

@@ -1,0 +1,370 @@
+"""net.gradient in every kind of memory: the adjoint's bits, or the drift that it states; and what it refuses."""
+
+import numpy as np
+import pytest
+
+import pyham
+from pyham.engines import contract, defaults, reference
+from pyham.engines.compiled import engine as compiled
+from pyham.engines.contract import Drift
+from tests.oracles.rounding import eps, relative
+from tests.oracles.strategies import ACTIVATIONS, VARIANTS, variant
+
+n, N = 6, 20  # layers: more than are always run again, so that some are rebuilt
+SHEARS = [key for key, (name, _) in VARIANTS.items() if name in ("MS1", "MS3", "H2")]
+OTHERS = [key for key in VARIANTS if key not in SHEARS]
+MEMORIES = ("store", "checkpoint", "reversible")
+SOME = ["H2-plain", "MS1-yoshida4-p-first", "H1-J2", "MLP"]
+
+
+def network(key, depth=N, dtype=np.float64, activation="tanh", step=0.05):
+    arch = variant(key, width=n, depth=depth, step=step, activation=activation)
+    return arch.init(3, initialization="scaled-normal", dtype=dtype)
+
+
+def assert_same_bits(gradient, adjoint, output):
+    np.testing.assert_array_equal(gradient.output, output, strict=True)
+    np.testing.assert_array_equal(gradient.input, adjoint.input, strict=True)
+    assert gradient.params.keys() == adjoint.params.keys()
+    for name, value in gradient.params.items():
+        np.testing.assert_array_equal(value, adjoint.params[name], err_msg=name, strict=True)
+
+
+def furthest(gradient, other):
+    """The largest difference of a parameter's gradient, relative to its largest entry."""
+    return max(relative(value, other.params[name]) for name, value in gradient.params.items())
+
+
+# Gradients
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("memory", ["store", "checkpoint"])
+@pytest.mark.parametrize("key", VARIANTS)
+def test_gradient_is_bitwise_that_of_the_adjoint(key, memory, dtype, backend, rng):
+    net = network(key)
+    x, g = rng.standard_normal((2, 70, n)).astype(dtype)
+    trace = net.trace(x, backend=backend)
+    adjoint = net.adjoint(trace, g, backend=backend)
+    gradient = net.gradient(x, g, memory=memory, backend=backend)
+    assert_same_bits(gradient, adjoint, trace.output)
+    assert gradient.drift is None
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("key", SHEARS)
+def test_gradient_from_rebuilt_states_is_that_of_the_adjoint_but_for_the_drift(key, dtype, backend, rng):
+    net = network(key)
+    x, g = rng.standard_normal((2, 70 if backend == "numba" else 5, n)).astype(dtype)
+    trace = net.trace(x, backend=backend)
+    adjoint = net.adjoint(trace, g, backend=backend)
+    gradient = net.gradient(x, g, memory="reversible", backend=backend)
+    assert gradient.drift.kept == 0 and gradient.drift.error > 0  # all states were rebuilt, and not exactly
+    if backend == "numba":
+        np.testing.assert_array_equal(gradient.output, trace.output)
+    else:  # each sample by itself: BLAS may sum in another order
+        assert relative(gradient.output, trace.output) <= 50 * eps(dtype)
+    # A rebuilt state is off by the drift, which so counts as the rounding of a state: each changes a gradient's factors
+    # (delta, sigma', s, y) by as much, times a Lipschitz constant near 1. 50 of them, as between the two engines.
+    tolerance = 50 * (eps(dtype) + gradient.drift.error)
+    assert tolerance < 1e4 * eps(dtype)  # far below the gradients themselves
+    assert relative(gradient.input, adjoint.input) <= tolerance
+    for name, value in gradient.params.items():
+        assert relative(value, adjoint.params[name]) <= tolerance, name
+
+
+@pytest.mark.parametrize("batch", [0, 1, 7, 64, 65, 129])
+@pytest.mark.parametrize("depth", [0, 1, 2, 16, 17, 40])
+@pytest.mark.parametrize("key", ["H2-plain", "MS3-verlet-q-first"])
+def test_nothing_rebuilt_is_everything_stored(key, depth, batch, rng):
+    net = network(key, depth)
+    x, g = rng.standard_normal((2, batch, n))
+    kept = net.gradient(x, g, memory="reversible", budget=0)
+    store = net.gradient(x, g)
+    assert_same_bits(kept, store, store.output)
+    assert kept.drift.error == kept.drift.budget == 0
+    halves = int(np.ceil(np.log2(max(1, depth / contract.SHORTEST)))) if batch else 0
+    assert kept.drift.most == halves
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("batch", [0, 1, 7, 65])
+def test_shapes_and_dtype_are_those_of_the_adjoint(batch, memory, backend, rng):
+    for depth in (0, 1, 20):
+        for dtype in (np.float32, np.float64):
+            net = network("H2-plain", depth)
+            x, g = rng.standard_normal((2, batch, n)).astype(dtype)
+            gradient = net.gradient(x, g, memory=memory, backend=backend)
+            assert gradient.output.shape == gradient.input.shape == (batch, n)
+            assert {name: value.shape for name, value in gradient.params.items()} == net.arch.shapes
+            arrays = (gradient.output, gradient.input, *gradient.params.values())
+            assert {array.dtype for array in arrays} == {np.dtype(dtype)}
+            if depth == 0:
+                np.testing.assert_array_equal(gradient.output, x)
+                np.testing.assert_array_equal(gradient.input, g)
+                assert not any(np.shares_memory(a, b) for a in arrays for b in (x, g))
+            if batch == 0:
+                assert not any(value.any() for value in gradient.params.values())
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_g_may_be_a_function_of_the_output(memory, backend, rng):
+    net = network("H2-plain")
+    x, target = rng.standard_normal((2, 9, n))
+    late = net.gradient(x, lambda y: y - target, memory=memory, backend=backend)
+    early = net.gradient(x, net(x, backend=backend) - target, memory=memory, backend=backend)
+    assert_same_bits(late, early, early.output)
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+def test_gradient_leaves_its_arguments_alone(memory, backend, rng):
+    net = network("H2-plain")
+    x, g = rng.standard_normal((2, 70 if backend == "numba" else 5, n))
+    for array in (x, g):
+        array.flags.writeable = False
+    before = x.copy(), g.copy()
+    plain = net.gradient(x, g, memory=memory, backend=backend)
+    np.testing.assert_array_equal((x, g), before)
+    strange = net.gradient(np.asfortranarray(x), np.repeat(g, 2, axis=0)[::2], memory=memory, backend=backend)
+    assert relative(strange.input, plain.input) <= 50 * eps(np.float64)  # BLAS may sum in another order
+    assert furthest(strange, plain) <= 50 * eps(np.float64)
+
+
+def test_longdouble_gradients_are_those_of_the_reference(rng):
+    net = network("MS3-verlet-p-first")
+    x, g = rng.standard_normal((2, 5, n)).astype(np.longdouble)
+    exact = net.adjoint(net.trace(x, backend="reference"), g, backend="reference")
+    for memory in MEMORIES:
+        gradient = net.gradient(x, g, memory=memory, backend="reference")
+        assert {value.dtype for value in gradient.params.values()} == {np.dtype(np.longdouble)}
+        assert max(relative(gradient.params[name], value) for name, value in exact.params.items()) <= eps(np.float64)
+
+
+def test_an_engine_of_ones_own_has_all_kinds_of_memory(rng):
+    """Without functions of its own for them."""
+
+    class Own:
+        forward, trace, adjoint, sensitivity = map(
+            staticmethod, (reference.forward, reference.trace, reference.adjoint, reference.sensitivity)
+        )
+
+    net = network("H2-plain")
+    x, g = rng.standard_normal((2, 5, n))
+    for memory in MEMORIES:
+        own, plain = (net.gradient(x, g, memory=memory, backend=backend) for backend in (Own(), "reference"))
+        assert_same_bits(own, plain, plain.output)
+    np.testing.assert_array_equal(net.inverse(x, backend=Own()), net.inverse(x, backend="reference"))
+
+
+# Drift
+
+
+@pytest.fixture(scope="module")
+def deep():
+    """(net, x, g): 1024 layers in float32, which amplify rounding errors on the way back by some ten thousand."""
+    rng = np.random.default_rng(0)
+    net = pyham.H2(width=4, depth=1024, step=0.1).init(0, dtype=np.float32)
+    return net, *rng.standard_normal((2, 20, 4)).astype(np.float32)
+
+
+def test_rebuilt_input_of_a_deep_network_misses_by_percents(deep):
+    net, x, _ = deep
+    assert np.abs(net.inverse(net(x)) - x).max() > 0.01
+
+
+def test_budget_keeps_the_gradient_of_a_deep_network_accurate(deep):
+    net, x, g = deep
+    store = net.gradient(x, g)
+    exact = net.gradient(x.astype(float), g.astype(float))
+    rounding = max(relative(store.params[name].astype(float), value) for name, value in exact.params.items())
+    kept = net.gradient(x, g, memory="reversible")
+    assert 0 < kept.drift.error <= kept.drift.budget == eps(np.float32) ** (2 / 3)
+    assert kept.drift.kept > 0
+    # Far below what single precision costs by itself; states wrong by the budget at the most, amplified tenfold
+    assert furthest(kept, store) <= min(rounding / 10, 10 * kept.drift.budget)
+
+
+def test_control_without_a_budget_the_gradient_of_a_deep_network_is_wrong(deep):
+    net, x, g = deep
+    blind = net.gradient(x, g, memory="reversible", budget=np.inf)
+    assert blind.drift.error > 0.01
+    assert blind.drift.kept == blind.drift.most == 0
+    assert furthest(blind, net.gradient(x, g)) > 0.05
+
+
+@pytest.mark.parametrize("budget", [0, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0])
+def test_drift_stays_within_its_budget_and_most_within_log2_of_the_layers(deep, budget, backend):
+    whole, x, g = deep
+    for depth in (17, 100, 511, 512, 513, 1024):
+        params = {name: value[:depth] for name, value in whole.params.items()}
+        net = pyham.Network(pyham.H2(width=4, depth=depth, step=0.1), params)
+        few = slice(None) if backend == "numba" else slice(1)
+        drift = net.gradient(x[few], g[few], memory="reversible", budget=budget, backend=backend).drift
+        assert 0 <= drift.error <= drift.budget == budget
+        assert drift.most <= np.log2(depth) + 1
+        assert drift.most <= drift.kept < max(1, 2 * depth / contract.SHORTEST)
+        if backend == "reference" and depth > 100:
+            break  # Python takes its time
+
+
+def test_a_larger_budget_never_costs_accuracy_that_it_does_not_state(deep):
+    net, x, g = deep
+    store = net.gradient(x, g)
+    errors = [furthest(net.gradient(x, g, memory="reversible", budget=b), store) for b in (0, 1e-6, 1e-4, np.inf)]
+    assert errors[0] == 0
+    assert errors == sorted(errors)
+
+
+def test_drift_of_no_samples_is_zero(backend):
+    nothing = np.empty((0, n))
+    gradient = network("H2-plain").gradient(nothing, nothing, memory="reversible", backend=backend)
+    assert gradient.drift == Drift(0.0, eps(np.float64) ** (2 / 3), 0, 0)
+
+
+@pytest.mark.parametrize("batch", [65, 350])
+def test_the_drift_reported_is_the_largest_of_all_blocks(deep, batch, small_blocks):
+    net, x, g = deep
+    x, g = (np.resize(array, (batch, 4)) for array in (x, g))
+    x[:-1] = x[0]  # all but the last sample are one
+    for budget in (np.inf, 1e-5):
+        first, last, both = (
+            net.gradient(a, b, memory="reversible", budget=budget).drift
+            for a, b in ((x[:1], g[:1]), (x[-1:], g[-1:]), (x, g))
+        )
+        if budget == np.inf:
+            assert both.error == max(first.error, last.error)
+        assert both.kept >= max(first.kept, last.kept)
+        assert both.most >= max(first.most, last.most)
+
+
+# NaN and inf
+
+
+def passes(module, stages, x, g, budget):
+    """(delta_0, sums) of all kinds of memory, when the engine is called directly."""
+    own = () if module is compiled else (reference,)
+    of = compiled if module is compiled else defaults
+    with np.errstate(all="ignore"):
+        found = {"store": of.gradient(*own, stages, x, g, stages.depth)[1:]}
+        found["checkpoint"] = of.gradient(*own, stages, x, g, 4)[1:]
+        if stages.shears:
+            found["reversible"] = of.reversible(*own, stages, x, g, budget, 2)[1:3]
+        if module is compiled:
+            found["tape"] = compiled.pull(stages, compiled.record(stages, x)[1], g)
+    return found
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+@pytest.mark.parametrize("where", ["x", "g"])
+@pytest.mark.parametrize("module", [compiled, reference], ids=["numba", "reference"])
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize("key", SOME)
+def test_bad_numbers_stay_in_their_sample_and_show_in_the_sums(key, activation, module, where, bad, rng):
+    stages = network(key, 6, activation=activation).stages()
+    x, g = rng.standard_normal((2, 70 if module is compiled else 7, n))
+    row = len(x) // 2
+    others = np.arange(len(x)) != row
+    for budget in (0.0, 1e-8):
+        clean = passes(module, stages, x, g, budget)
+        bad_x, bad_g = x.copy(), g.copy()
+        (bad_x if where == "x" else bad_g)[row, 3] = bad
+        dirty = passes(module, stages, bad_x, bad_g, budget)
+        with np.errstate(all="ignore"):
+            oracle, sums = reference.adjoint(stages, reference.trace(stages, bad_x), bad_g)
+        for memory, (delta_0, gradients) in dirty.items():
+            if memory == "reversible" and budget:  # the tile of the bad sample is run again, not rebuilt
+                assert relative(delta_0[others], clean[memory][0][others]) <= 1e3 * budget
+            else:
+                np.testing.assert_array_equal(delta_0[others], clean[memory][0][others], err_msg=memory)
+            if where == "g":
+                assert not np.isfinite(delta_0[row]).all(), memory
+                assert not all(np.isfinite(array).all() for array in gradients), memory
+            else:
+                np.testing.assert_array_equal(np.isnan(delta_0), np.isnan(oracle[0]), err_msg=memory)
+                for found, right in zip(gradients, sums, strict=True):
+                    np.testing.assert_array_equal(np.isnan(found), np.isnan(right), err_msg=memory)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_gradient__raises_on_numbers_that_are_not_finite(bad, backend, rng):
+    net = network("H2-plain")
+    x = rng.standard_normal((3, n))
+    wrong = x.copy()
+    wrong[1, 2] = bad
+    for memory in MEMORIES:
+        for argument, x_given, g in (("x", wrong, x), ("g", x, wrong), ("g", x, lambda y: wrong)):
+            with pytest.raises(
+                ValueError, match=rf"^{argument}: expected finite numbers, got {bad} at index \(1, 2\)$"
+            ):
+                net.gradient(x_given, g, memory=memory, backend=backend)
+    with pytest.raises(ValueError, match=rf"^y: expected finite numbers, got {bad} at index \(1, 2\)$"):
+        net.inverse(wrong, backend=backend)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("memory", MEMORIES)
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_gradient__raises_on_complex_numbers(memory, dtype):
+    x = np.ones((2, n), dtype)
+    with pytest.raises(TypeError, match=rf"^x: expected a real floating dtype, got {np.dtype(dtype)}$"):
+        network("H2-plain").gradient(x, x, memory=memory, backend="reference")
+
+
+def test_gradient__raises_on_complex_g(backend):
+    x = np.ones((2, n))
+    with pytest.raises(TypeError, match=r"^g: expected a real dtype, as the trace is float64, got complex128$"):
+        network("H2-plain").gradient(x, x * 1j, backend=backend)
+
+
+@pytest.mark.parametrize("key", OTHERS)
+def test_gradient__raises_on_reversible_where_stages_cannot_be_undone(key, backend):
+    message = rf"^memory: expected 'store' or 'checkpoint' for {VARIANTS[key][0]}, got 'reversible'$"
+    with pytest.raises(ValueError, match=message):
+        network(key).gradient(np.ones((2, n)), np.ones((2, n)), memory="reversible", backend=backend)
+
+
+def test_gradient__raises_on_unknown_memory(backend):
+    x = np.ones((2, n))
+    with pytest.raises(ValueError, match=r"^memory: expected one of 'store', 'checkpoint', 'reversible', got 'disk'$"):
+        network("H2-plain").gradient(x, x, memory="disk", backend=backend)
+    with pytest.raises(TypeError, match=r"^memory: expected one of 'store', 'checkpoint', 'reversible', got NoneType$"):
+        network("H2-plain").gradient(x, x, memory=None, backend=backend)
+
+
+@pytest.mark.parametrize("memory", ["store", "checkpoint"])
+def test_gradient__raises_on_budget_where_nothing_is_rebuilt(memory, backend):
+    x = np.ones((2, n))
+    with pytest.raises(ValueError, match=rf"^budget: expected none for memory='{memory}', got 0.1$"):
+        network("H2-plain").gradient(x, x, memory=memory, budget=0.1, backend=backend)
+
+
+@pytest.mark.parametrize("wrong", [-1, -1e-300, np.nan, -np.inf])
+def test_gradient__raises_on_budget_below_zero(wrong, backend):
+    x = np.ones((2, n))
+    with pytest.raises(ValueError, match=rf"^budget: expected a number >= 0, got {wrong}$"):
+        network("H2-plain").gradient(x, x, memory="reversible", budget=wrong, backend=backend)
+
+
+@pytest.mark.parametrize("wrong", ["0", True, [0], 1j])
+def test_gradient__raises_on_budget_that_is_no_number(wrong, backend):
+    x = np.ones((2, n))
+    with pytest.raises(TypeError, match=rf"^budget: expected a number >= 0, got {type(wrong).__name__}$"):
+        network("H2-plain").gradient(x, x, memory="reversible", budget=wrong, backend=backend)
+
+
+@pytest.mark.parametrize("g", [np.ones((3, n)), lambda y: y[:-1], 1.0], ids=["array", "function", "number"])
+def test_gradient__raises_on_g_of_wrong_shape(g, backend):
+    came = r"\(3, 6\)" if isinstance(g, np.ndarray) else r"\(1, 6\)" if callable(g) else r"\(\)"
+    with pytest.raises(ValueError, match=rf"^g: expected shape \(2, 6\), got {came}$"):
+        network("H2-plain").gradient(np.ones((2, n)), g, backend=backend)
+
+
+@pytest.mark.parametrize("dtype", [np.longdouble, np.float16])
+def test_gradient__raises_on_dtype_that_the_compiled_engine_does_not_have(dtype):
+    x = np.ones((2, n), dtype)
+    message = rf"^x: expected float32 or float64 for backend='numba', got {np.dtype(dtype)}; backend='reference' "
+    for function in (lambda: network("H2-plain").gradient(x, x), lambda: network("H2-plain").inverse(x)):
+        with pytest.raises(TypeError, match=message):
+            function()

@@ -1,0 +1,102 @@
+"""The README's example prints what it says, and its commands and links exist."""
+
+import contextlib
+import io
+import re
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import pyham
+from figures import FIGURES
+from pyham import sweep
+from pyham.architectures.vectors import ARCHITECTURES
+from pyham.commands import cli
+from pyham.training.experiment import Experiment, accuracies
+from validation import claim
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+@pytest.mark.parametrize(("code", "lines"), [*zip(EXAMPLES, (4, 3), strict=True)], ids=["ten lines", "distributed"])
+def test_example_prints_its_comments(code, lines):
+    if "networkx" in code:
+        pytest.importorskip("networkx")
+    expected = re.findall(r"^print\(.*\)\s+# (.*)$", code, re.MULTILINE)
+    output = io.StringIO()
+    with contextlib.redirect_stdout(output):
+        exec(compile(code, "README.md", "exec"), {})
+    assert len(expected) == code.count("print(") == lines
+    assert output.getvalue().splitlines() == expected
+
+
+def test_first_example_has_ten_lines():
+    statements = [line for line in EXAMPLES[0].splitlines() if line and not line.startswith("import")]
+    assert len(statements) == 10
+
+
+def test_quick_start_is_two_commands():
+    commands = re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL)
+    assert commands[:2] == [
+        "python -m pip install -e . && python -m validation",
+        'python -m pip install -e ".[test]" && python -m pytest',
+    ]
+
+
+def test_train_command_is_understood():
+    """It runs in the tests of the command line; here, that the README's words are its words."""
+    commands = [line.split()[3:] for line in README.splitlines() if line.startswith("python -m pyham train")]
+    assert len(commands) == 2
+    for words in commands:
+        with pytest.raises(SystemExit) as stop, contextlib.redirect_stdout(io.StringIO()):
+            cli.main([*words, "--help"])
+        assert stop.value.code == 0
+
+
+def test_links_lead_somewhere():
+    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("http")]
+    assert len(links) > 10
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_every_network_and_claim_is_listed():
+    rows = re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)
+    assert sorted(rows) == sorted(ARCHITECTURES)
+    assert tuple(re.findall(r"^\| \*\*(V\d+)\*\* \|", README, re.MULTILINE)) == claim.CORE
+    assert re.findall(r"^\| \**(V\d+)\** \|", README, re.MULTILINE) == list(claim.modules())
+
+
+def test_sweep_is_one_of_experiments(monkeypatch):
+    (code,) = re.findall(r"```\n(from pyham import sweep\n.*?)```", README, re.DOTALL)
+    calls = []
+    monkeypatch.setattr(sweep, "run", lambda *arguments, **options: calls.append((arguments, options)))
+    exec(compile(code, "README.md", "exec"), {"client": SimpleNamespace(get_executor=None)})
+    for (function, runs, path), options in calls:
+        assert function is accuracies and path == "results.jsonl" and set(options) <= {"executor"}
+        assert len(runs) == 2 * 3 * 10
+        assert {Experiment.from_config(run).depth for run in runs} == {4, 16, 64}
+    assert len(calls) == 2
+
+
+def test_every_figure_of_the_gallery_has_its_command():
+    gallery = README.partition("## Gallery\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"`python -m figures\.(\w+)`", gallery)) == set(FIGURES)
+    assert set(re.findall(r"figures/results/(\w+)\.", gallery)) == set(FIGURES)
+
+
+def test_certificate_is_the_printed_one():
+    shown = re.search(r"```\n(H2.*?)```", README, re.DOTALL)
+    code = EXAMPLES[0]
+    names: dict = {}
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(compile(code, "README.md", "exec"), names)
+    printed = str(pyham.certify(names["net"], names["x"])).splitlines()
+    lines = shown[1].splitlines()
+    assert len(lines) == len(printed)
+    numbers = re.compile(r"-?\d\.?\d*e[-+]\d\d")  # roundings differ from machine to machine; words do not
+    assert [re.sub(r"\s+", " ", numbers.sub("#", line)) for line in lines if "---" not in line] == [
+        re.sub(r"\s+", " ", numbers.sub("#", line)) for line in printed if "---" not in line
+    ]

@@ -1,0 +1,417 @@
+"""Certificates: they pass for sound networks, and for no engine that computes something else."""
+
+import dataclasses
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import pyham
+from pyham.engines import reference
+from pyham.engines.compiled import engine as compiled
+from tests.oracles.rounding import eps
+from tests.oracles.strategies import (
+    ACTIVATIONS,
+    SMOOTH,
+    SPLIT,
+    VARIANTS,
+    networks_with_inputs,
+    skew,
+    variant,
+    well_conditioned,
+)
+
+N, n = 8, 4
+EXACT = [key for key, (name, _) in VARIANTS.items() if name in ("H2", "MS3")]
+
+
+def network(key="H2-plain", activation="tanh", depth=N, step=0.2):
+    return variant(key, width=n, depth=depth, step=step, activation=activation).init(7)
+
+
+def samples(batch=20, dtype=np.float64):
+    return np.random.default_rng(0).standard_normal((batch, n)).astype(dtype)
+
+
+def checks(certificate):
+    return {check.name: check for check in certificate.checks}
+
+
+# Sound networks
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("key", VARIANTS)
+def test_sound_networks_pass(key, dtype, backend):
+    for activation in SMOOTH:
+        certificate = pyham.certify(network(key, activation), samples(dtype=dtype), backend=backend)
+        assert certificate.passed, str(certificate)
+
+
+@pytest.mark.parametrize("key", VARIANTS)
+def test_sound_relu_networks_pass(key):
+    # As many samples as it takes for every unit to be on somewhere.
+    certificate = pyham.certify(network(key, "relu"), samples(200))
+    assert certificate.passed, str(certificate)
+
+
+@given(networks_with_inputs(max_depth=40, max_batch=10))
+@settings(max_examples=40)
+def test_everything_that_is_guaranteed_holds(case):
+    certificate = pyham.certify(*case)
+    assert all(check.holds for check in certificate.checks if check.guaranteed), str(certificate)
+
+
+@given(networks_with_inputs(max_depth=40, activations=SMOOTH, min_batch=1, max_batch=10))
+@settings(max_examples=40)
+def test_random_networks_pass(case):
+    certificate = pyham.certify(*case)
+    assert certificate.passed, str(certificate)
+
+
+@pytest.mark.parametrize("key", ["H2-plain", "MS3-semi-implicit-p-first"])
+def test_deep_single_precision_networks_pass(key):
+    # ||Phi|| reaches 1e9 in float32, where the smallest singular values and the determinant are lost in rounding.
+    certificate = pyham.certify(network(key, depth=1024, step=0.2), samples(dtype=np.float32))
+    assert certificate.passed, str(certificate)
+
+
+@pytest.mark.parametrize("smallest", [1, 1e-3, 1e-6])
+def test_MS1_with_the_same_weights_in_all_layers_passes_however_ill_conditioned(smallest):
+    net = network("MS1-semi-implicit-p-first")
+    A = well_conditioned(n // 2, 0) @ np.diag([1, smallest])
+    net = net.replace({"A": np.broadcast_to(A, net.arch.shapes["A"])})
+    certificate = pyham.certify(net, samples())
+    assert checks(certificate)["symplectic"].guaranteed
+    assert certificate.passed, str(certificate)
+
+
+def test_H2_with_ill_conditioned_X_passes():
+    arch = pyham.H2(width=n, depth=N, step=0.2, X=np.diag([1, 1e-5]))
+    certificate = pyham.certify(arch.init(0), samples())
+    assert certificate.passed, str(certificate)
+
+
+@pytest.mark.parametrize("J", ["J2", skew(5, 0)], ids=["J2", "skew"])
+def test_H1_of_odd_width_passes(J):
+    # J is singular: eigenvalues need not pair, and nothing is said of them.
+    net = pyham.H1(width=5, depth=N, step=0.2, interconnection=J).init(0)
+    certificate = pyham.certify(net, np.random.default_rng(0).standard_normal((20, 5)))
+    assert certificate.passed, str(certificate)
+    assert "eigenvalues" not in checks(certificate)
+
+
+@pytest.mark.parametrize("params", [np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble])
+def test_any_dtype_of_parameters_and_samples_passes(params, dtype):
+    X = well_conditioned(n // 2, 0)
+    net = pyham.H2(width=n, depth=N, step=0.2, X=X).init(0, dtype=params)
+    certificate = pyham.certify(net, samples(dtype=dtype), backend="reference")
+    assert certificate.passed, str(certificate)
+
+
+@pytest.mark.parametrize("key", VARIANTS)
+@pytest.mark.parametrize("depth, batch", [(0, 5), (N, 0), (0, 0)])
+def test_nothing_to_check_passes_without_controls(key, depth, batch, backend):
+    certificate = pyham.certify(network(key, depth=depth), samples(batch), backend=backend)
+    assert certificate.passed, str(certificate)
+    assert certificate.samples == batch
+    assert {check.control_failed for check in certificate.checks} == {None}
+
+
+@pytest.mark.parametrize("key", ["MS3-semi-implicit-p-first", "H2-plain", "H1-J1", "MLP"])
+def test_networks_whose_units_are_all_off_pass(key):
+    # relu far below its kink: every layer is the identity (MLP: zero), and no control can break what does nothing.
+    net = network(key, "relu")
+    certificate = pyham.certify(net.replace({"b": np.full((N, n), -1e3)}), samples())
+    assert certificate.passed, str(certificate)
+
+
+@pytest.mark.parametrize("key", ["MS3-semi-implicit-p-first", "H2-plain", "H1-J1", "MLP"])
+def test_networks_whose_last_layer_is_off_pass(key):
+    # A control that changes the last layer changes nothing.
+    net = network(key, "relu")
+    b = net.b.copy()
+    b[-1] = -1e3
+    certificate = pyham.certify(net.replace({"b": b}), samples(200))
+    assert certificate.passed, str(certificate)
+
+
+@pytest.mark.parametrize("half", [slice(0, n // 2), slice(n // 2, n)], ids=["first", "second"])
+@pytest.mark.parametrize("depth", [1, N])
+@pytest.mark.parametrize("key", ["MS3-yoshida4-p-first", "MS3-semi-implicit-q-first", "H2-plain"])
+def test_networks_of_which_one_half_is_off_pass(key, depth, half):
+    # Then only p or only q moves, by shears that commute, and forward Euler with the same weights is symplectic, too.
+    net = network(key, "relu", depth=depth)
+    b = net.b.copy()
+    b[:, half] = -1e3
+    certificate = pyham.certify(net.replace({"b": b}), samples(200))
+    assert certificate.passed, str(certificate)
+
+
+@pytest.mark.parametrize("bias", [4.0, 8.0, 16.0, 32.0])
+@pytest.mark.parametrize("key", ["MS3-semi-implicit-p-first", "H2-plain", "H1-J1", "MLP"])
+def test_saturated_networks_pass(key, bias):
+    # sigma' from 1e-3 to 1e-28: layers near the identity, where a control must find something to break, or say nothing.
+    certificate = pyham.certify(network(key).replace({"b": np.full((N, n), bias)}), samples())
+    assert certificate.passed, str(certificate)
+
+
+@pytest.mark.parametrize("key", ["MS3-semi-implicit-p-first", "H2-plain", "H1-J1", "MLP"])
+def test_inputs_of_any_size_pass(key):
+    for size in (1e-9, 1e-3, 10, 100, 1e4):
+        certificate = pyham.certify(network(key), size * samples())
+        assert certificate.passed, str(certificate)
+
+
+@pytest.mark.parametrize("key", ["MS3-semi-implicit-p-first", "H2-plain", "H1-J1", "ResNet"])
+def test_tiny_steps_pass(key):
+    for step in (1e-3, 1e-6, 1e-12):
+        certificate = pyham.certify(network(key, step=step), samples())
+        assert certificate.passed, str(certificate)
+
+
+@pytest.mark.parametrize("key", ["H1-J2", "ResNet", "MLP", "H2-plain"])
+@pytest.mark.parametrize("step", [3.0, 1e4])
+def test_huge_sensitivities_are_judged_without_warnings(key, step):
+    # Norms of 1e170 at step 3; overflow to inf at step 1e4, about which nothing can be certified.
+    net = network(key, "identity", depth=300, step=step)
+    certificate = pyham.certify(net, samples(3))
+    if not np.isfinite(net.sensitivity(samples(3))).all():
+        assert not certificate.passed, str(certificate)
+
+
+# What is asked
+
+
+@pytest.mark.parametrize("key", VARIANTS)
+def test_checks_asked_of_each_architecture(key):
+    name = VARIANTS[key][0]
+    asked = {check.name for check in pyham.certify(network(key), samples()).checks}
+    expected = {"norms", "upper bound", "backpropagation"}
+    if name in SPLIT:
+        expected |= {"gradients"}
+    if name == "H1":
+        expected |= {"euler defect"}
+    if name in ("MS3", "H2", "H1"):
+        expected |= {"symplectic", "determinant", "eigenvalues"}
+    if name == "MS3" or key in ("H1-J1", "H2-plain"):
+        expected |= {"singular values"}
+    assert asked == expected
+
+
+@pytest.mark.parametrize("key", VARIANTS)
+def test_symplecticity_is_promised_to_MS3_and_H2_only_where_weights_vary(key):
+    certificate = pyham.certify(network(key), samples())
+    asked = checks(certificate)
+    for name in {"symplectic", "determinant", "eigenvalues", "singular values", "norms"} & set(asked):
+        assert asked[name].guaranteed == (key in EXACT)
+
+
+def test_forward_euler_is_reported_as_not_symplectic_but_passes():
+    certificate = pyham.certify(network("H1-J1"), samples())
+    symplectic = checks(certificate)["symplectic"]
+    assert not symplectic.guaranteed
+    assert not symplectic.holds
+    assert certificate.passed
+    assert "not promised" in str(certificate)
+
+
+@pytest.mark.parametrize("key", VARIANTS)
+def test_every_guaranteed_check_has_a_control_that_fails(key):
+    for check in pyham.certify(network(key), samples()).checks:
+        if check.guaranteed:
+            assert check.control
+            assert check.control_failed is True
+            assert check.control_measured > check.tolerance >= check.measured
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_tolerances_are_four_eps_a_stage(dtype):
+    for check in pyham.certify(network("H2-yoshida4-p-first"), samples(dtype=dtype)).checks:
+        assert check.tolerance == 4 * eps(dtype) * 7 * N
+
+
+def test_measured_defect_is_the_largest_of_all_layers_and_samples():
+    net, x = network(), samples()
+    rho = pyham.symplectic.defect(net.sensitivity(x), net.interconnection)
+    assert checks(pyham.certify(net, x))["symplectic"].measured == rho.max()
+
+
+def test_certificates_are_the_same_in_every_run():
+    assert pyham.certify(network(), samples()) == pyham.certify(network(), samples())
+
+
+# Sabotage
+
+
+def engine(**replaced):
+    """The NumPy engine with some functions replaced."""
+    whole = {name: getattr(reference, name) for name in ("forward", "trace", "adjoint", "sensitivity")}
+    return SimpleNamespace(**whole | replaced)
+
+
+def sensitivity_with(change):
+    return engine(sensitivity=lambda stages, states: change(reference.sensitivity(stages, states)))
+
+
+def adjoint_with(change):
+    def adjoint(stages, states, g):
+        delta, gradients = reference.adjoint(stages, states, g)
+        return change(delta), gradients
+
+    return engine(adjoint=adjoint)
+
+
+def noisy(size):
+    def change(array):
+        return array * (1 + size * np.random.default_rng(0).standard_normal(array.shape))
+
+    return change
+
+
+def one_entry(array):
+    array = array.copy()
+    array[(0, *(0 for _ in array.shape[1:]))] += 1e-9
+    return array
+
+
+def one_sample_nan(array):
+    array = array.copy()
+    array[0, 3] = np.nan
+    return array
+
+
+SABOTAGE = {
+    "transposed Phi": sensitivity_with(lambda phi: phi.swapaxes(-1, -2)),
+    "noise in Phi": sensitivity_with(noisy(1e-10)),
+    "one wrong entry of Phi": sensitivity_with(one_entry),
+    "NaN in Phi": sensitivity_with(one_sample_nan),
+    "layers of Phi in reverse": sensitivity_with(lambda phi: phi[::-1]),
+    "samples of Phi in reverse": sensitivity_with(lambda phi: phi[:, ::-1]),
+    "sign of Phi": sensitivity_with(lambda phi: -phi),
+    "Phi too small": sensitivity_with(lambda phi: phi * 0.99),
+    "inverse of Phi": sensitivity_with(np.linalg.inv),
+    "noise in delta": adjoint_with(noisy(1e-10)),
+    "one wrong entry of delta": adjoint_with(one_entry),
+    "NaN in delta": adjoint_with(one_sample_nan),
+    "delta of no layer": adjoint_with(lambda delta: np.broadcast_to(delta[-1], delta.shape)),
+    "zero delta": adjoint_with(np.zeros_like),
+}
+
+
+@pytest.mark.parametrize("key", ["H2-plain", "H2-verlet-q-first", "MS1-semi-implicit-p-first", "H1-J2", "MLP", "MS2"])
+@pytest.mark.parametrize("fault", SABOTAGE)
+def test_no_certificate_passes_on_a_sabotaged_engine(fault, key):
+    net, x = network(key), samples()
+    assert pyham.certify(net, x, backend=engine()).passed
+    certificate = pyham.certify(net, x, backend=SABOTAGE[fault])
+    assert not certificate.passed, str(certificate)
+    assert "NOT PASSED" in str(certificate)
+
+
+def test_transposed_sensitivities_are_symplectic_too_and_only_backpropagation_tells():
+    certificate = pyham.certify(network(), samples(), backend=SABOTAGE["transposed Phi"])
+    assert [check.name for check in certificate.checks if not check.holds] == ["backpropagation"]
+
+
+def test_the_compiled_engine_given_as_an_object_passes():
+    assert pyham.certify(network(), samples(), backend=compiled).passed
+
+
+def test_a_control_that_does_not_fail_makes_a_certificate_fail():
+    certificate = pyham.certify(network(), samples())
+    blind = dataclasses.replace(certificate.checks[0], control_failed=False)
+    assert not dataclasses.replace(certificate, checks=(blind, *certificate.checks[1:])).passed
+
+
+# Forms
+
+
+@pytest.mark.parametrize("key", VARIANTS)
+def test_to_dict_is_plain_data_fit_for_json(key):
+    certificate = pyham.certify(network(key), samples(dtype=np.float32))
+    data = certificate.to_dict()
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    assert data["passed"] is True
+    assert (data["samples"], data["dtype"]) == (20, "float32")
+    assert [row["name"] for row in data["checks"]] == [check.name for check in certificate.checks]
+    assert set(data["checks"][0]) == {field.name for field in dataclasses.fields(certificate.checks[0])}
+
+
+def test_print_of_a_certificate_that_passes():
+    lines = str(pyham.certify(network(), samples())).splitlines()
+    assert lines[0].startswith("H2(width=4, depth=8, step=0.2, activation='tanh'")
+    assert lines[0].endswith("20 samples, float64: PASSED")
+    assert set(lines[1]) == {"-"}
+    assert lines[2].split() == ["check", "measured", "tolerance", "verdict", "control", "measured"]
+    statements = [
+        "Phi^T J Phi = J",
+        "det Phi = 1",
+        "eigenvalues in pairs l, 1/l",
+        "singular values in pairs s, 1/s",
+        "every norm of Phi >= 1",
+        "||Phi_j|| <= sharp bound",
+        "1/bound <= |delta_j|/|delta_N| <= bound",
+        "delta_j = Phi_j delta_N",
+    ]
+    assert len(lines) == 3 + len(statements) + 1
+    assert lines[-1].startswith("at the input: smallest norm 1.")
+    for line, statement in zip(lines[3:-1], statements, strict=True):
+        measured, tolerance, verdict = line.removeprefix(statement).split()[:3]
+        assert float(measured) <= float(tolerance) == 1.4e-14  # 4 eps, 16 stages
+        assert verdict == "holds"
+        assert line.endswith(" fails")
+        assert len(line) <= len(lines[1])
+
+
+def test_print_of_a_certificate_that_does_not_pass():
+    text = str(pyham.certify(network(), samples(), backend=SABOTAGE["noise in Phi"]))
+    assert "float64: NOT PASSED" in text
+    assert next(line for line in text.splitlines() if "VIOLATED" in line).startswith("Phi^T J Phi = J  ")
+
+
+def test_print_tells_of_a_control_that_does_not_fail():
+    certificate = pyham.certify(network(), samples())
+    blind = dataclasses.replace(certificate.checks[0], control_failed=False)
+    assert "DOES NOT FAIL" in str(dataclasses.replace(certificate, checks=(blind,)))
+
+
+def test_print_of_what_holds_without_being_promised_has_a_footnote():
+    text = str(pyham.certify(network("MS2", step=1e-3), samples(1)))
+    assert ("holds*" in text) == ("* found on these samples, not promised by theory" in text)
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("wrong", [None, "H2", pyham.H2(width=4, depth=1)], ids=["None", "str", "architecture"])
+def test_certify__raises_on_what_is_no_network(wrong):
+    with pytest.raises(TypeError, match=rf"^net: expected a Network, got {type(wrong).__name__}$"):
+        pyham.certify(wrong, samples())
+
+
+def test_certify__raises_on_x_of_wrong_shape():
+    with pytest.raises(ValueError, match=r"^x: expected shape \(B, 4\), got \(20, 3\)$"):
+        pyham.certify(network(), np.ones((20, 3)))
+
+
+def test_certify__raises_on_nan():
+    with pytest.raises(ValueError, match=r"^x: expected finite numbers, got nan at index \(0, 0\)$"):
+        pyham.certify(network(), np.full((2, n), np.nan))
+
+
+def test_certify__raises_on_unknown_backend():
+    with pytest.raises(ValueError, match=r"^backend: expected one of 'numba', 'reference', got 'torch'$"):
+        pyham.certify(network(), samples(), backend="torch")
+
+
+def test_certify__raises_on_complex_samples():
+    with pytest.raises(TypeError, match=r"^x: "):
+        pyham.certify(network(), samples() * 1j, backend="reference")
+
+
+def test_all_activations_are_certified():
+    assert {*SMOOTH, "relu"} == set(ACTIVATIONS)

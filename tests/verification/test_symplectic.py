@@ -1,0 +1,367 @@
+"""Residuals of symplecticity and what follows from it, on matrices whose answer is known."""
+
+import numpy as np
+import pytest
+
+from pyham.architectures.interconnection import J1, J2, from_block
+from pyham.verification import symplectic
+from tests.oracles.strategies import skew, symplectic_matrices, well_conditioned
+
+EPS = np.finfo(np.float64).eps
+RESIDUALS = {
+    "defect": lambda phi: symplectic.defect(phi, J1(phi.shape[-1])),
+    "defect in the 2-norm": lambda phi: symplectic.defect(phi, J1(phi.shape[-1]), norm="2"),
+    "determinant": lambda phi: symplectic.determinant(phi)[1],
+    "eigenvalues": lambda phi: symplectic.eigenvalue_pairing(phi, J1(phi.shape[-1])),
+    "singular values": symplectic.singular_value_pairing,
+}
+FACTORS = 8
+
+
+@pytest.fixture(params=RESIDUALS)
+def residual(request):
+    return RESIDUALS[request.param]
+
+
+def perturbed(phi, size, seed=0):
+    """Each matrix plus a random one of `size` times its norm."""
+    E = np.random.default_rng(seed).standard_normal(phi.shape)
+    scale = np.linalg.norm(phi, axis=(-2, -1), keepdims=True) / np.linalg.norm(E, axis=(-2, -1), keepdims=True)
+    return phi + size * scale * E
+
+
+# reference implementation
+def defect_by_loop(phi, J):
+    rho = []
+    for P in phi:
+        size = max(1, np.sqrt((P**2).sum()))
+        D = P.T @ J @ P - J
+        rho.append(np.sqrt((D**2).sum()) / np.sqrt((J**2).sum()) / size**2)
+    return np.array(rho)
+
+
+# The defect
+
+
+@pytest.mark.parametrize("n", [2, 4, 16])
+def test_integer_shears_have_no_defect(n):
+    m = n // 2
+    S = np.random.default_rng(0).integers(-3, 4, (2, m, m))
+    S = S + S.swapaxes(1, 2)
+    I, O = np.eye(m), np.zeros((m, m))
+    phi = np.block([[I, S[0]], [O, I]]) @ np.block([[I, O], [S[1], I]])
+    assert symplectic.defect(phi, J1(n)) == 0  # exact arithmetic
+    assert symplectic.defect(phi, J1(n), norm="2") == 0
+
+
+@pytest.mark.parametrize("n", [2, 4, 16])
+def test_residuals_of_symplectic_matrices_are_at_rounding(residual, n):
+    phi = symplectic_matrices(200, n, FACTORS, seed=1)
+    # Each of the factors adds a few eps; products and decompositions of the size of n add n eps.
+    assert residual(phi).max() <= 4 * EPS * (FACTORS + n)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-6, 1e-9])
+@pytest.mark.parametrize("n", [4, 16])
+def test_defect_of_perturbed_matrices_is_of_the_size_of_the_perturbation(n, size):
+    phi = perturbed(symplectic_matrices(200, n, FACTORS, seed=1), size)
+    for norm in ("fro", "2"):
+        rho = symplectic.defect(phi, J1(n), norm=norm)
+        # 2 ||Phi|| ||E|| ||J|| / (||J|| ||Phi||^2) at most, in the spectral norm; a random E loses less than 100 of it.
+        assert rho.max() <= 2.1 * size
+        assert rho.min() >= size / 100
+
+
+@pytest.mark.parametrize("norm, order", [("fro", "fro"), ("2", 2)])
+def test_defect_is_linear_in_a_small_perturbation_with_the_derivative_of_its_formula(norm, order):
+    n = 6
+    phi, J = symplectic_matrices(50, n, FACTORS, seed=2), J1(n)
+    E = perturbed(phi, 1.0) - phi
+    first = E.swapaxes(1, 2) @ J @ phi + phi.swapaxes(1, 2) @ J @ E
+    expected = np.linalg.norm(first, order, (1, 2)) / np.linalg.norm(J, order)
+    expected /= np.linalg.norm(phi, order, (1, 2)) ** 2
+    for size in (1e-4, 1e-6, 1e-8):
+        rho = symplectic.defect(phi + size * E, J, norm=norm)
+        # The term of second order adds a relative size / expected <= 100 size; rounding, some eps / size.
+        np.testing.assert_allclose(rho / size, expected, rtol=100 * size + 1e3 * EPS / size)
+
+
+def test_residuals_stay_at_rounding_when_matrices_grow(residual):
+    n = 4
+    for size in (1, 10, 100):
+        phi = symplectic_matrices(100, n, FACTORS, seed=3, size=size)
+        assert residual(phi).max() <= 4 * EPS * (FACTORS + n)
+    assert np.linalg.norm(phi, axis=(1, 2)).max() > 1e12  # the absolute defect is larger than 1
+
+
+def test_absolute_defect_grows_but_rho_does_not():
+    phi = symplectic_matrices(100, 4, FACTORS, seed=3, size=100)
+    J = J1(4)
+    absolute = np.linalg.norm(phi.swapaxes(1, 2) @ J @ phi - J, axis=(1, 2))
+    assert absolute.max() > 1
+    assert symplectic.defect(phi, J).max() < 10 * EPS
+
+
+def test_defect_does_not_depend_on_the_scale_of_J():
+    phi = perturbed(symplectic_matrices(20, 4, FACTORS, seed=1), 1e-3)
+    for norm in ("fro", "2"):
+        one = symplectic.defect(phi, J1(4), norm=norm)
+        np.testing.assert_array_equal(symplectic.defect(phi, 1024 * J1(4), norm=norm), one)  # a power of 2: exact
+        np.testing.assert_allclose(symplectic.defect(phi, 1e-9 * J1(4), norm=norm), one, rtol=1e-10)
+
+
+@pytest.mark.parametrize("J", [J1(6), J2(6), skew(6, 0), from_block(well_conditioned(3, 0)), 1e9 * J1(6)])
+@pytest.mark.parametrize("size", [1e-12, 1e-3, 1.0])
+def test_compiled_defect_equals_loop(J, size):
+    phi = perturbed(symplectic_matrices(50, 6, FACTORS, seed=1), size)
+    expected = defect_by_loop(phi, J)
+    # rho itself is a difference of numbers of size 1, each known to n eps.
+    assert np.abs(symplectic.defect(phi, J) - expected).max() <= 6 * EPS * (1 + expected.max())
+
+
+def test_defect_is_that_of_the_transpose_condition_and_not_of_the_other():
+    # For J that is not orthogonal, Phi^T J Phi = J and Phi J Phi^T = J differ: S^-1 Phi S is symplectic for S^T J1 S.
+    S = np.array([[1.0, 2], [0, 1]])
+    S = np.block([[S, np.zeros((2, 2))], [np.zeros((2, 2)), np.eye(2)]])
+    J = S.T @ J1(4) @ S
+    phi = np.linalg.inv(S) @ symplectic_matrices(20, 4, 2, seed=0) @ S
+    assert symplectic.defect(phi, J).max() <= 100 * EPS
+    assert symplectic.defect(phi.swapaxes(1, 2), J).min() > 1e-3
+
+
+def test_float32_is_exact_in_double():
+    phi = symplectic_matrices(50, 4, FACTORS, seed=1).astype(np.float32)
+    np.testing.assert_array_equal(symplectic.defect(phi, J1(4)), symplectic.defect(phi.astype(np.float64), J1(4)))
+    rho = symplectic.defect(phi, J1(4).astype(np.float32))
+    assert rho.max() <= 4 * np.finfo(np.float32).eps  # one rounding of each entry
+    assert rho.max() >= np.finfo(np.float32).eps / 100
+    assert rho.dtype == np.float64
+
+
+def test_lists_and_integers_are_matrices():
+    assert symplectic.defect([[0, 1], [-1, 0]], [[0, 1], [-1, 0]]) == 0
+    assert symplectic.norms([[3, 0], [0, 4]])["fro"] == pytest.approx(5, rel=4 * EPS)
+    assert symplectic.determinant([[2, 0], [0, 1]])[0] == pytest.approx(2, rel=4 * EPS)
+
+
+@pytest.mark.parametrize("layout", [np.asfortranarray, lambda phi: phi[::-1][::-1], lambda phi: phi.swapaxes(0, 1)])
+def test_memory_layout_does_not_matter(layout):
+    phi = symplectic_matrices(12, 4, FACTORS, seed=1).reshape(3, 4, 4, 4)
+    given, plain = layout(phi), np.ascontiguousarray(layout(phi))
+    np.testing.assert_array_equal(symplectic.defect(given, J1(4)), symplectic.defect(plain, J1(4)))
+
+
+# Shapes
+
+
+@pytest.mark.parametrize("leading", [(), (3,), (2, 3), (0,), (4, 0), (0, 4)])
+def test_residuals_have_the_leading_shape(residual, leading):
+    phi = np.broadcast_to(np.eye(4), (*leading, 4, 4))
+    assert residual(phi).shape == leading
+    np.testing.assert_array_equal(residual(phi) <= 4 * EPS, True)
+
+
+@pytest.mark.parametrize("leading", [(), (3,), (2, 3), (0,), (4, 0)])
+def test_norms_and_determinants_have_the_leading_shape(leading):
+    phi = np.broadcast_to(np.eye(4), (*leading, 4, 4))
+    assert {value.shape for value in symplectic.norms(phi).values()} == {leading}
+    assert symplectic.determinant(phi)[0].shape == leading
+
+
+# What is not finite
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_residuals_of_what_is_not_finite_are_inf(residual, bad):
+    phi = symplectic_matrices(3, 4, FACTORS, seed=1)
+    clean = residual(phi)
+    phi[1, 2, 3] = bad
+    dirty = residual(phi)
+    assert dirty[1] == np.inf
+    np.testing.assert_array_equal(dirty[[0, 2]], clean[[0, 2]])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_norms_of_what_is_not_finite_are_inf(bad):
+    phi = symplectic_matrices(3, 4, FACTORS, seed=1)
+    phi[1, 2, 3] = bad
+    for name, value in symplectic.norms(phi).items():
+        assert value[1] == np.inf, name
+        assert np.isfinite(value[[0, 2]]).all()
+
+
+@pytest.mark.parametrize("size", [1e150, 1e200, 1e300])
+def test_residuals_of_huge_matrices_are_numbers_without_warnings(residual, size):
+    # diag(size, 1 / size) is symplectic; a random matrix of that size is far from it.
+    n = 4
+    good = np.diag([size, size, 1 / size, 1 / size])
+    assert residual(good) <= 4 * EPS * n
+    bad = size * np.random.default_rng(0).standard_normal((n, n))
+    assert residual(bad) > 1e-3
+
+
+def test_residuals_of_the_zero_matrix_are_finite_and_large(residual):
+    assert 1e-3 < residual(np.zeros((4, 4))) < np.inf
+
+
+# Norms, determinants, pairings
+
+
+@pytest.mark.parametrize("name, order", [("1", 1), ("2", 2), ("inf", np.inf), ("fro", "fro"), ("nuc", "nuc")])
+def test_norms_equal_those_of_numpy(name, order):
+    phi = np.random.default_rng(0).standard_normal((5, 3, 7, 7))
+    expected = np.linalg.norm(phi, order, axis=(-2, -1))
+    np.testing.assert_allclose(symplectic.norms(phi)[name], expected, rtol=7 * EPS)  # sums of 7 terms
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200])
+def test_norms_of_huge_and_tiny_matrices_neither_overflow_nor_underflow(size):
+    expected = {"1": 2, "2": 2, "inf": 2, "fro": np.sqrt(8), "nuc": 4}
+    phi = size * np.diag([2.0, 2.0])
+    for name, value in symplectic.norms(phi).items():
+        assert value == pytest.approx(size * expected[name], rel=8 * EPS)
+
+
+def test_names_of_norms():
+    assert tuple(symplectic.norms(np.eye(2))) == symplectic.NORMS
+
+
+@pytest.mark.parametrize("n", [2, 4, 8])
+def test_no_norm_of_a_symplectic_matrix_is_below_one(n):
+    phi = symplectic_matrices(500, n, 4, seed=1, size=0.1)
+    for value in symplectic.norms(phi).values():
+        assert value.min() >= 1 - 4 * EPS * n
+
+
+def test_determinant_equals_numpy():
+    phi = np.random.default_rng(0).standard_normal((50, 5, 5))
+    np.testing.assert_array_equal(symplectic.determinant(phi)[0], np.linalg.det(phi))
+
+
+def test_determinant_of_what_is_not_finite_is_nan():
+    assert np.isnan(symplectic.determinant(np.full((2, 2), np.nan))[0])
+
+
+@pytest.mark.parametrize("size", [1e-3, 1e-2, 1e-1])
+def test_residuals_see_a_factor(residual, size):
+    # (1 + size) Phi: determinant (1 + size)^n, pairs l (1 + size), 1 / l (1 + size).
+    phi = symplectic_matrices(200, 4, 4, seed=1, size=0.5)
+    assert np.linalg.norm(phi, 2, axis=(1, 2)).max() < 30
+    measured = residual((1 + size) * phi)
+    # The residuals' normalisation: at most ||Phi||_F ||Phi^-1||_F or ||Phi||^2.
+    assert measured.min() >= size / 1e4
+    assert measured.max() <= 10 * size
+
+
+def test_random_matrices_have_large_residuals(residual):
+    phi = np.random.default_rng(0).standard_normal((500, 4, 4))
+    measured = residual(phi)
+    assert np.quantile(measured, 0.01) > 1e-4  # by chance some matrix may come near one property
+    assert np.median(measured) > 1e-2
+
+
+def test_singular_values_pair_for_orthogonal_J_only():
+    n = 4
+    J = J2(n)
+    w, V = np.linalg.eigh(1j * J)
+    # exp(J S) is symplectic for J^-1: take Phi = S^-1 M S with S^T J1 S = J, from the normal form of a skew matrix.
+    S = []
+    for k in np.flatnonzero(w > 0):
+        S += [np.sqrt(2 * w[k]) * V[:, k].real, np.sqrt(2 * w[k]) * V[:, k].imag]
+    S = np.array([S[0], S[2], S[1], S[3]])
+    if not np.allclose(S.T @ J1(n) @ S, J):
+        S = np.array([S[2], S[3], S[0], S[1]])
+    np.testing.assert_allclose(S.T @ J1(n) @ S, J, atol=100 * EPS)
+    phi = np.linalg.inv(S) @ symplectic_matrices(50, n, 4, seed=0) @ S
+    assert symplectic.defect(phi, J).max() <= 100 * EPS
+    assert symplectic.eigenvalue_pairing(phi, J).max() <= 100 * EPS
+    assert symplectic.singular_value_pairing(phi).max() > 1e-3
+
+
+def test_eigenvalue_pairing_measures_the_distance_of_the_inverse_from_being_an_eigenvalue():
+    phi = np.diag([2.0, 0.5, 3.0, 0.25])  # 1/3 and 4 are none
+    # l = 1/4: sigma_min(Phi - 4 I) = 1, times l; l = 3: sigma_min(Phi - I/3) = 1/12, times 3; both 1/4, over ||Phi||^2.
+    assert symplectic.eigenvalue_pairing(phi, J1(4)) == pytest.approx(0.25 / 9, rel=8 * EPS)
+
+
+def test_singular_value_pairing_measures_the_worst_pair():
+    phi = np.diag([4.0, 2.0, 1.0, 0.25])  # 4 * 0.25 = 1, 2 * 1 = 2
+    assert symplectic.singular_value_pairing(phi) == pytest.approx(1 / 16, rel=8 * EPS)
+
+
+def test_eigenvalues_that_are_defective_are_no_violation():
+    phi = np.array([[1.0, 1e3], [0, 1]])  # a Jordan block: eigenvalues are known to sqrt(eps) only
+    assert symplectic.eigenvalue_pairing(phi, J1(2)) <= 8 * EPS
+
+
+@pytest.mark.parametrize("J, orthogonal", [(J1(4), True), (J2(2), True), (J2(4), False), (2 * J1(4), False)])
+def test_is_orthogonal(J, orthogonal):
+    assert symplectic.is_orthogonal(J) is orthogonal
+
+
+def test_is_orthogonal_allows_for_rounding():
+    X, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((8, 8)))
+    assert symplectic.is_orthogonal(from_block(X))
+    assert not symplectic.is_orthogonal(from_block(X) * (1 + 1e-12))
+
+
+# What is refused
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda phi: symplectic.defect(phi, J1(2)),
+        lambda phi: symplectic.eigenvalue_pairing(phi, J1(2)),
+        symplectic.norms,
+        symplectic.determinant,
+        symplectic.singular_value_pairing,
+    ],
+)
+class TestPhi:
+    @pytest.mark.parametrize("shape", [(2,), (2, 3), (5, 2, 3), (), (3, 0, 0)])
+    def test_phi__raises_on_wrong_shape(self, function, shape):
+        came = str(shape).replace("(", r"\(").replace(")", r"\)")
+        with pytest.raises(ValueError, match=rf"^phi: expected shape \(\.\.\., n, n\), got {came}$"):
+            function(np.ones(shape))
+
+    @pytest.mark.parametrize("phi", [np.eye(2) * 1j, np.full((2, 2), None), [["a", "b"], ["c", "d"]]])
+    def test_phi__raises_on_what_is_not_real(self, function, phi):
+        with pytest.raises(TypeError, match=r"^phi: expected real numbers, got dtype "):
+            function(phi)
+
+
+@pytest.mark.parametrize("function", [symplectic.defect, symplectic.eigenvalue_pairing])
+def test_J__raises_on_wrong_shape(function):
+    with pytest.raises(ValueError, match=r"^J: expected shape \(4, 4\), got \(2, 2\)$"):
+        function(np.eye(4), J1(2))
+
+
+@pytest.mark.parametrize("function", [symplectic.defect, symplectic.eigenvalue_pairing])
+def test_J__raises_on_nan(function):
+    with pytest.raises(ValueError, match=r"^J: expected finite numbers, got nan at index \(0, 0\)$"):
+        function(np.eye(2), np.full((2, 2), np.nan))
+
+
+@pytest.mark.parametrize("function", [symplectic.defect, symplectic.eigenvalue_pairing])
+def test_J__raises_on_complex(function):
+    with pytest.raises(TypeError, match=r"^J: expected .*real.*, got .*complex128$"):
+        function(np.eye(2), J1(2) * 1j)
+
+
+@pytest.mark.parametrize("norm", ["fro", "2"])
+def test_defect__raises_on_zero_J(norm):
+    with pytest.raises(ValueError, match=r"^J: expected a nonzero matrix, got zeros$"):
+        symplectic.defect(np.eye(2), np.zeros((2, 2)), norm=norm)
+
+
+def test_eigenvalue_pairing__raises_on_singular_J():
+    with pytest.raises(ValueError, match=r"^J: expected a nonsingular matrix"):
+        symplectic.eigenvalue_pairing(np.diag([2.0, 3, 4]), J2(3))
+
+
+@pytest.mark.parametrize("norm", ["1", "nuc", 2])
+def test_defect__raises_on_unknown_norm(norm):
+    error = ValueError if isinstance(norm, str) else TypeError
+    with pytest.raises(error, match=r"^norm: expected one of 'fro', '2', got "):
+        symplectic.defect(np.eye(2), J1(2), norm=norm)
