@@ -5,10 +5,12 @@ import pytest
 
 import pyham
 from pyham import images
+from pyham.architectures import convolution
 from pyham.architectures.convolution import convolve, kernel_gradient, squeeze, transposed, unsqueeze
 from pyham.architectures.groups import Group, Lift, pixelwise
 from pyham.architectures.image_base import lift_of
-from pyham.images import compiled, convolution, reference
+from pyham.engines import image_reference as reference
+from pyham.engines.compiled import images as compiled
 from pyham.training.image_model import ImageModel
 from pyham.training.losses import LOSSES, softmax
 from pyham.training.protocol import Protocol
@@ -178,7 +180,8 @@ def test_a_wrong_transposed_convolution_is_noticed(name, fault, rng, monkeypatch
                 patch.setattr(module, "transposed", wrong)
                 assert _dot_product(module, right.groups, y, u) > 1e6 * EPS
     assert max(_dot_product(module, right.groups, y, u) for module in (reference, compiled)) < 100 * EPS
-    from pyham.images import architectures, certificate
+    from pyham.architectures import images as architectures
+    from pyham.verification import image_certificate as certificate
 
     u, v = rng.standard_normal((2, *y.shape))
     assert certificate.two_form(right.groups, y, u, v, compiled) < 100 * EPS

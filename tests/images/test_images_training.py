@@ -9,13 +9,15 @@ import pytest
 import pyham
 from pyham import images
 from pyham.commands import cli
+from pyham.engines import image_reference as reference
+from pyham.engines.compiled import images as compiled
 from pyham.files import archive
-from pyham.images import certificate, compiled
 from pyham.training.image_network import TRAINING
 from pyham.training.image_trainer import split
 from pyham.training.optimizers import Adam
 from pyham.training.protocol import Protocol
 from pyham.training.schedules import Cosine
+from pyham.verification import image_certificate as certificate
 from tests.oracles import digits
 
 EPS = float(np.finfo(np.float64).eps)
@@ -405,7 +407,7 @@ def test_sensitivities_are_those_of_the_complex_step(trained, data):
     matrices = list(certificate.sensitivities(groups, y, compiled))
     assert len(matrices) == 4
     step = np.eye(32).reshape(32, 2, 4, 4) * 1e-100j
-    jacobian = images.reference.forward(groups, y + step).imag.reshape(32, 32).T / 1e-100  # [c, i] = d(y_N)_c / d y_i
+    jacobian = reference.forward(groups, y + step).imag.reshape(32, 32).T / 1e-100  # [c, i] = d(y_N)_c / d y_i
     np.testing.assert_allclose(matrices[-1], jacobian, rtol=0, atol=100 * EPS * np.abs(jacobian).max())
     J = pyham.interconnection.J1(32)
     for matrix in matrices:
