@@ -37,7 +37,7 @@ class SGD:
             raise TypeError(f"nesterov: expected True or False, got {type(self.nesterov).__name__}")
 
     def step(self, steps: ModuleType, theta: Array, slots: list[Array], gradient: Array, t: int, rate: float) -> None:
-        """Step t = 1, 2, .. of theta (P,) and the slots (P,), in place, by ``learning`` or its compiled twin."""
+        """Step t = 1, 2, .. of theta (P,) and the slots (P,), in place, by ``updates`` or its compiled twin."""
         steps.sgd(theta, *slots, gradient, rate, self.momentum, self.nesterov)
 
 
@@ -62,7 +62,7 @@ class Adam:
         return float(self.beta1), float(self.beta2)
 
     def step(self, steps: ModuleType, theta: Array, slots: list[Array], gradient: Array, t: int, rate: float) -> None:
-        """Step t = 1, 2, .. of theta (P,) and the slots (P,), in place, by ``learning`` or its compiled twin."""
+        """Step t = 1, 2, .. of theta (P,) and the slots (P,), in place, by ``updates`` or its compiled twin."""
         steps.adam(theta, *slots, gradient, t, rate, self.betas, self.eps, self.decay)
 
 
