@@ -55,7 +55,7 @@ def write(path: str | PathLike[str], header: Mapping[str, Any], arrays: Mapping[
         if array.dtype.kind not in "fiu" or array.dtype.itemsize > 8:
             raise TypeError(f"{name}: expected a real dtype of at most 64 bits, got {array.dtype}")
     text = json.dumps(header, sort_keys=True)
-    if 2 * len(text) > HEADER_BYTES or text.count("[") + text.count("{") > BRACKETS - 2 * len(arrays) - 8:
+    if 2 * len(text) > HEADER_BYTES or text.count("[") + text.count("{") > BRACKETS - 3 * len(arrays) - 8:
         raise ValueError(f"header: expected less than {HEADER_BYTES // 2} bytes and {BRACKETS} brackets, got more")
     replace_file(path, _encode(str(VERSION), text, dict(arrays)))
 

@@ -1,0 +1,128 @@
+"""The compiled engine's loops as Python runs them: with NUMBA_DISABLE_JIT=1, on addresses that know how far they reach.
+
+What the loops are built on is put in place of itself, by its definition: an address is an array and a place in it, and
+reading or writing outside raises IndexError; a register block is a product or a sum in NumPy; fresh memory is NaN. So
+machine code is not looked at here. Other tests hold the register blocks and the elementary functions against NumPy and
+multiple precision.
+"""
+
+import math
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+
+LANES = 2  # numbers in a vector: so few that a short tile holds wide blocks, narrow blocks and a rest
+LINE = 2  # numbers in a line of the cache
+
+
+class Address:
+    """The place ``at`` in a C-contiguous array of any shape, whose numbers are read and written by their distance."""
+
+    __slots__ = ("at", "flat", "numbers")
+
+    def __init__(self, flat, at=0):
+        self.flat, self.at, self.numbers = flat, at, memoryview(flat)  # one by one faster than NumPy
+
+    def __getitem__(self, distance):
+        return self.numbers[self._inside(distance)]
+
+    def __setitem__(self, distance, value):
+        self.numbers[self._inside(distance)] = value
+
+    def _inside(self, distance):
+        if self.at + distance < 0:  # beyond the end, the array notices
+            raise IndexError(f"{self.at + distance} lies before the array")
+        return self.at + distance
+
+    def matrix(self, first, rows, row, columns, column):
+        """Entries (rows, columns), first + i row + j column from here: their places in ``flat``, and their values."""
+        places = self.at + first + np.arange(rows)[:, None] * row + np.arange(columns) * column
+        if places.size and places.min() < 0:
+            raise IndexError(f"{places.min()} lies before the array")
+        return places, self.flat[places]
+
+
+def address(array):
+    assert array.flags.c_contiguous
+    return Address(array.reshape(-1))
+
+
+def shift(address, count):
+    return Address(address.flat, address.at + count)
+
+
+def _whole(count):
+    return -(-count // LINE) * LINE
+
+
+def room(like, sizes):
+    return sum(map(_whole, sizes))
+
+
+def carve(memory, sizes):
+    """Each piece is an array of its own, so that nothing may run on into the next."""
+    assert room(memory, sizes) <= memory.size
+    starts = np.cumsum([0, *map(_whole, sizes)])
+    return tuple(Address(memory[start : start + size]) for start, size in zip(starts[:-1], sizes, strict=True))
+
+
+def product_block(R, V):
+    def block(start, M, row, column, y, out, k, T, i, t):
+        places, total = out.matrix(i * T + t, R, T, V * LANES, 1)
+        if start.flat is not out.flat or start.at != out.at:
+            total = start.matrix(i, R, 1, 1, 0)[1]
+        out.flat[places] = total + M.matrix(i * row, R, row, k, column)[1] @ y.matrix(t, k, T, V * LANES, 1)[1]
+
+    return block
+
+
+def outer_block(R, C):
+    def block(u, v, out, k, T, i, l):
+        places, total = out.matrix(i * k + l, R, k, C, 1)
+        out.flat[places] = total + u.matrix(i * T, R, T, T, 1)[1] @ v.matrix(l * T, C, T, T, 1)[1].T
+
+    return block
+
+
+def _empty(size, dtype=float):
+    return np.full(size, np.nan, dtype)
+
+
+def _bits(x):
+    return (np.int32, 23) if x.dtype == np.float32 else (np.int64, 52)
+
+
+def _power_of_two(shifted):
+    integer, mantissa = _bits(shifted)
+    return (shifted.view(integer) << integer(mantissa)).view(shifted.dtype)
+
+
+def _polynomial(w, coefficients):
+    value = coefficients[-1]
+    for coefficient in coefficients[-2::-1]:
+        value = value * w + coefficient
+    return value
+
+
+#: By module, what its code finds in place of what LLVM would compile
+EVERYWHERE = {
+    "address": address, "aligned": lambda address: address, "shift": shift, "hold": lambda array: None,
+    "lanes": lambda address: LANES, "room": room, "carve": carve, "tanh": math.tanh,
+    "logistic": lambda x: 1 / (1 + math.exp(-x)), "softplus": lambda x: max(x, 0.0) + math.log1p(math.exp(-abs(x))),
+    **{f"_PRODUCT_{R}x{V}": product_block(R, V) for R in (1, 2, 4) for V in (1, 4)},
+    **{f"_OUTER_{R}x{C}": outer_block(R, C) for R in (1, 2, 4) for C in (1, 2, 4)},
+}  # fmt: skip
+ELEMENTARY = {"_power_of_two": _power_of_two, "_polynomial": _polynomial, "_with_sign_of": np.copysign}
+
+
+def install():
+    """Let the modules with loops run on these for the rest of the process."""
+    from pyham.engines.compiled import elementary
+
+    ELEMENTARY["_constants"] = lambda x: elementary.FLOAT32 if x.dtype == np.float32 else elementary.FLOAT64
+    numpy = SimpleNamespace(**{**vars(np), "empty": _empty})
+    for name, module in list(sys.modules.items()):
+        if name.startswith("pyham.engines.compiled."):
+            given = ELEMENTARY if module is elementary else EVERYWHERE | {"np": numpy}
+            vars(module).update({key: value for key, value in given.items() if key in vars(module)})
