@@ -4,8 +4,8 @@ import numba
 import numpy as np
 import pytest
 
-from pyham.engines.compiled import addresses, passes
-from pyham.engines.compiled.addresses import address, aligned, hold, lanes, shift
+from pyham.engines.compiled import addresses, tiles
+from pyham.engines.compiled.addresses import address, aligned, carve, hold, lanes, room, shift
 from pyham.engines.compiled.register_blocks import add_outer, product
 from tests.oracles.rounding import eps
 
@@ -30,7 +30,7 @@ def call_add_outer(u, v, out, r, k, T):
 
 @numba.njit(error_model="numpy")
 def call_distance(y, z, size, n, T):
-    return passes.distance(address(y), address(z), size, n, T)
+    return tiles.distance(address(y), address(z), size, n, T)
 
 
 @numba.njit
@@ -42,6 +42,20 @@ def call_lanes(array):
 def mark_aligned(array, start):
     aligned(shift(address(array), start))[0] = 1
     hold(array)
+
+
+@numba.njit
+def fill_carved(sizes, array):
+    """Fill the pieces with 1, 2, 3; returns the room that they take."""
+    first, second, third = carve(array, sizes)
+    for t in range(sizes[0]):
+        first[t] = 1
+    for t in range(sizes[1]):
+        second[t] = 2
+    for t in range(sizes[2]):
+        third[t] = 3
+    hold(array)
+    return room(array, sizes)
 
 
 def guarded(matrix, guard):
@@ -157,6 +171,20 @@ def test_aligned_is_the_next_multiple_of_64_bytes(dtype):
         (found,) = np.flatnonzero(array)
         assert (array.ctypes.data + found * size) % 64 == 0
         assert 0 <= found - start < 64 // size
+
+
+@pytest.mark.parametrize("sizes", [(1, 0, 17), (16, 33, 8), (0, 0, 0)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_carved_pieces_are_aligned_and_apart_and_fit_into_their_room(dtype, sizes):
+    array = np.zeros(200, dtype)
+    count = fill_carved(sizes, array)
+    line = 64 // array.itemsize
+    for piece, size in enumerate(sizes, start=1):
+        (found,) = np.nonzero(array == piece)
+        np.testing.assert_array_equal(found, np.arange(size) + found[:1])  # nobody wrote into it afterwards
+        assert (found < count).all()
+        assert not size or (array.ctypes.data + found[0] * array.itemsize) % 64 == 0
+    assert count <= sum(-(-size // line) * line for size in sizes) + line
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -15,7 +15,7 @@ import pytest
 import pyham
 from pyham.engines.compiled import engine as compiled
 from pyham.engines.compiled import kernels, threads
-from pyham.engines.compiled.threads import Blocks, get_num_threads, set_num_threads
+from pyham.engines.compiled.threads import Cut, get_num_threads, set_num_threads
 from tests.oracles.strategies import variant
 
 N, n = 3, 6
@@ -173,12 +173,12 @@ def test_one_thread_is_the_caller(small_blocks, monkeypatch, rng):
 
 def test_a_batch_is_worth_a_block_for_every_so_many_operations():
     for work, count in ((0, 1), (threads.WORTHWHILE, 1), (2 * threads.WORTHWHILE, 2), (10**12, threads.BLOCKS)):
-        assert Blocks(64 * threads.BLOCKS, 64, work=work, partial=0).count == count
+        assert Cut(64 * threads.BLOCKS, 64, work=work, partial=0).count == count
 
 
 def test_partial_sums_of_all_blocks_take_no_more_than_the_stated_memory():
     for partial in (1, 10_000, threads.PARTIAL // 3, threads.PARTIAL, 10 * threads.PARTIAL):
-        blocks = Blocks(6400, 64, work=10**12, partial=partial)
+        blocks = Cut(6400, 64, work=10**12, partial=partial)
         assert blocks.count == 1 or blocks.count * partial <= threads.PARTIAL
 
 
@@ -195,7 +195,7 @@ def test_threads_are_kept_for_batches_of_any_size(monkeypatch):
     threads._pool.cache_clear()
     set_num_threads(8)
     for batch in (128, 640, 6400, 192):
-        blocks = Blocks(batch, 64, work=10**12, partial=0)
+        blocks = Cut(batch, 64, work=10**12, partial=0)
         assert blocks.count > 1
         blocks.run(lambda lo, hi, b: None)
     threads._pool.cache_clear()
@@ -210,7 +210,7 @@ def test_threads_are_kept_for_batches_of_any_size(monkeypatch):
 def test_blocks_cover_the_batch_once_in_whole_tiles(tile, work):
     set_num_threads(1)
     for batch in range(1, 5000, 37):
-        blocks = Blocks(batch, tile, work=work, partial=0)
+        blocks = Cut(batch, tile, work=work, partial=0)
         seen = []
         blocks.run(lambda lo, hi, number, seen=seen: seen.append((number, lo, hi)))
         assert [number for number, _, _ in seen] == list(range(blocks.count))
@@ -222,7 +222,7 @@ def test_blocks_cover_the_batch_once_in_whole_tiles(tile, work):
 
 def test_no_samples_are_one_empty_block_or_none():
     seen = []
-    Blocks(0, 8, work=0, partial=0).run(lambda *block: seen.append(block))
+    Cut(0, 8, work=0, partial=0).run(lambda *block: seen.append(block))
     assert seen in ([], [(0, 0, 0)])
 
 
@@ -255,7 +255,7 @@ def test_the_cut_does_not_depend_on_the_number_of_threads():
 @pytest.mark.parametrize("bad", [0, 5, 15])
 def test_an_exception_in_any_block_reaches_the_caller_and_later_calls_work(count, bad, rng):
     set_num_threads(count)
-    blocks = Blocks(64 * threads.BLOCKS, 64, work=10**12, partial=0)
+    blocks = Cut(64 * threads.BLOCKS, 64, work=10**12, partial=0)
 
     def task(lo, hi, number):
         if number == bad:
@@ -271,7 +271,7 @@ def test_an_exception_in_any_block_reaches_the_caller_and_later_calls_work(count
 
 def test_an_exception_in_a_worker_reaches_the_caller(rng):
     set_num_threads(2)
-    blocks = Blocks(640, 64, work=10**12, partial=0)
+    blocks = Cut(640, 64, work=10**12, partial=0)
     caller, both = threading.get_ident(), threading.Barrier(2)
 
     def task(lo, hi, number):
@@ -288,7 +288,7 @@ def test_an_exception_in_a_worker_reaches_the_caller(rng):
 def test_after_an_exception_nobody_works_any_more(guilty):
     """Else threads would go on to write to arrays that the caller thinks finished, or take time for nothing."""
     set_num_threads(2)
-    blocks = Blocks(64 * threads.BLOCKS, 64, work=10**12, partial=0)
+    blocks = Cut(64 * threads.BLOCKS, 64, work=10**12, partial=0)
     caller, both, working = threading.get_ident(), threading.Barrier(2), []
 
     def task(lo, hi, number):

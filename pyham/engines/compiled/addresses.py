@@ -1,8 +1,8 @@
-"""Addresses of numbers, for the kernels, and how wide the machine's vectors are.
+"""Addresses of numbers, for the kernels; pieces of scratch memory; and how wide the machine's vectors are.
 
-A view of an array is counted by Numba with an atomic operation, and a narrow network spent half of its time so. Numba
-frees an array after its last use, not after that of its address: whoever takes the address of an array of its own must
-``hold`` it afterwards.
+Numba counts every view of an array with an atomic operation, on which a narrow network spent half of its time. The
+kernels therefore work with addresses. Numba frees an array after the last use of the array, and does not know about its
+address: a function that takes an address of its own array must ``hold`` the array afterwards.
 """
 
 from typing import Any
@@ -12,6 +12,7 @@ from numba import types
 from numba.extending import intrinsic
 
 WIDTH = 64 if binding.get_host_cpu_features().get("avx512f") else 32  # bytes of a vector
+LINE = 64  # bytes of a line of the cache
 INDEX = ir.IntType(64)
 
 
@@ -32,10 +33,18 @@ def aligned(typingctx, pointer):
     """The next address that is a multiple of 64 bytes: a vector that straddles two lines of the cache takes twice."""
 
     def codegen(context, builder, signature, arguments):
-        whole = builder.add(builder.ptrtoint(arguments[0], INDEX), INDEX(63))
-        return builder.inttoptr(builder.and_(whole, INDEX(-64)), arguments[0].type)
+        return _align(builder, arguments[0])
 
     return pointer(pointer), codegen
+
+
+def _align(builder, pointer):
+    return builder.inttoptr(_whole(builder, builder.ptrtoint(pointer, INDEX), LINE), pointer.type)
+
+
+def _whole(builder, count, unit):
+    """The next multiple of ``unit``, a power of two."""
+    return builder.and_(builder.add(count, INDEX(unit - 1)), INDEX(-unit))
 
 
 @intrinsic
@@ -46,6 +55,50 @@ def shift(typingctx, pointer, count):
         return builder.gep(arguments[0], [arguments[1]])
 
     return pointer(pointer, types.intp), codegen
+
+
+@intrinsic
+def room(typingctx, like, sizes):
+    """How many numbers in the dtype of the array ``like`` make room for what ``carve`` hands out."""
+
+    def codegen(context, builder, signature, arguments):
+        line = LINE // _bytes(signature.args[0])
+        return builder.add(_places(context, builder, signature.args, arguments)[-1], INDEX(line))
+
+    return types.intp(like, sizes), codegen
+
+
+@intrinsic
+def carve(typingctx, memory, sizes):
+    """Addresses of pieces of ``sizes`` numbers (a tuple), in an array of ``room`` numbers.
+
+    The pieces follow each other, and each begins at a multiple of 64 bytes.
+    """
+    pointer = types.CPointer(memory.dtype)
+
+    def codegen(context, builder, signature, arguments):
+        array = context.make_array(signature.args[0])(context, builder, arguments[0])
+        first = _align(builder, array.data)
+        places = _places(context, builder, signature.args, arguments)
+        pieces = [builder.gep(first, [place]) for place in places[:-1]]
+        return context.make_tuple(builder, signature.return_type, pieces)
+
+    return types.UniTuple(pointer, len(sizes))(memory, sizes), codegen
+
+
+def _places(context, builder, kinds, arguments):
+    """Where the pieces begin, counted in numbers, and then where the last one ends."""
+    line = LINE // _bytes(kinds[0])
+    places = [INDEX(0)]
+    for number, kind in enumerate(kinds[1]):
+        size = context.cast(builder, builder.extract_value(arguments[1], number), kind, types.intp)
+        places.append(builder.add(places[-1], _whole(builder, size, line)))
+    return places
+
+
+def _bytes(array):
+    """Of a number in an array of that type."""
+    return array.dtype.bitwidth // 8
 
 
 @intrinsic

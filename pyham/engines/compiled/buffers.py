@@ -1,4 +1,7 @@
-"""Memory that is used again. Fresh memory costs a page fault for every 4 KiB, which can take longer than filling it."""
+"""Memory that is used again.
+
+Fresh memory costs a page fault for every 4 KiB, which can take longer than filling it.
+"""
 
 from collections import deque
 from typing import Any
@@ -13,7 +16,10 @@ _free: deque[Array] = deque(maxlen=3)
 
 
 class Buffer:
-    """``count`` numbers, not cleared, in ``array`` (count,); when nobody holds this, the memory goes to the next."""
+    """``count`` numbers, not cleared, in ``array`` (count,).
+
+    When nobody holds the buffer any more, its memory is kept for the next one.
+    """
 
     def __init__(self, count: int, dtype: np.dtype[Any]) -> None:
         self._bytes = _take(count * dtype.itemsize)
@@ -25,7 +31,7 @@ class Buffer:
 
 
 def _take(size: int) -> Array:
-    """Bytes, as few too many as there are."""
+    """``size`` bytes, or up to twice as many where kept memory is that large."""
     for _ in range(len(_free) if size >= WORTHWHILE else 0):
         try:
             found = _free.popleft()

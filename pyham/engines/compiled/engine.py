@@ -15,11 +15,11 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from pyham.architectures.activations import ACTIVATIONS
 from pyham.architectures.stages import StageGradients, Stages
 from pyham.engines.compiled import kernels
+from pyham.engines.compiled.activations import code_of
 from pyham.engines.compiled.buffers import Buffer
-from pyham.engines.compiled.threads import Blocks
+from pyham.engines.compiled.threads import Cut
 
 Array = np.ndarray[Any, Any]
 
@@ -34,7 +34,7 @@ def forward(stages: Stages, x: Array) -> Array:
     """y_N (B, n) from x = y_0 (B, n)."""
     x, y_N = _own(x), np.empty(x.shape, x.dtype)
     arguments, blocks = _plain(stages), _blocks(stages, len(x))
-    blocks.run(lambda lo, hi, _: kernels.forward(*arguments, x, lo, hi, blocks.tile, y_N))
+    blocks.run(lambda lo, hi, _: kernels.forward(arguments, (lo, hi, blocks.tile), x, y_N))
     return y_N
 
 
@@ -43,7 +43,7 @@ def trace(stages: Stages, x: Array) -> Array:
     states = np.empty((stages.depth + 1, *x.shape), stages.dtype)
     states[0] = x
     arguments, blocks = _plain(stages), _blocks(stages, len(x))
-    blocks.run(lambda lo, hi, _: kernels.trace(*arguments, lo, hi, blocks.tile, states))
+    blocks.run(lambda lo, hi, _: kernels.trace(arguments, (lo, hi, blocks.tile), states))
     return states
 
 
@@ -53,7 +53,7 @@ def adjoint(stages: Stages, states: Array, g: Array) -> tuple[Array, StageGradie
     delta[-1] = g
     arguments, blocks = _plain(stages), _blocks(stages, len(g))
     sums = _Sums(stages, blocks)
-    blocks.run(lambda lo, hi, b: kernels.adjoint(*arguments, states, lo, hi, blocks.tile, delta, *sums.of(b)))
+    blocks.run(lambda lo, hi, b: kernels.adjoint(arguments, (lo, hi, blocks.tile), states, delta, sums.of(b)))
     return delta, sums.total()
 
 
@@ -74,7 +74,7 @@ def record(stages: Stages, x: Array) -> tuple[Array, Tape]:
         return forward(stages, x), Tape(x, None)
     tape = Buffer(numbers + VECTOR // x.itemsize, x.dtype)  # the kernels start where it is aligned
     recorded = tape.array
-    blocks.run(lambda lo, hi, _: kernels.forward_recording(*arguments, x, lo, hi, blocks.tile, y_N, recorded))
+    blocks.run(lambda lo, hi, _: kernels.forward_recording(arguments, (lo, hi, blocks.tile), x, y_N, recorded))
     return y_N, Tape(x, tape)
 
 
@@ -87,7 +87,7 @@ def pull(stages: Stages, tape: Tape, g: Array) -> tuple[Array, StageGradients]:
     arguments, blocks, recorded = _plain(stages), _blocks(stages, len(g)), tape.recorded.array
     sums = _Sums(stages, blocks)
     blocks.run(
-        lambda lo, hi, b: kernels.adjoint_recorded(*arguments, recorded, g, lo, hi, blocks.tile, delta_0, *sums.of(b))
+        lambda lo, hi, b: kernels.adjoint_recorded(arguments, (lo, hi, blocks.tile), recorded, g, delta_0, sums.of(b))
     )
     return delta_0, sums.total()
 
@@ -99,7 +99,7 @@ def gradient(stages: Stages, x: Array, g: Array, segment: int) -> tuple[Array, A
     sums = _Sums(stages, blocks)
     blocks.run(
         lambda lo, hi, b: kernels.gradient(
-            *arguments, x, g, lo, hi, blocks.tile, segment, y_N, delta_0, *sums.of(b)
+            arguments, (lo, hi, blocks.tile), x, g, segment, y_N, delta_0, sums.of(b)
         )
     )  # fmt: skip
     return y_N, delta_0, sums.total()
@@ -114,7 +114,7 @@ def reversible(
     sums, reports = _Sums(stages, blocks), np.zeros((max(1, blocks.count), 3))
     blocks.run(
         lambda lo, hi, b: kernels.reversible(
-            *arguments, x, g, lo, hi, blocks.tile, shortest, budget, y_N, delta_0, *sums.of(b), reports[b]
+            arguments, (lo, hi, blocks.tile), x, g, (shortest, budget), y_N, delta_0, sums.of(b), reports[b]
         )
     )
     return y_N, delta_0, sums.total(), reports
@@ -124,7 +124,7 @@ def inverse(stages: Stages, y_N: Array) -> Array:
     """y_0 (B, n) from y_N (B, n), where every stage leaves what it reads alone."""
     y_N, y_0 = _own(y_N), np.empty(y_N.shape, y_N.dtype)
     arguments, blocks = _plain(stages), _blocks(stages, len(y_N))
-    blocks.run(lambda lo, hi, _: kernels.inverse(*arguments, y_N, lo, hi, blocks.tile, y_0))
+    blocks.run(lambda lo, hi, _: kernels.inverse(arguments, (lo, hi, blocks.tile), y_N, y_0))
     return y_0
 
 
@@ -134,14 +134,14 @@ def sensitivity(stages: Stages, states: Array, last: Array | None = None) -> Arr
     phi = np.empty((stages.depth + 1, n, n, len(x)), stages.dtype)
     phi[-1] = np.eye(n, dtype=stages.dtype)[:, :, None] if last is None else last.transpose(1, 2, 0)
     arguments, blocks = _plain(stages), _blocks(stages, len(x), columns=n)
-    blocks.run(lambda lo, hi, _: kernels.sensitivity(*arguments, x, lo, hi, blocks.tile, phi))
+    blocks.run(lambda lo, hi, _: kernels.sensitivity(arguments, (lo, hi, blocks.tile), x, phi))
     return phi.transpose(0, 3, 1, 2)
 
 
 class _Sums:
     """Sums over samples, block by block: dA (S, r, k), dc (S, r), dW (S, d, r)."""
 
-    def __init__(self, stages: Stages, blocks: Blocks) -> None:
+    def __init__(self, stages: Stages, blocks: Cut) -> None:
         shapes = (stages.A.shape, stages.c.shape, stages.W.shape)
         self.first = tuple(np.zeros(shape, stages.dtype) for shape in shapes)
         self.others: tuple[Array, ...] = ()
@@ -163,13 +163,13 @@ class _Sums:
         return StageGradients(*self.first)
 
 
-def _blocks(stages: Stages, batch: int, columns: int = 1) -> Blocks:
+def _blocks(stages: Stages, batch: int, columns: int = 1) -> Cut:
     """The cut of a batch, where each sample takes ``columns`` of a tile."""
     return _cut(batch, columns, stages.A.shape, stages.W.shape, stages.dtype.itemsize)
 
 
 @lru_cache(maxsize=256)
-def _cut(batch: int, columns: int, A: tuple[int, int, int], W: tuple[int, int, int], itemsize: int) -> Blocks:
+def _cut(batch: int, columns: int, A: tuple[int, int, int], W: tuple[int, int, int], itemsize: int) -> Cut:
     """Tiles of about equal size, whole vectors long; blocks of tiles, with work enough for a thread."""
     vector = VECTOR // itemsize
     most = TILE if columns == 1 else max(vector, 4 * TILE // (columns * vector) * vector)
@@ -178,7 +178,7 @@ def _cut(batch: int, columns: int, A: tuple[int, int, int], W: tuple[int, int, i
     S, r, k = A
     d = W[1]
     work = batch * columns * S * (r * (k + d) + 20 * r)
-    return Blocks(batch, tile, work=work, partial=S * r * (k + d + 1) * itemsize)
+    return Cut(batch, tile, work=work, partial=S * r * (k + d + 1) * itemsize)
 
 
 def _recorded(stages: Stages) -> int:
@@ -198,8 +198,8 @@ def _plain(stages: Stages) -> tuple[Any, ...]:
     if known is None:
         src = np.array([s.start for s in stages.src])
         dst = np.array([s.start for s in stages.dst])
-        code = list(ACTIVATIONS).index(stages.activation.name)
-        known = _PLAIN[stages] = src, dst, stages.keep, code
+        keep = np.full(len(stages.A), stages.keep, stages.dtype)
+        known = _PLAIN[stages] = src, dst, keep, code_of(stages.activation)
     return stages.A, stages.c, stages.W, *known
 
 

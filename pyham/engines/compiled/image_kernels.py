@@ -5,44 +5,48 @@ states sit in the processor's cache.
 
 Arguments that recur
 --------------------
-space : ``Space``; plan (S, FIELDS), masks : ``pyham.engines.compiled.image_tiles``
-weights : the lift's kernel (C, 9) and bias (C,), the stages' A, c and W, then their transposed convolutions
-layer (10, n'), mu (10,) : n' is n, rounded up to whole vectors with zeros
-table (256,) : what a pixel's value becomes
-pixels (M, H, W) uint8, rows (B,), shifts (B, 2), labels (B,) : images rows[i], moved by shifts[i], of class labels[i]
+space : ``Space``
+net : (plan, keep, weights, masks), the arrays
+    plan (S, FIELDS) : ``pyham.engines.compiled.image_tiles.ImageStage``
+    keep (S,) : the stages' numbers of that name
+    weights : the lift's kernel (C, 9) and bias (C,), the stages' A, c and W, then their transposed convolutions
+    masks : for every resolution and size of kernels, 1 where a kernel's entry sees a pixel of the same image, else 0
+head : (layer, mu), of shapes (10, n') and (10,); n' is n, rounded up to whole vectors with zeros
+images : (table, pixels, chosen, shifts), of shapes (256,), (M, H, W), (B,) and (B, 2)
+    image number i is pixels[chosen[i]], whose values 0 .. 255 become those of the table, moved by shifts[i]
+span : (lo, hi)
 d_weights, d_layer, d_mu : sums over images are added to them
+
+Arguments are grouped in plain tuples, for the reason that stands in ``pyham.engines.compiled.kernels``.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyham.engines.compiled.addresses import address, aligned, hold, shift
+from pyham.engines.compiled.addresses import address, carve, hold, shift
 from pyham.engines.compiled.image_tiles import (
-    CHANNELS,
-    COLUMNS,
-    ROWS,
-    SQUEEZE,
-    T,
     ascend,
     descend,
     gather,
     load_images,
     pack,
     squeezed,
+    stage_of,
     unpack,
     unsqueezed,
 )
 from pyham.engines.compiled.register_blocks import add_outer, product
 from pyham.engines.compiled.settings import kernel, part
-from pyham.engines.compiled.stagewise import fill, scratch
+from pyham.engines.compiled.stage import constants_in
+from pyham.engines.compiled.tiles import scratch
 from pyham.engines.compiled.updates import SOFTMAX, slopes, value
 
 
 class Space(NamedTuple):
-    """What a tile takes: G images, of H x W pixels in T columns, and numbers of each kind of scratch memory."""
+    """What a tile takes: so many images, of H x W pixels in T columns, and numbers of each kind of scratch memory."""
 
-    images: Any  # G
+    images: Any
     rows: Any  # H
     columns: Any  # W
     T: Any
@@ -62,176 +66,194 @@ class Memory(NamedTuple):
     y: Any
     other: Any
     inner: Any
-    gathered: Any
     tape: Any
-    ones: Any
-    zeros: Any
+    gathered: Any
+    constants: Any
+
+
+class Net(NamedTuple):
+    """The kernels' argument ``net``, with addresses of the weights and masks."""
+
+    plan: Any
+    keep: Any
+    weights: Any
+    masks: Any
 
 
 @part
-def memory(space, start):
-    """The addresses, from ``start`` on; ones and zeros are set."""
-    x = shift(start, space.guard)
-    y = shift(x, space.T + space.guard)
-    other = shift(y, space.state + space.guard)
-    inner = shift(other, space.state + space.guard)
-    tape = shift(inner, space.inner + space.guard)
-    gathered = shift(tape, space.tape + space.guard)
-    ones = shift(gathered, space.gathered)
-    zeros = shift(ones, space.T)
-    fill(ones, 1, space.T)
-    fill(zeros, 0, space.zeros)
-    return Memory(x, y, other, inner, gathered, tape, ones, zeros)
+def sizes_of(space):
+    """Of the pieces of scratch memory: whatever ``gather`` reads has a guard before it and behind it."""
+    guard = space.guard
+    return (
+        guard + space.T, guard + space.state, guard + space.state, guard + space.inner, guard + space.tape,
+        guard + space.gathered, space.T, space.zeros,
+    )  # fmt: skip
 
 
 @part
-def total(space):
-    """How many numbers ``memory`` takes."""
-    return 6 * space.guard + 2 * space.T + 2 * space.state + space.inner + space.tape + space.gathered + space.zeros
+def memory(space, work):
+    """The pieces of ``work``; ones and zeros are set."""
+    x, y, other, inner, tape, gathered, ones, zeros = carve(work, sizes_of(space))
+    guard = space.guard
+    return Memory(
+        shift(x, guard), shift(y, guard), shift(other, guard), shift(inner, guard), shift(tape, guard),
+        shift(gathered, guard), constants_in(ones, zeros, space.T, space.zeros),
+    )  # fmt: skip
 
 
 @part
-def lift(space, weights, masks, at, count):
+def describe(net):
+    """The argument ``net`` as ``Net``."""
+    plan, keep, weights, masks = net
+    return Net(plan, keep, address(weights), address(masks))
+
+
+@part
+def lift(space, net, at, count):
     """y <- lift * x + bias, of ``count`` images."""
-    gather(at.x, masks, at.gathered, 1, 3, space.columns, space.T)
-    product(shift(weights, 9 * space.channels), weights, 9, 1, at.gathered, at.y, space.channels, 9, space.T)
+    gather(at.x, net.masks, at.gathered, 1, 3, space.columns, space.T)
+    bias = shift(net.weights, 9 * space.channels)
+    product(bias, net.weights, 9, 1, at.gathered, at.y, space.channels, 9, space.T)
     for c in range(space.channels):
         for t in range(count * space.rows * space.columns, space.T):
             at.y[c * space.T + t] = 0
 
 
 @part
-def up(space, plan, weights, masks, at, y, other, count):
+def up(space, net, at, y, other, count):
     """All stages, from y; returns where y_N is, y or ``other``, and the other one of them."""
     before = space.T
-    for s in range(len(plan)):
-        row = plan[s]
-        if row[SQUEEZE]:
-            squeezed(row, y, other, space.images, before)
+    for s in range(len(net.plan)):
+        stage = stage_of(net.plan, s)
+        if stage.squeeze:
+            squeezed(stage, y, other, space.images, before)
             y, other = other, y
-        before = row[T]
-        ascend(row, weights, masks, y, at.tape, at.inner, at.gathered, count * row[ROWS] * row[COLUMNS])
+        before = stage.T
+        size = count * stage.rows * stage.columns
+        ascend(stage, net.keep[s], net.weights, net.masks, y, at.tape, at.inner, at.gathered, size)
     return y, other
 
 
 @part
-def down(space, plan, weights, masks, at, d, other, sums):
-    """All stages backwards, from delta_N in d; returns where delta_0 is."""
-    for s in range(len(plan) - 1, -1, -1):
-        row = plan[s]
-        descend(row, weights, masks, d, at.tape, at.inner, at.gathered, (at.ones, at.zeros), sums)
-        if row[SQUEEZE]:
-            unsqueezed(row, d, other, space.images, plan[s - 1, T] if s else space.T)
-            d, other = other, d
-    return d
+def down(space, net, at, delta, other, sums):
+    """All stages backwards, from delta_N in delta; returns where delta_0 is."""
+    for s in range(len(net.plan) - 1, -1, -1):
+        stage = stage_of(net.plan, s)
+        descend(
+            stage, net.keep[s], net.weights, net.masks, delta, at.tape, at.inner, at.gathered, at.constants, sums
+        )  # fmt: skip
+        if stage.squeeze:
+            before = stage_of(net.plan, s - 1).T if s else space.T
+            unsqueezed(stage, delta, other, space.images, before)
+            delta, other = other, delta
+    return delta
 
 
 @part
-def last(space, plan):
+def last(space, net):
     """(C, pixels, T) of y_N."""
-    if not len(plan):
+    if not len(net.plan):
         return space.channels, space.rows * space.columns, space.T
-    row = plan[-1]
-    return row[CHANNELS], row[ROWS] * row[COLUMNS], row[T]
+    stage = stage_of(net.plan, len(net.plan) - 1)
+    return stage.channels, stage.rows * stage.columns, stage.T
 
 
 @kernel
-def logits(space, plan, weights, masks, layer, mu, table, pixels, rows, shifts, lo, hi, z):
+def logits(space, net, head, images, span, z):
     """z (B, 10)[lo : hi] <- logits of the images."""
+    (lo, hi), (layer, mu), network = span, head, describe(net)
     width = layer.shape[1]
-    work, features = scratch(total(space), layer), np.zeros((space.images, width), layer.dtype)
-    channels, size, columns = last(space, plan)
-    at = memory(space, aligned(address(work)))
+    work, features = scratch(layer, sizes_of(space)), np.zeros((space.images, width), layer.dtype)
+    channels, pixels, T = last(space, network)
+    at = memory(space, work)
     for start in range(lo, hi, space.images):
         count = min(space.images, hi - start)
-        load_images(table, pixels, rows, shifts, start, count, at.x, space.T)
-        lift(space, address(weights), address(masks), at, count)
-        y, _ = up(space, plan, address(weights), address(masks), at, at.y, at.other, count)
-        unpack(y, address(features), channels, size, columns, count, width)
-        for g in range(count):
-            z[start + g] = mu
+        load_images(images, start, count, at.x, space.T)
+        lift(space, network, at, count)
+        y, _ = up(space, network, at, at.y, at.other, count)
+        unpack(y, address(features), channels, pixels, T, count, width)
+        for m in range(count):
+            z[start + m] = mu
         add_outer(address(features), address(layer), shift(address(z), start * len(mu)), count, len(mu), width)
     hold(work)
     hold(features)
-    hold(weights)
-    hold(masks)
+    hold(net)
     hold(layer)
     hold(z)
 
 
 @kernel
-def gradient(
-    space, plan, weights, masks, layer, mu, table, pixels, rows, shifts, labels, lo, hi, batch, d_weights, d_layer,
-    d_mu, report,
-):  # fmt: skip
-    """The gradient of the mean loss over ``batch`` images, of which these are lo .. hi.
+def gradient(space, net, head, images, labels, span, sums, report):
+    """The gradient of the mean loss over a batch of images, of which these are lo .. hi.
 
-    report (2,) : the sum of their losses, and how many of them are classified right, are added to it
+    span : (lo, hi, B)
+    labels (M,) : the class of every image of ``pixels``
+    sums : (d_weights, d_layer, d_mu)
+    report (2,) : the sum of the images' losses, and how many of them are classified right, are added to it
     """
+    (lo, hi, batch), (layer, mu), (d_weights, d_layer, d_mu), network = span, head, sums, describe(net)
+    chosen = images[2]
     width, classes = layer.shape[1], len(mu)
-    work, features = scratch(total(space), layer), np.zeros((space.images, width), layer.dtype)
-    channels, size, columns = last(space, plan)
-    at = memory(space, aligned(address(work)))
+    work, features = scratch(layer, sizes_of(space)), np.zeros((space.images, width), layer.dtype)
+    channels, pixels, T = last(space, network)
+    at = memory(space, work)
     for start in range(lo, hi, space.images):
         count = min(space.images, hi - start)
-        load_images(table, pixels, rows, shifts, start, count, at.x, space.T)
-        lift(space, address(weights), address(masks), at, count)
-        y, other = up(space, plan, address(weights), address(masks), at, at.y, at.other, count)
-        unpack(y, address(features), channels, size, columns, count, width)
+        load_images(images, start, count, at.x, space.T)
+        lift(space, network, at, count)
+        y, other = up(space, network, at, at.y, at.other, count)
+        unpack(y, address(features), channels, pixels, T, count, width)
 
         z = np.empty((classes, count), layer.dtype)
         for c in range(classes):
             z[c] = mu[c]
         add_outer(address(layer), address(features), address(z), classes, count, width)
         truth = np.empty(count, labels.dtype)
-        for g in range(count):
-            truth[g] = labels[rows[start + g]]
+        for m in range(count):
+            truth[m] = labels[chosen[start + m]]
         loss, right = value(SOFTMAX, z, truth)
         report[0] += loss * count
         report[1] += right
         slopes(SOFTMAX, z, truth)
         share = layer.dtype.type(count / batch)
         for c in range(classes):
-            for g in range(count):
-                z[c, g] *= share
-                d_mu[c] += z[c, g]
+            for m in range(count):
+                z[c, m] *= share
+                d_mu[c] += z[c, m]
         product(address(d_layer), address(z), count, 1, address(features), address(d_layer), classes, count, width)
-        product(at.zeros, address(z), 1, count, address(layer), address(features), count, classes, width)
+        product(at.constants.zeros, address(z), 1, count, address(layer), address(features), count, classes, width)
         hold(z)
 
-        pack(address(features), y, channels, size, columns, count, width)
-        d = down(space, plan, address(weights), address(masks), at, y, other, address(d_weights))
-        gather(at.x, address(masks), at.gathered, 1, 3, space.columns, space.T)
-        add_outer(d, at.gathered, address(d_weights), space.channels, 9, space.T)
-        add_outer(d, at.ones, shift(address(d_weights), 9 * space.channels), space.channels, 1, space.T)
+        pack(address(features), y, channels, pixels, T, count, width)
+        delta = down(space, network, at, y, other, address(d_weights))
+        gather(at.x, network.masks, at.gathered, 1, 3, space.columns, space.T)
+        add_outer(delta, at.gathered, address(d_weights), space.channels, 9, space.T)
+        add_outer(delta, at.constants.ones, shift(address(d_weights), 9 * space.channels), space.channels, 1, space.T)
     hold(work)
     hold(features)
-    hold(weights)
-    hold(masks)
+    hold(net)
     hold(layer)
-    hold(d_layer)
-    hold(d_weights)
+    hold(sums)
 
 
 @kernel
-def adjoint(space, plan, weights, masks, y_0, g, lo, hi, y_N, delta_0, d_weights):
+def adjoint(space, net, y_0, g, span, y_N, delta_0, d_weights):
     """y_N (B, n) and delta_0 (B, n) <- from y_0 (B, n) and g = dLoss/dy_N (B, n); images are rows."""
-    n = y_0.shape[1]
-    work = scratch(total(space), y_0)
-    channels, size, columns = last(space, plan)
-    at = memory(space, aligned(address(work)))
+    (lo, hi), network = span, describe(net)
+    n, first = y_0.shape[1], space.rows * space.columns
+    work = scratch(y_0, sizes_of(space))
+    channels, pixels, T = last(space, network)
+    at = memory(space, work)
     for start in range(lo, hi, space.images):
         count = min(space.images, hi - start)
-        pixels = space.rows * space.columns
-        pack(shift(address(y_0), start * n), at.y, space.channels, pixels, space.T, count, n)
-        y, other = up(space, plan, address(weights), address(masks), at, at.y, at.other, count)
-        unpack(y, shift(address(y_N), start * n), channels, size, columns, count, n)
-        pack(shift(address(g), start * n), y, channels, size, columns, count, n)
-        d = down(space, plan, address(weights), address(masks), at, y, other, address(d_weights))
-        unpack(d, shift(address(delta_0), start * n), space.channels, pixels, space.T, count, n)
+        pack(shift(address(y_0), start * n), at.y, space.channels, first, space.T, count, n)
+        y, other = up(space, network, at, at.y, at.other, count)
+        unpack(y, shift(address(y_N), start * n), channels, pixels, T, count, n)
+        pack(shift(address(g), start * n), y, channels, pixels, T, count, n)
+        delta = down(space, network, at, y, other, address(d_weights))
+        unpack(delta, shift(address(delta_0), start * n), space.channels, first, space.T, count, n)
     hold(work)
-    hold(weights)
-    hold(masks)
+    hold(net)
     hold(y_0)
     hold(g)
     hold(y_N)

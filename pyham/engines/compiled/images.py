@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyham.architectures.activations import ACTIVATIONS
 from pyham.architectures.convolution import transposed
 from pyham.architectures.groups import Group, Lift, shapes
 from pyham.architectures.stages import StageGradients
 from pyham.engines.compiled import image_kernels as kernels
+from pyham.engines.compiled.activations import code_of
 from pyham.engines.compiled.image_tiles import FIELDS
-from pyham.engines.compiled.threads import Blocks
+from pyham.engines.compiled.threads import Cut
 from pyham.engines.image_reference import Sums, normalise
 
 Array = np.ndarray[Any, Any]
@@ -38,14 +38,13 @@ class _Form(NamedTuple):
     size: int
     src: tuple[int, ...]
     dst: tuple[int, ...]
-    keep: bool
-    activation: str
+    code: int
     channels: int
     squeeze: bool
 
 
 class _Layout(NamedTuple):
-    """How the kernels go through a network: the first four of their arguments but for the weights."""
+    """How the kernels go through a network, whatever its weights and keep are."""
 
     space: kernels.Space
     plan: Array
@@ -71,16 +70,12 @@ def _both(groups: Sequence[Group], y: Array, g: Array) -> tuple[Array, Array, li
     B, C, rows, columns = y.shape
     layout = _layout(tuple(map(_form, groups)), C, rows, columns, y.dtype)
     empty = Lift(np.zeros((C, 1, LIFTED, LIFTED), y.dtype), np.zeros(C, y.dtype))
-    weights = _weights(empty, groups)
+    net = _net(layout, empty, groups)
     start, slope = (np.array(a.reshape(B, -1), order="C") for a in (y, g))
     y_N, delta_0 = np.empty_like(start), np.empty_like(start)
-    blocks = Blocks(B, layout.space.images, work=B * layout.work, partial=layout.forward * y.itemsize)
+    blocks = Cut(B, layout.space.images, work=B * layout.work, partial=layout.forward * y.itemsize)
     sums = np.zeros((max(1, blocks.count), layout.forward), y.dtype)
-    blocks.run(
-        lambda lo, hi, b: kernels.adjoint(
-            layout.space, layout.plan, weights, layout.masks, start, slope, lo, hi, y_N, delta_0, sums[b]
-        )
-    )
+    blocks.run(lambda lo, hi, b: kernels.adjoint(layout.space, net, start, slope, (lo, hi), y_N, delta_0, sums[b]))
     gradients = _stage_gradients(_added(sums), groups, empty)
     return y_N.reshape(g.shape), delta_0.reshape(y.shape), gradients
 
@@ -88,10 +83,11 @@ def _both(groups: Sequence[Group], y: Array, g: Array) -> tuple[Array, Array, li
 def logits(lift: Lift, groups: Sequence[Group], layer: Array, mu: Array, pixels: Array) -> Array:
     """z (B, 10) of pixels (B, H, W) from 0 to 255; layer (10, n) and mu (10,)."""
     layout, common = _common(lift, groups, layer, mu, pixels)
+    table = _table(layer.dtype)
     B = len(pixels)
     rows, shifts, z = np.arange(B), np.zeros((B, 2), np.int64), np.empty((B, len(mu)), layer.dtype)
-    blocks = Blocks(B, layout.space.images, work=B * layout.work, partial=0)
-    blocks.run(lambda lo, hi, _: kernels.logits(*common, rows, shifts, lo, hi, z))
+    blocks = Cut(B, layout.space.images, work=B * layout.work, partial=0)
+    blocks.run(lambda lo, hi, _: kernels.logits(*common, (table, pixels, rows, shifts), (lo, hi), z))
     return z
 
 
@@ -110,11 +106,12 @@ def gradient(
     Of pixels (B, H, W) moved by shifts (B, 2), and labels (B,); with ``rows`` (B,), of these images among more.
     """
     layout, common = _common(lift, groups, layer, mu, pixels)
+    table = _table(layer.dtype)
     chosen = np.arange(len(pixels)) if rows is None else rows
-    B, (classes, width) = len(chosen), common[4].shape
+    B, (classes, width) = len(chosen), common[2][0].shape
     sizes = layout.forward, classes * width, classes
     starts = np.cumsum([0, *(-(-size // VECTOR) * VECTOR for size in sizes)])
-    blocks = Blocks(B, layout.space.images, work=B * layout.work, partial=int(starts[-1]) * layer.itemsize)
+    blocks = Cut(B, layout.space.images, work=B * layout.work, partial=int(starts[-1]) * layer.itemsize)
     sums = np.zeros((max(1, blocks.count), int(starts[-1])), layer.dtype)
     reports = np.zeros((max(1, blocks.count), 2))
 
@@ -124,7 +121,7 @@ def gradient(
 
     blocks.run(
         lambda lo, hi, b: kernels.gradient(
-            *common, chosen, shifts, labels, lo, hi, B, *parts(sums[b]), reports[b]
+            *common, (table, pixels, chosen, shifts), labels, (lo, hi, B), parts(sums[b]), reports[b]
         )
     )  # fmt: skip
     own, d_layer, d_mu = parts(_added(sums))
@@ -138,14 +135,13 @@ def gradient(
 def _common(
     lift: Lift, groups: Sequence[Group], layer: Array, mu: Array, pixels: Array
 ) -> tuple[_Layout, tuple[Any, ...]]:
-    """The layout, and the kernels' arguments up to the images."""
+    """The layout, and the kernels' arguments before the images."""
     rows, columns = pixels.shape[1:]
     layout = _layout(tuple(map(_form, groups)), len(lift.bias), rows, columns, layer.dtype)
     lanes = VECTOR // layer.itemsize
     padded = np.zeros((len(layer), -(-layer.shape[1] // lanes) * lanes), layer.dtype)
     padded[:, : layer.shape[1]] = layer
-    weights, table = _weights(lift, groups), _table(layer.dtype)
-    return layout, (layout.space, layout.plan, weights, layout.masks, padded, mu, table, pixels)
+    return layout, (layout.space, _net(layout, lift, groups), (padded, mu))
 
 
 def _added(sums: Array) -> Array:
@@ -164,6 +160,13 @@ def _stage_gradients(own: Array, groups: Sequence[Group], lift: Lift) -> list[St
             start += like.size
         found.append(StageGradients(*arrays))
     return found
+
+
+def _net(layout: _Layout, lift: Lift, groups: Sequence[Group]) -> tuple[Array, ...]:
+    """The network as the kernels take it."""
+    weights = _weights(lift, groups)
+    keep = [np.full(len(group.A), group.keep, weights.dtype) for group in groups]
+    return layout.plan, np.concatenate([*keep, weights[:0]]), weights, layout.masks
 
 
 def _weights(lift: Lift, groups: Sequence[Group]) -> Array:
@@ -185,7 +188,7 @@ def _table(dtype: np.dtype[Any]) -> Array:
 def _form(group: Group) -> _Form:
     count, r, k, size, _ = group.A.shape
     src, dst = (tuple(s.start for s in slices) for slices in (group.src, group.dst))
-    names = group.keep, group.activation.name, group.channels, group.squeeze
+    names = code_of(group.activation), group.channels, group.squeeze
     return _Form(count, r, k, group.W.shape[1], size, src, dst, *names)
 
 
@@ -227,7 +230,7 @@ def _planned(
         for s in range(f.stages):
             plan.append([
                 f.squeeze and not s, f.channels, f.k, f.r, f.d, f.size, f.src[s % len(f.src)], f.dst[s % len(f.dst)],
-                f.keep, list(ACTIVATIONS).index(f.activation), H, W, T, A + s * f.r * f.k * entries, c + s * f.r,
+                f.code, H, W, T, A + s * f.r * f.k * entries, c + s * f.r,
                 w + s * f.d * f.r * entries, A_back + s * f.r * f.k * entries, w_back + s * f.d * f.r * entries,
                 found[H, W, f.size], tape,
             ])  # fmt: skip
@@ -246,7 +249,7 @@ def _planned(
     return _Layout(space, table, np.concatenate(masks), first, work)
 
 
-_LIFT = _Form(0, 0, 1, 0, LIFTED, (), (), False, "identity", 0, False)
+_LIFT = _Form(0, 0, 1, 0, LIFTED, (), (), 0, 0, False)
 
 
 def _masks(rows: int, columns: int, size: int, images: int, T: int, dtype: np.dtype[Any]) -> Array:

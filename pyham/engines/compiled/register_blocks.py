@@ -9,12 +9,13 @@ outer block      out[i : i + R, l : l + C] += u[i : i + R, :] v[l : l + C, :]^T
                  the sum runs over samples, in as many partial sums as a vector has lanes; R + C loads for R C
                  operations
 
-LLVM's own vectoriser keeps one row in registers, which is three to eight times slower. So the blocks are written in
-LLVM's language; there is no other way to say it to Numba. Vectors are as wide as the machine's. Every number of a
-product is summed in the order of l, so that a sample's result does not depend on the samples beside it; sums over
+LLVM's own vectoriser keeps one row in registers, which is three to eight times slower. The blocks are therefore written
+in LLVM's language, because Numba has no other way to ask for them. Vectors are as wide as the machine's. Every number
+of a product is summed in the order of l, so that a sample's result does not depend on the samples beside it. Sums over
 samples are taken lane by lane, then by halves, in the same order in every run.
 
-Matrices are addresses of their first number (``pyham.engines.compiled.addresses``), rows follow each other.
+Matrices are given by the address of their first number (``pyham.engines.compiled.addresses``); their rows follow each
+other.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""Blocks of samples, and the threads that work through them."""
+"""A batch cut into blocks of samples, and the threads that work through them."""
 
 import os
 from collections import deque
@@ -38,8 +38,8 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class Blocks:
-    """A batch cut into blocks of whole tiles; a function of the arguments alone.
+class Cut:
+    """A batch cut into blocks of whole tiles. The cut depends on the arguments alone, never on the threads.
 
     Parameters
     ----------

@@ -1,0 +1,77 @@
+"""The activations, entrywise on a row of numbers, and their codes: the one file that says which functions there are.
+
+Arguments are addresses (``pyham.engines.compiled.addresses``) of ``count`` numbers: of a, of s = sigma(a), and of g_a,
+the gradient with respect to a.
+"""
+
+from pyham.architectures.activations import BUILT_IN, Activation
+from pyham.engines.compiled.elementary import logistic, softplus, tanh
+from pyham.engines.compiled.settings import part
+
+TANH, LOGISTIC, RELU, SOFTPLUS, IDENTITY = range(5)
+
+_CODES = {
+    own: {"tanh": TANH, "logistic": LOGISTIC, "relu": RELU, "softplus": SOFTPLUS, "identity": IDENTITY}[own.name]
+    for own in BUILT_IN
+}
+
+
+def code_of(activation: Activation) -> int:
+    """The number by which the kernels know an activation.
+
+    Raises
+    ------
+    ValueError
+        If it is not one of the package's own. An activation of another name, and other functions under a name of the
+        package, would otherwise run as a function that the user did not ask for.
+    """
+    try:
+        return _CODES[activation]
+    except KeyError:
+        known = ", ".join(repr(own.name) for own in BUILT_IN)
+        raise ValueError(
+            f"activation: the compiled engine has the package's own {known}, got another function named "
+            f"{activation.name!r}; backend='reference' takes any"
+        ) from None
+
+
+@part
+def apply(code, a, s, count):
+    """s (count,) <- sigma(a)."""
+    if code == TANH:
+        for t in range(count):
+            s[t] = tanh(a[t])
+    elif code == LOGISTIC:
+        for t in range(count):
+            s[t] = logistic(a[t])
+    elif code == RELU:
+        for t in range(count):
+            s[t] = 0 if a[t] <= 0 else a[t]  # so, and not with >, because NaN stays NaN
+    elif code == SOFTPLUS:
+        for t in range(count):
+            s[t] = softplus(a[t])
+    else:
+        for t in range(count):
+            s[t] = a[t]
+
+
+@part
+def times_slope(code, s, g_a, count):
+    """g_a (count,) <- sigma'(a) g_a, from s = sigma(a) alone, so that nothing else need be kept for the way back.
+
+    softplus' = 1 - exp(-s) = 2 t / (1 + t) with t = tanh(s / 2), which loses no digits where s is small.
+    """
+    if code == TANH:
+        for t in range(count):
+            g_a[t] *= (1 - s[t]) * (1 + s[t])
+    elif code == LOGISTIC:
+        for t in range(count):
+            g_a[t] *= s[t] * (1 - s[t])
+    elif code == RELU:
+        for t in range(count):
+            g_a[t] *= s[t] > 0
+    elif code == SOFTPLUS:
+        for t in range(count):
+            v = s[t]
+            tangent = tanh(v - v / 2)
+            g_a[t] *= (tangent + tangent) / (1 + tangent)

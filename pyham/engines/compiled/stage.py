@@ -1,0 +1,108 @@
+"""One stage for a tile of samples: forwards, backwards in time, and its adjoint.
+
+    forward   y[dst] <- keep y[dst] + W sigma(A y[src] + c)
+    undone    y[dst] <- (y[dst] - W sigma(A y[src] + c)) / keep
+    adjoint   as in ``pyham.engines.reference``
+
+Where a batch ends inside a tile, the columns beyond its ``size`` are zero in y, s and delta: they add nothing to a sum
+over samples.
+
+Arguments are addresses (``pyham.engines.compiled.addresses``): of y, delta (n, T) state and adjoint, their slices y_src
+(k, T), y_dst (d, T), and of a, s = sigma(a), g_a = dLoss/da (r, T).
+"""
+
+from typing import Any, NamedTuple
+
+from pyham.engines.compiled.activations import apply, times_slope
+from pyham.engines.compiled.addresses import shift
+from pyham.engines.compiled.register_blocks import add_outer, product
+from pyham.engines.compiled.settings import part
+from pyham.engines.compiled.tiles import divide, fill, keep_times
+
+
+class Form(NamedTuple):
+    """What all stages share: the sizes n, r, k, d, the activation's code, and T."""
+
+    n: Any
+    r: Any
+    k: Any
+    d: Any
+    code: Any
+    T: Any
+
+
+class StageAddresses(NamedTuple):
+    """Addresses of A (r, k), c (r,) and W (d, r), the number keep, and where y[src] and y[dst] begin in y."""
+
+    A: Any
+    c: Any
+    W: Any
+    keep: Any
+    src: Any
+    dst: Any
+
+
+class Sums(NamedTuple):
+    """Addresses of dA (r, k), dc (r,), dW (d, r)."""
+
+    A: Any
+    c: Any
+    W: Any
+
+
+class Constants(NamedTuple):
+    """Addresses of T ones and of r zeros or more."""
+
+    ones: Any
+    zeros: Any
+
+
+@part
+def constants_in(ones, zeros, T, r):
+    """The constants, in memory for T and r numbers."""
+    fill(ones, 1, T)
+    fill(zeros, 0, r)
+    return Constants(ones, zeros)
+
+
+@part
+def evaluate(form, stage, y_src, a, s, size):
+    """s <- sigma(A y_src + c); a is overwritten."""
+    product(stage.c, stage.A, form.k, 1, y_src, a, form.r, form.k, form.T)
+    apply(form.code, a, s, form.r * form.T)
+    if size < form.T:
+        for i in range(form.r):
+            for t in range(size, form.T):
+                s[i * form.T + t] = 0
+
+
+@part
+def update(form, stage, s, y):
+    """y[dst] <- keep y[dst] + W s."""
+    y_dst = shift(y, stage.dst)
+    keep_times(stage.keep, y_dst, form.d * form.T)
+    product(y_dst, stage.W, form.r, 1, s, y_dst, form.d, form.r, form.T)
+
+
+@part
+def undo(form, stage, y, a, s, size):
+    """y[dst] <- (y[dst] - W s) / keep, s = sigma(A y[src] + c): where src and dst are disjoint and keep is not 0."""
+    evaluate(form, stage, shift(y, stage.src), a, s, size)
+    for t in range(form.r * form.T):
+        a[t] = -s[t]
+    y_dst = shift(y, stage.dst)
+    product(y_dst, stage.W, form.r, 1, a, y_dst, form.d, form.r, form.T)
+    divide(stage.keep, y_dst, form.d * form.T)
+
+
+@part
+def pull(form, stage, y_src, s, constants, delta, g_a, sums):
+    """The adjoint of a stage: delta goes from after it to before it; ``sums`` += those over the tile."""
+    delta_src, delta_dst = shift(delta, stage.src), shift(delta, stage.dst)
+    add_outer(delta_dst, s, sums.W, form.d, form.r, form.T)
+    product(constants.zeros, stage.W, 1, form.r, delta_dst, g_a, form.r, form.d, form.T)
+    times_slope(form.code, s, g_a, form.r * form.T)
+    add_outer(g_a, y_src, sums.A, form.r, form.k, form.T)
+    add_outer(g_a, constants.ones, sums.c, form.r, 1, form.T)
+    keep_times(stage.keep, delta_dst, form.d * form.T)
+    product(delta_src, stage.A, 1, form.k, g_a, delta_src, form.k, form.r, form.T)
