@@ -1,7 +1,10 @@
-"""Hypothesis profiles and the fixtures that many tests share.
+"""Options of pytest, Hypothesis profiles, what the workers of pytest-xdist share, and the fixtures of many tests.
+
+Tests run in as many processes as there are cores (``-n 0`` for one, where a debugger works). ``--slow`` also runs the
+long forms: tests with the mark ``slow``, thousands of mutated files, hundreds of kills, and the profile "thorough".
 
 Profiles: "ci" (the default) draws the same examples in every run; "thorough" draws many fresh ones, "exhaustive" ten
-thousand. Choose with ``--hypothesis-profile=thorough`` or the environment variable HYPOTHESIS_PROFILE.
+thousand. Choose with ``--hypothesis-profile=exhaustive`` or the environment variable HYPOTHESIS_PROFILE.
 """
 
 import os
@@ -10,9 +13,14 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
 
 from pyham.engines.compiled import engine as compiled
 from pyham.engines.compiled import threads
+from tests.oracles.compilation import compile_a_share
+
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+MANY = 1000  #: tests, from which on they are the whole suite or much of it, which needs every kernel
 
 settings.register_profile(
     "ci",
@@ -29,7 +37,43 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile("exhaustive", settings.get_profile("thorough"), max_examples=10_000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the long forms of tests, which take an hour")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "slow: a long form of a test, run with --slow only")
+    usual = "thorough" if config.getoption("slow") else "ci"
+    if not config.getoption("hypothesis_profile"):
+        settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", usual))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("slow"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    if slow:
+        config.hook.pytest_deselected(items=slow)
+        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cores_and_code_are_shared(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """With several workers, each uses its share of the cores, and at first compiles its share of the kernels."""
+    if WORKERS > 1:
+        share = max(1, threads._cores() // WORKERS)
+        threads.set_num_threads(share)
+        threadpool_limits(share)
+        if len(request.session.items) > MANY:
+            compile_a_share(tmp_path_factory.getbasetemp().parent)
+
+
+@pytest.fixture
+def slow(request: pytest.FixtureRequest) -> bool:
+    """Whether the long forms are asked for."""
+    return bool(request.config.getoption("slow"))
 
 
 @pytest.fixture(params=["numba", "reference"])

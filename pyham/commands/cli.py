@@ -4,7 +4,7 @@ import argparse
 import sys
 
 import pyham
-from pyham.commands import certify, distributed, train
+from pyham.commands import certify, distributed, playground, train
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -15,6 +15,7 @@ def main(argv: list[str] | None = None) -> int:
     certify.add(commands.add_parser("certify", help="say what holds for a network on given samples, and by how much"))
     train.add(commands.add_parser("train", help="train a network on a data set; a run that was stopped goes on"))
     distributed.add(commands.add_parser("distributed", help="train a network whose nodes exchange messages on a graph"))
+    playground.add(commands.add_parser("playground", help="see in the browser how gradients travel through networks"))
     options = parser.parse_args(argv)
     try:
         return int(options.run(options))

@@ -16,7 +16,8 @@ ROOT = Path(pyham.__file__).parent.parent
 ROOMS = {
     "pyham": [
         *("_version", "_check", "files", "architectures", "engines", "network", "verification", "data", "training"),
-        *("loading", "images", "distributed", "sweep", "interop", "_aliases", "__init__", "commands", "__main__"),
+        *("loading", "images", "distributed", "sweep", "interop", "teaching", "_aliases", "__init__"),
+        *("commands", "__main__"),
     ],
     "validation": None,  # no rooms inside: one circle-free floor
     "figures": None,

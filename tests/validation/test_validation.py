@@ -60,15 +60,6 @@ def test_seed__raises_on_anything_but_a_count(seed, capsys):
     assert "--seed" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
-@pytest.mark.parametrize("name", ["V3", "V4", "V5", "V7", "V8", "V17"])
-def test_claims_hold_for_other_seeds(name, seed):
-    lab = claim.Lab(seed, quick=True)
-    lab.classifier = SimpleNamespace(net=lab.untrained)  # trained networks are the main job's; here the seeds count
-    findings = list(claim.run(name, claim.modules([name])[name], lab))
-    assert findings and [f for f in findings if not f.ok] == []
-
-
 @pytest.mark.parametrize(
     ("measured", "control", "ok"),
     [
@@ -117,14 +108,6 @@ def test_report_spells_infinity_and_stays_json(tmp_path):
     report.write_json([claim.Finding("V0", "a statement", result)], tmp_path / "new" / "report.json")
     (entry,) = json.loads((tmp_path / "new" / "report.json").read_text())
     assert entry["control"] == "inf" and entry["control_failed"]
-
-
-def test_every_claim_documents_statement_tolerance_and_control():
-    for name, module in claim.modules().items():
-        text = module.__doc__
-        assert re.match(rf"{name}\. ", text), name
-        for word in ("Statement", "Source", "olerance", "ontrol"):
-            assert word in text, (name, word)
 
 
 def test_rng_of_a_claim_does_not_depend_on_the_others():

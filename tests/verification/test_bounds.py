@@ -6,7 +6,7 @@ import pytest
 import pyham
 from pyham.verification import bounds, neighbours
 from tests.oracles.rounding import eps
-from tests.oracles.strategies import ACTIVATIONS, NAMES, SPLIT, VARIANTS, skew, variant, well_conditioned
+from tests.oracles.strategies import ACTIVATIONS, NAMES, PAIRS, SPLIT, VARIANTS, skew, variant, well_conditioned
 
 EPS = eps(np.float64)
 N, n, h = 12, 4, 0.2
@@ -71,8 +71,7 @@ def test_bound_of_an_MLP_by_hand():
     np.testing.assert_allclose(bounds.log_upper(net), np.append(np.cumsum(np.log(e)[::-1])[::-1], 0), atol=50 * EPS)
 
 
-@pytest.mark.parametrize("key", VARIANTS)
-@pytest.mark.parametrize("activation", ACTIVATIONS)
+@pytest.mark.parametrize(("key", "activation"), PAIRS)
 def test_excursions_are_slope_times_norms_of_both_matrices(key, activation):
     net = network(key, activation)
     stages = net.stages()
@@ -175,8 +174,7 @@ def test_bounds_without_layers(key):
 # Measured
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("key", VARIANTS)
+@pytest.mark.parametrize(("key", "activation"), PAIRS)
 def test_no_measured_norm_is_above_the_bound(key, activation):
     rng = np.random.default_rng(0)
     for seed in range(8):
@@ -194,8 +192,7 @@ def test_one_shear_attains_the_sharp_bound():
     assert bounds.log_upper(net)[0] == pytest.approx(np.arcsinh(0.35), rel=20 * EPS)
 
 
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("key", [key for key, (name, _) in VARIANTS.items() if name in SPLIT])
+@pytest.mark.parametrize(("key", "activation"), [pair for pair in PAIRS if VARIANTS[pair[0]][0] in SPLIT])
 def test_no_singular_value_of_shears_is_below_the_lower_bound(key, activation):
     rng = np.random.default_rng(0)
     for seed in range(8):
@@ -279,21 +276,17 @@ def test_bounds_of_single_precision_networks_are_in_double():
 
 
 @pytest.mark.parametrize("function", [bounds.upper, bounds.log_upper])
-def test_bounds__raise_on_unknown_kind(function):
-    with pytest.raises(ValueError, match=r"^kind: expected one of 'paper', 'product', 'sharp', got 'best'$"):
-        function(network("MS2"), "best")
-
-
-@pytest.mark.parametrize("function", [bounds.upper, bounds.log_upper])
-def test_bounds__raise_on_kind_that_is_no_string(function):
-    with pytest.raises(TypeError, match=r"^kind: expected one of 'paper', 'product', 'sharp', got NoneType$"):
-        function(network("MS2"), None)
-
-
-@pytest.mark.parametrize("function", [bounds.upper, bounds.log_upper])
-def test_bounds__raise_on_paper_for_an_MLP(function):
-    with pytest.raises(ValueError, match=r"^kind: expected 'product' or 'sharp' for an MLP, got 'paper'$"):
-        function(network("MLP"), "paper")
+@pytest.mark.parametrize(
+    ("key", "kind", "error", "message"),
+    [
+        ("MS2", "best", ValueError, "one of 'paper', 'product', 'sharp', got 'best'"),
+        ("MS2", None, TypeError, "one of 'paper', 'product', 'sharp', got NoneType"),
+        ("MLP", "paper", ValueError, "'product' or 'sharp' for an MLP, got 'paper'"),
+    ],
+)
+def test_bounds__raise_on_what_is_no_kind_of_this_network(function, key, kind, error, message):
+    with pytest.raises(error, match=f"^kind: expected {message}$"):
+        function(network(key), kind)
 
 
 @pytest.mark.parametrize("name", ["MS1", "MS2", "MLP", "ResNet"])

@@ -3,7 +3,6 @@
 import subprocess
 import sys
 from itertools import pairwise
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -413,26 +412,6 @@ def test_importing_the_module_does_not_import_scipy():
 
 
 # The claims
-
-
-@pytest.mark.parametrize("seed", range(5))
-@pytest.mark.parametrize("name", ["V1", "V12", "V13"])
-def test_claims_hold_for_other_seeds(name, seed):
-    lab = claim.Lab(seed, quick=True)
-    # Trained, deep networks are the main job's; here the seeds count.
-    lab.classifier = SimpleNamespace(net=pyham.H2(width=4, depth=16, step=0.06).init(seed))
-    findings = list(claim.run(name, claim.modules([name])[name], lab))
-    assert findings and [f for f in findings if not f.ok] == []
-    assert max(len(f.result.network) for f in findings) <= 36
-
-
-@pytest.mark.parametrize("name", ["V1", "V12", "V13"])
-def test_figures_of_the_claims_are_drawn(name):
-    lab = claim.Lab(0, quick=True)
-    lab.classifier = SimpleNamespace(net=pyham.H2(width=4, depth=16, step=0.06).init(0))
-    for caption, figure in claim.modules([name])[name].figures(lab):
-        figure.canvas.draw()
-        assert caption.endswith(".") and all(axis.has_data() and axis.get_legend() for axis in figure.axes)
 
 
 def test_claim_of_the_counterexample_notices_a_wrong_period(monkeypatch):
