@@ -86,7 +86,7 @@ def test_read__raises_on_other_versions(version, tmp_path):
 
 def test_a_long_version_is_named_in_a_few_characters(tmp_path):
     write_raw(tmp_path / "file", json.dumps({"version": "9" * 1000, "sha256": "", "header": {}}))
-    with pytest.raises(ValueError, match="got '9{39}$"):
+    with pytest.raises(ValueError, match=r"got '9{39}$"):
         archive.read(tmp_path / "file")
 
 

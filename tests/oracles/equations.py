@@ -1,4 +1,4 @@
-"""K, J and y_N of every architecture by the equations of its docstring, without stages; and norms for bounds by hand."""
+"""K, J and y_N of every architecture by the equations of its docstring, without stages; norms for bounds by hand."""
 
 from functools import cache
 
