@@ -220,7 +220,7 @@ def test_every_guided_answer_agrees_with_what_the_page_measures(fresh):
     for number in range(fresh.evaluate("pyhamPlayground.guide.QUESTIONS.length")):
         outcome = fresh.evaluate(f"""(async () => {{
             const page = pyhamPlayground, question = page.guide.QUESTIONS[{number}];
-            page.set({{ ...page.guide.common, ...question.setup }});
+            page.set({{ ...page.guide.common, ...question.setup }}, {{ restart: true }});
             await page.settled();
             const before = page.measured();
             if (question.train) page.train(true, question.train); else page.set(question.change);
@@ -293,6 +293,54 @@ def test_points_are_drawn_by_keyboard_and_trained_on(fresh):
         await pyhamPlayground.settled();
         return pyhamPlayground.measured(); })()""")
     assert (outcome["samples"], outcome["steps"], outcome["right"]) == (2, 100, 1)
+
+
+@needs_browser
+def test_points_are_drawn_with_the_mouse(fresh):
+    fresh.evaluate("pyhamPlayground.set({ data: 'own', depth: 8 })")
+    box = fresh.evaluate("""(() => {
+        const canvas = document.getElementById("regions");
+        canvas.scrollIntoView({ block: "center", behavior: "instant" });
+        return canvas.getBoundingClientRect().toJSON(); })()""")
+    for kind, share in (("mousePressed", 0.2), ("mouseMoved", 0.4), ("mouseMoved", 0.6), ("mouseReleased", 0.6)):
+        at = {"x": box["x"] + share * box["width"], "y": box["y"] + box["height"] / 2}
+        fresh.send("Input.dispatchMouseEvent", type=kind, button="left", buttons=1, clickCount=1, **at)
+    fresh.evaluate("pyhamPlayground.settled()")
+    assert fresh.evaluate("pyhamPlayground.measured().samples") == 3
+
+
+@needs_browser
+def test_the_link_past_the_settings_keeps_them(fresh):
+    fresh.evaluate("pyhamPlayground.set({ depth: 7 })")
+    fresh.press("Tab")
+    assert fresh.evaluate("document.activeElement.id") == "skip"
+    fresh.press("Enter")
+    assert fresh.evaluate("[document.activeElement.id, pyhamPlayground.measured().settings.depth]") == ["panels", 7]
+
+
+@needs_browser
+def test_numbers_that_are_too_large_are_called_so(fresh):
+    fresh.evaluate("pyhamPlayground.set({ depth: 1024, activation: 'identity', scale: 4, step: 1 })")
+    fresh.evaluate("pyhamPlayground.settled().then(() => new Promise(done => setTimeout(done, 600)))")
+    assert "too large to compute" in fresh.evaluate("document.getElementById('words').textContent")
+
+
+@needs_browser
+def test_layers_are_played_and_do_not_flow_where_less_motion_is_preferred(fresh):
+    fresh.resize(1440, 900, calm=True)
+    fresh.open(playground.PAGE, "#depth=64")
+    fresh.evaluate("document.getElementById('play').focus()")
+    fresh.press("Enter")
+    shown = fresh.evaluate("""(async () => {
+        const seen = new Set(), layers = new Set(), end = performance.now() + 1200;
+        while (performance.now() < end) {
+            seen.add(document.getElementById("layer").value % 4);
+            layers.add(document.getElementById("layer").value);
+            await new Promise(requestAnimationFrame);
+        }
+        return [[...seen], layers.size]; })()""")
+    assert shown[0] == [0] and shown[1] > 1  # four layers at a time
+    fresh.resize(1440, 900)
 
 
 @needs_browser
