@@ -42,7 +42,7 @@ from pyham.architectures import (
 from pyham.architectures.activations import ACTIVATIONS, Activation
 from pyham.architectures.stages import Stages
 from pyham.engines.compiled.threads import get_num_threads, set_num_threads
-from pyham.engines.contract import Adjoint, Trace
+from pyham.engines.results import Adjoint, Trace
 from pyham.interop.arrays import from_arrays
 from pyham.loading import load
 from pyham.network import Network

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from os import PathLike
 from types import MappingProxyType
 from typing import Any, cast
@@ -10,10 +9,10 @@ from typing import Any, cast
 import numpy as np
 
 from pyham import _check
-from pyham.architectures.base import Architecture
-from pyham.architectures.stages import Stages
-from pyham.engines import defaults
-from pyham.engines.contract import Adjoint, Backend, Gradient, Trace, gradient, pull, select, sensitivity, trace
+from pyham.architectures.base import ArchitectureBase
+from pyham.architectures.stages import AnyStages, Chain, Stages
+from pyham.engines.choice import Backend, select
+from pyham.engines.results import Adjoint, Gradient, Trace
 from pyham.files import archive
 
 Array = np.ndarray[Any, Any]
@@ -40,15 +39,18 @@ class Network:
     numbers then too, as the parameters are.
     """
 
-    arch: Architecture
+    arch: Any
     params: Mapping[str, Array]
 
-    def __init__(self, arch: Architecture, params: Mapping[str, Any]) -> None:
-        if not isinstance(arch, Architecture):
+    def __init__(self, arch: ArchitectureBase, params: Mapping[str, Any]) -> None:
+        if not isinstance(arch, ArchitectureBase):
             raise TypeError(f"arch: expected an Architecture, got {type(arch).__name__}")
         self.arch = arch
         self.params = MappingProxyType(_check.parameters("params", params, arch.shapes))
-        self._stages: dict[np.dtype[Any], Stages] = {}
+        self._stages: dict[np.dtype[Any], Any] = {}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.arch, dict(self.params))
 
     def __repr__(self) -> str:
         return f"<Network {self.arch}, {self.dtype}>"
@@ -56,7 +58,7 @@ class Network:
     @property
     def dtype(self) -> np.dtype[Any]:
         """The parameters' dtype."""
-        return self.params["b"].dtype
+        return next(iter(self.params.values())).dtype
 
     @property
     def K(self) -> Array:
@@ -73,8 +75,11 @@ class Network:
         """J (n, n), or (N, n, n) where it varies from layer to layer (MS1, MS2: K^-T); None for MLP and ResNet."""
         return self.arch.effective_J(self.params)
 
-    def stages(self, dtype: object = None) -> Stages:
-        """The network as stages, in ``dtype`` (the parameters' own by default), lowered in the wider of the two."""
+    def stages(self, dtype: object = None) -> Any:
+        """The network as stages, in ``dtype`` (the parameters' own by default), lowered in the wider of the two.
+
+        ``pyham.Stages`` for vectors and graphs; networks of images at falling resolution are a chain of several.
+        """
         known = self._stages.get(cast(Any, dtype))
         if known is not None:
             return known
@@ -82,9 +87,9 @@ class Network:
         if wanted.kind in "fO" and self.dtype.kind == "c":
             raise TypeError(f"x: expected a complex dtype, as the parameters are {self.dtype}, got {wanted}")
         if wanted.kind == "O":  # not kept: mpmath's precision may be another the next time
-            lowered = self.arch.lower({name: _check.multiprecision(value) for name, value in self.params.items()})
-            A, c, W = map(_check.multiprecision, (lowered.A, lowered.c, lowered.W))
-            return replace(lowered, A=A, c=c, W=W)
+            return _multiprecision(
+                self.arch.lower({name: _check.multiprecision(value) for name, value in self.params.items()})
+            )
         if wanted not in self._stages:
             wide = np.result_type(self.dtype, wanted)
             params = {name: value.astype(wide, copy=False) for name, value in self.params.items()}
@@ -101,9 +106,9 @@ class Network:
         return select(backend, y.dtype).forward(self.stages(y.dtype), y)
 
     def trace(self, x: object, *, backend: Backend = "numba") -> Trace:
-        """All states y_0 .. y_N, ``.states`` (N + 1, B, n), from x (B, n)."""
+        """All states y_0 .. y_N, ``.states`` (N + 1, B, n), from x (B, n); a list where they differ in shape."""
         y = self._input("x", x)
-        return trace(select(backend, y.dtype), self.stages(y.dtype), y)
+        return select(backend, y.dtype).run(self.stages(y.dtype), y)
 
     def adjoint(self, trace: Trace, g: object, *, backend: Backend = "numba") -> Adjoint:
         """Backpropagation of g = dLoss/dy_N (B, n) through a trace of this network.
@@ -114,17 +119,9 @@ class Network:
             raise TypeError(f"trace: expected the Trace of a forward pass, got {type(trace).__name__}")
         dtype = trace.output.dtype
         engine, stages = select(backend, dtype), self.stages(dtype)
-        if trace.tape(engine, stages) is None:
-            shape = (self.arch.depth + 1, "B", self.arch.width)
-            states = _check.array("trace", trace.states, shape, finite=False, multiprecision=True)
-            delta, gradients = engine.adjoint(stages, states, self._output_gradient(g, states[-1]))
-            return Adjoint(delta, self.arch.pullback(gradients))
-        start = self._output_gradient(g, trace.output)
-        delta_0, gradients = pull(engine, stages, trace, start)
-        kept = start.copy()
-        return Adjoint(
-            lambda: engine.adjoint(stages, trace.states, kept)[0], self.arch.pullback(gradients), input=delta_0
-        )
+        self._refuse_other_states(trace, stages)
+        delta, delta_0, gradients = engine.back(stages, trace, self._output_gradient(g, len(trace.output), dtype))
+        return Adjoint(delta, self.arch.pullback(gradients), input=delta_0)
 
     def gradient(
         self,
@@ -165,8 +162,8 @@ class Network:
         limit = np.inf
         if memory == "reversible":
             limit = float(np.finfo(y.dtype).eps) ** (2 / 3) if budget is None else _check.not_negative("budget", budget)
-        start = self._output_gradient(g(engine.forward(stages, y)) if callable(g) else g, y)
-        output, delta_0, sums, drift = gradient(engine, stages, y, start, memory, limit)
+        start = self._output_gradient(g(engine.forward(stages, y)) if callable(g) else g, len(y), y.dtype)
+        output, delta_0, sums, drift = engine.gradient(stages, y, start, memory, limit)
         return Gradient(output, delta_0, self.arch.pullback(sums), drift)
 
     def inverse(self, y: object, *, backend: Backend = "numba") -> Array:
@@ -174,12 +171,11 @@ class Network:
 
         Exact but for rounding errors, which the network amplifies on the way back.
         """
-        output = self._input("y", y)
+        output = self._input("y", y, self.arch.output_shape)
         stages, engine = self.stages(output.dtype), select(backend, output.dtype)
         if not stages.shears:
             raise ValueError(f"net: expected a network whose stages can be undone (MS1, MS3, H2), got {self.arch.name}")
-        own: Any = engine if hasattr(engine, "inverse") else defaults
-        return own.inverse(stages, output)
+        return engine.inverse(stages, output)
 
     def sensitivity(
         self,
@@ -205,10 +201,9 @@ class Network:
         y = self._input("x", x)
         engine, stages = select(backend, y.dtype), self.stages(y.dtype)
         if layers is None and measure is None:
-            return sensitivity(engine, stages, y)
+            return engine.sensitivities(stages, y)
         chosen = range(stages.depth + 1) if layers is None else [self._layer(j) for j in layers]
-        matrices = partial(sensitivity, engine)
-        return defaults.sensitivity(engine.forward, matrices, stages, y, chosen, measure or (lambda phi: phi))
+        return engine.streamed(stages, y, chosen, measure or (lambda phi: phi))
 
     def energy(self, y: object) -> Array:
         """The Hamiltonian H_j(y) = 1^T sigma~(K_j y + b_j) of every layer (N, B) at the states y (B, n)."""
@@ -219,7 +214,7 @@ class Network:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write architecture and parameters to one file, atomically; ``pyham.load`` reads it."""
-        archive.write(path, {"architecture": self.arch.config()}, self.params)
+        archive.write(path, {"kind": "network", "architecture": self.arch.config()}, self.params)
 
     def _layer(self, j: int) -> int:
         """A layer's index 0 .. N; negative ones count from the end."""
@@ -229,14 +224,30 @@ class Network:
             raise ValueError(f"layers: expected integers from {-N - 1} to {N}, got {j}")
         return index % (N + 1)
 
-    def _output_gradient(self, g: object, output: Array) -> Array:
-        """g as dLoss/dy_N for this output (B, n)."""
-        gradient = _check.array("g", g, output.shape, multiprecision=True)
-        if gradient.dtype.kind in {"f": "cO", "O": "c"}.get(output.dtype.kind, ""):
-            raise TypeError(f"g: expected a real dtype, as the trace is {output.dtype}, got {gradient.dtype}")
-        return (
-            gradient.astype(output.dtype, copy=False) if output.dtype.kind != "O" else _check.multiprecision(gradient)
-        )
+    def _output_gradient(self, g: object, batch: int, dtype: np.dtype[Any]) -> Array:
+        """g as dLoss/dy_N (B, n) for outputs of this dtype."""
+        gradient = _check.array("g", g, (batch, *self.arch.output_shape), multiprecision=True)
+        if gradient.dtype.kind in {"f": "cO", "O": "c"}.get(dtype.kind, ""):
+            raise TypeError(f"g: expected a real dtype, as the trace is {dtype}, got {gradient.dtype}")
+        return gradient.astype(dtype, copy=False) if dtype.kind != "O" else _check.multiprecision(gradient)
 
-    def _input(self, argument: str, x: object) -> Array:
-        return _check.array(argument, x, ("B", self.arch.width), multiprecision=True)
+    def _input(self, argument: str, x: object, shape: tuple[int, ...] | None = None) -> Array:
+        return _check.array(argument, x, ("B", *(shape or self.arch.shape)), multiprecision=True)
+
+    def _refuse_other_states(self, trace: Trace, stages: AnyStages) -> None:
+        """Refuse a trace whose states are not as many, or not as long, as this network's."""
+        if trace.through(stages):
+            return
+        shape = (self.arch.depth + 1, "B", *self.arch.shape)
+        if self.arch.shape == self.arch.output_shape:
+            _check.array("trace", trace.states, shape, finite=False, multiprecision=True)
+        elif len(trace.states) != shape[0] or trace.states[0].shape[1:] != self.arch.shape:
+            raise ValueError(f"trace: expected {shape[0]} states beginning with {shape[1:]}, got others")
+
+
+def _multiprecision(stages: AnyStages) -> AnyStages:
+    """The same stages in numbers of mpmath."""
+    if isinstance(stages, Chain):
+        return Chain([cast(Stages, _multiprecision(section)) for section in stages.sections])
+    A, c, W = map(_check.multiprecision, (stages.A, stages.c, stages.W))
+    return replace(stages, A=A, c=c, W=W)

@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
 
-from pyham.engines.compiled import engine as compiled
+from pyham.engines.compiled import dense as compiled
 from pyham.engines.compiled import threads
 from tests.oracles.compilation import compile_a_share
 

@@ -7,7 +7,6 @@ import io
 import os
 import platform
 import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
-import validation.faults as faults
 from pyham.files.archive import replace_file
 from validation.claim import Finding
 
@@ -45,11 +43,11 @@ class Page:
         plt.close(figure)
         self.pictures.setdefault(claim, []).append((caption, buffer.getvalue()))
 
-    def write(self, path: Path, modules: dict[str, ModuleType], planted: Sequence[faults.Row] = ()) -> None:
+    def write(self, path: Path, modules: dict[str, ModuleType]) -> None:
         """The page, written at once or not at all."""
-        replace_file(path, self.render(modules, planted).encode())
+        replace_file(path, self.render(modules).encode())
 
-    def render(self, modules: dict[str, ModuleType], planted: Sequence[faults.Row] = ()) -> str:
+    def render(self, modules: dict[str, ModuleType]) -> str:
         """The page as text."""
         good = sum(finding.ok for finding in self.findings)
         everything = good == len(self.findings)
@@ -66,7 +64,6 @@ class Page:
             *self.picture("", ""),
             f"<nav>{''.join(self.link(name, modules[name]) for name in claims)}</nav>",
             *(self.section(name, modules[name]) for name in claims),
-            self.faults_table(planted),
             environment(self.seed, self.command),
         ]
         head = (
@@ -102,26 +99,6 @@ class Page:
             f"<figcaption>{html.escape(caption)}</figcaption></figure>"
             for caption, png in self.pictures.get(claim, [])
         ]
-
-    def faults_table(self, planted: Sequence[faults.Row]) -> str:
-        """What the checks notice when the package is broken on purpose."""
-        if not planted:
-            return ""
-        caught = sum(bool(line.checks) for line in planted)
-        rows = "".join(fault_row(line) for line in planted)
-        heads = '<th>fault</th><th>what it breaks</th><th>noticed by</th><th class="number">residual</th>'
-        return (
-            f'<h2 id="faults">Planted faults: {caught} of {len(planted)} noticed</h2><p>A check that never failed '
-            "proves nothing. Each of these errors was put into the package on purpose; the last column is the largest "
-            "residual that a check found. Alone: <code>python -m validation.faults</code></p>"
-            f"<details><summary>The table</summary><table><tr>{heads}</tr>{rows}</table></details>"
-        )
-
-
-def fault_row(line: faults.Row) -> str:
-    cells = (line.fault, line.what, ", ".join(line.checks) or "NOTHING")
-    words = "".join(f"<td>{html.escape(cell)}</td>" for cell in cells)
-    return f'<tr>{words}<td class="number">{line.residual:.1e}</td></tr>'
 
 
 def row(finding: Finding) -> str:

@@ -31,8 +31,9 @@ import numpy as np
 
 import pyham
 from pyham.architectures.stages import Stages
-from pyham.engines.compiled import engine as compiled
-from pyham.engines.contract import SHORTEST, Gradient
+from pyham.engines.compiled import dense as compiled
+from pyham.engines.contract import SHORTEST
+from pyham.engines.results import Gradient
 
 SIGMA = 4  # eps: the largest relative error of a computed sigma
 SLOPE = 2  # the largest |d sigma' / d sigma|, as the kernels compute slopes from sigma, such as (1 - s) (1 + s) for
@@ -107,13 +108,13 @@ def rebuild(case: Case, budget: float) -> Walk:
     one, L = single(stages), stages.per_layer
     y = [case.x]
     for stage in one:
-        y.append(compiled.forward(stage, y[-1]))
+        y.append(compiled.DENSE.forward(stage, y[-1]))
     z, error, kept, count = list(y), 0.0, [0], 0
     end = trial = stages.depth
     while end > 0:
         start = kept[-1]
         if end - start > SHORTEST:  # fewer layers are run again
-            back = compiled.inverse(stages.layers(start, end), y[end * L]) if end - start <= trial else None
+            back = compiled.DENSE.inverse(stages.layers(start, end), y[end * L]) if end - start <= trial else None
             gap = np.inf if back is None else float(distance(back, y[start * L]).max())
             if not gap <= budget:
                 middle = (start + end) // 2
@@ -122,7 +123,7 @@ def rebuild(case: Case, budget: float) -> Walk:
                 continue
             error, state = max(error, gap), y[end * L]
             for s in reversed(range(start * L, end * L)):
-                z[s] = state = compiled.inverse(one[s], state)
+                z[s] = state = compiled.DENSE.inverse(one[s], state)
         trial = 2 * (end - start)
         end = kept.pop()
     return Walk(np.array(y), np.array(z), error, count)
@@ -201,7 +202,11 @@ def single(stages: Stages) -> list[Stages]:
     found = []
     for s in range(len(stages.A)):
         one, (_, _, src, dst) = slice(s, s + 1), _stage(stages, s)
-        found.append(replace(stages, A=stages.A[one], c=stages.c[one], W=stages.W[one], src=(src,), dst=(dst,)))
+        found.append(
+            replace(
+                stages, A=stages.A[one], c=stages.c[one], W=stages.W[one], keep=stages.keep[one], src=(src,), dst=(dst,)
+            )
+        )
     return found
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 import pyham
-from pyham.engines.compiled import engine as compiled
+from pyham.engines.compiled import dense as compiled
 from pyham.verification import neighbours
 from pyham.verification.measurements import defect
 from validation.claim import Lab, Result, worst
@@ -123,7 +123,7 @@ def violations(net: pyham.Network, x: Array, rng: np.random.Generator) -> Iterat
 
 
 def sensitivity(stages: pyham.Stages, x: Array) -> Array:
-    return compiled.sensitivity(stages, compiled.trace(stages, x))
+    return compiled.DENSE.sensitivity(stages, compiled.DENSE.trace(stages, x))
 
 
 def describe(net: pyham.Network) -> str:

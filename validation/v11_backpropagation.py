@@ -8,9 +8,8 @@ Tolerances. Complex step, identity and autograd: the adjoint sums B products a w
 relative errors reach c eps (stages + n + B), c = 4, times the growth max ||Phi_j|| between two layers. Forward
 differences with step sqrt(eps): their truncation, from second differences, and rounding. ``jacobian`` iterates until
 its own error estimate meets its tolerance, and that is compared. Taylor: orders 1 and 2 within 0.1.
-Controls: planted faults (``validation.faults``): each term of the recursion zeroed, transposed, its sign flipped; the
-number shown is that of the fault that is hardest to see. All faults, of more kinds, are in
-``python -m validation.faults``.
+Controls: engines of ``validation.broken``: each term of the recursion zeroed, transposed, its sign flipped; the number
+shown is that of the fault that is hardest to see.
 """
 
 import importlib.util
@@ -21,17 +20,15 @@ import numpy as np
 from scipy import differentiate, optimize
 
 import pyham
-from pyham.engines.contract import Backend
+from pyham.engines.choice import Backend
 from pyham.verification import gradcheck, symplectic
-from validation import faults
+from validation import broken
 from validation.claim import Lab, Result, worst
-from validation.faults.engine import FAULTS
 
 STATEMENT = "adjoint and sensitivities = derivatives of the forward pass"
 
 Array = np.ndarray[Any, Any]
 EPS = float(np.finfo(np.float64).eps)
-KINDS = ("zero", "sign", "transpose")
 
 
 def check(lab: Lab) -> Iterator[Result]:
@@ -78,15 +75,14 @@ def rounding(net: pyham.Network, x: Array) -> float:
     return 4 * EPS * (len(net.stages().A) + net.arch.width + len(x)) * growth
 
 
-def hardest(function: str, measure: Callable[[faults.Case, Any], dict[str, float]]) -> float:
+def hardest(function: str, measure: Callable[[broken.Case, Any], dict[str, float]]) -> float:
     """The smallest, over planted faults of that function, of the largest residual over networks."""
-    planted = [fault for fault in FAULTS if fault.function == function and fault.kind in KINDS]
-    return min(residual(faults.plant(fault), measure) for fault in planted)
+    return min(residual(engine, measure) for engine in broken.engines(function))
 
 
-def residual(engine: Any, measure: Callable[[faults.Case, Any], dict[str, float]]) -> float:
+def residual(engine: Any, measure: Callable[[broken.Case, Any], dict[str, float]]) -> float:
     largest = 0.0
-    for case in faults.networks():
+    for case in broken.networks():
         try:
             value = max(measure(case, engine).values())
         except ValueError:  # shapes that do not fit: noticed by anyone

@@ -34,8 +34,8 @@ from matplotlib.figure import Figure
 
 import pyham
 from pyham.architectures.stages import Stages
-from pyham.engines.compiled import engine as compiled
-from pyham.engines.contract import Drift, Gradient
+from pyham.engines.compiled import dense as compiled
+from pyham.engines.results import Drift, Gradient
 from validation.claim import Lab, Result, worst
 from validation.look import BLUE, GREEN, GREY, panels
 from validation.rebuilding import Case, distance, gradient_error, gradient_gap, rebuild, rounding
@@ -152,7 +152,7 @@ def faulty_inputs(case: Case) -> float:
     """The smallest, over the faults, of what the input comes back with."""
     y = case.net(case.x)
     return min(
-        max(float(distance(compiled.inverse(other, y), case.x).max()) for other in broken)
+        max(float(distance(compiled.DENSE.inverse(other, y), case.x).max()) for other in broken)
         for broken in faulty(case.net.stages(case.x.dtype))
     )
 
@@ -188,8 +188,8 @@ def faulty_gradients(case: Case) -> float:
     def error(other: Stages) -> float:
         states = [y]
         for j in reversed(range(other.depth)):
-            states.append(compiled.inverse(other.layers(j, j + 1), states[-1]))
-        found = compiled.adjoint(stages, np.array(states[::-1]), case.g)[0][0]
+            states.append(compiled.DENSE.inverse(other.layers(j, j + 1), states[-1]))
+        found = compiled.DENSE.adjoint(stages, np.array(states[::-1]), case.g)[0][0]
         return float(np.linalg.norm(found - exact) / np.linalg.norm(exact))
 
     return min(max(error(other) for other in broken) for broken in faulty(stages))

@@ -11,13 +11,15 @@ and the pullback of stage gradients is
 
     dK[rows, src] += dA + (f h dW)^T M      db[rows] += dc
 
-summed over the stages of a layer. Then each architecture collects dK into the gradients of its free parameters.
+summed over the stages of a layer. A is a linear map of any kind that ``pyham.architectures.maps`` has: K may be a
+matrix, a convolution, or a matrix on the edges of a graph. Each architecture says which blocks of K its parameters are
+(``weights``), and collects the blocks' gradients into those of its parameters (``collect``).
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
@@ -25,8 +27,10 @@ import numpy as np
 from pyham import _check
 from pyham.architectures.activations import activation as find_activation
 from pyham.architectures.initialization import draw
+from pyham.architectures.maps import DENSE, Map
+from pyham.architectures.penalties import smoothness
 from pyham.architectures.schemes import Step
-from pyham.architectures.stages import StageGradients, Stages
+from pyham.architectures.stages import AnyStages, StageGradients, Stages
 
 if TYPE_CHECKING:
     from pyham.network import Network
@@ -45,9 +49,89 @@ class Part(NamedTuple):
     src: slice
 
 
+class ArchitectureBase(ABC):
+    """What architectures of all kinds can do: those of vectors and graphs (``Architecture``) and those of images."""
+
+    keep: ClassVar[bool] = True  # whether a layer adds to the state (False: it replaces it)
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The shape of y_0 of one sample: (n,), or (C, rows, columns) for images."""
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of y_N of one sample."""
+        return self.shape
+
+    @property
+    @abstractmethod
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of the free parameters, by name."""
+
+    @abstractmethod
+    def lower(self, params: Mapping[str, Array]) -> AnyStages:
+        """The stages of the network with these parameters, in the parameters' dtype."""
+
+    @abstractmethod
+    def pullback(self, gradients: Any) -> dict[str, Array]:
+        """Gradients of the free parameters, shaped like them, from those of the stages."""
+
+    @abstractmethod
+    def smoothness(self, params: Mapping[str, Array]) -> tuple[Any, dict[str, Array]]:
+        """(h / 2) sum_j ||K_{j+1} - K_j||_F^2 + ||b_{j+1} - b_j||^2, and its gradients, named as the parameters."""
+
+    @abstractmethod
+    def scales(self, initialization: str) -> dict[str, float]:
+        """Standard deviations of the initial parameters, for "normal" and "scaled-normal"."""
+
+    @property
+    def J(self) -> Array | None:
+        """J (n, n) with G = J K^T, or None where G = I."""
+        return None
+
+    def effective_J(self, params: Mapping[str, Array]) -> Array | None:
+        """J (n, n), or (N, n, n) where it depends on the weights, or None where the network has none."""
+        return self.J
+
+    def __str__(self) -> str:
+        """Name and options on one line; of arrays, the shape."""
+        options = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        words = {key: f"array{v.shape}" if isinstance(v, np.ndarray) else repr(v) for key, v in options.items()}
+        return f"{self.name}({', '.join(f'{key}={word}' for key, word in words.items())})"
+
+    def config(self) -> dict[str, Any]:
+        """Name and options as plain data, from which ``pyham.architecture(**config)`` builds an equal one."""
+        options = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        plain = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in options.items()}
+        return {"name": self.name} | plain
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.config() == other.config()  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.shape, tuple(self.shapes.items())))
+
+    def init(
+        self,
+        rng: np.random.Generator | int | None = None,
+        *,
+        initialization: str | Mapping[str, Any] = "normal",
+        dtype: Any = np.float64,
+    ) -> "Network":
+        """A network with initial parameters; see ``pyham.architectures.initialization.draw`` for the arguments."""
+        from pyham.network import Network  # the one import that looks up: it makes ``arch.init(rng)`` possible
+
+        return Network(self, draw(self.shapes, self.scales, rng, initialization, dtype))
+
+
 @dataclass(frozen=True, eq=False)
-class Architecture(ABC):
-    """What all networks share: ``width`` n, ``depth`` N layers, ``step`` h (so T = N h) and the activation's name.
+class Architecture(ArchitectureBase):
+    """What networks of vectors share: ``width`` n, ``depth`` N layers, ``step`` h (so T = N h), the activation's name.
 
     Raises
     ------
@@ -61,8 +145,6 @@ class Architecture(ABC):
     step: float = 1.0
     activation: str = "tanh"
 
-    keep: ClassVar[bool] = True  # whether a layer adds to the state (False: it replaces it)
-
     def __post_init__(self) -> None:
         object.__setattr__(self, "width", _check.integer("width", self.width, 1))
         object.__setattr__(self, "depth", _check.integer("depth", self.depth, 0))
@@ -70,16 +152,6 @@ class Architecture(ABC):
         find_activation(self.activation)
 
     # What an architecture says about itself
-
-    def __str__(self) -> str:
-        """Name and options on one line; of arrays, the shape."""
-        options = {f.name: getattr(self, f.name) for f in fields(self)}
-        words = {key: f"array{v.shape}" if isinstance(v, np.ndarray) else repr(v) for key, v in options.items()}
-        return f"{self.name}({', '.join(f'{key}={word}' for key, word in words.items())})"
-
-    @property
-    def name(self) -> str:
-        return type(self).__name__
 
     @property
     @abstractmethod
@@ -91,83 +163,77 @@ class Architecture(ABC):
     def steps(self) -> tuple[Step, ...]:
         """The scheme: one stage per entry."""
 
-    @property
     @abstractmethod
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of the free parameters, by name."""
+    def weights(self, params: Mapping[str, Array]) -> Sequence[Array]:
+        """K[rows, src] (N, ...) of every part, from the free parameters."""
 
     @abstractmethod
-    def assemble(self, params: Mapping[str, Array]) -> Array:
-        """K (N, n, n) from the free parameters."""
-
-    @abstractmethod
-    def collect(self, dK: Array) -> dict[str, Array]:
-        """The transpose of ``assemble``: gradients of the free parameters (without b) from dK (N, n, n)."""
+    def collect(self, gradients: Sequence[Array]) -> dict[str, Array]:
+        """The transpose of ``weights``: gradients of the free parameters (without b) from those of every part."""
 
     @property
-    def J(self) -> Array | None:
-        """J (n, n) with G = J K^T, or None where G = I."""
-        return None
+    def maps(self) -> tuple[Map, Map]:
+        """The kinds of the linear maps A and W."""
+        return DENSE, DENSE
 
-    def effective_J(self, params: Mapping[str, Array]) -> Array | None:
-        """J (n, n), or (N, n, n) where it depends on the weights, or None where the network has none."""
-        return self.J
-
-    def config(self) -> dict[str, Any]:
-        """Name and options as plain data, from which ``pyham.architecture(**config)`` builds an equal one."""
-        options = {f.name: getattr(self, f.name) for f in fields(self)}
-        plain = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in options.items()}
-        return {"name": self.name} | plain
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.config() == other.config()
-
-    def __hash__(self) -> int:
-        return hash((self.name, self.width, self.depth, self.step, self.activation))
+    @property
+    def inputs(self) -> int:
+        """k: how many numbers each row of K y reads."""
+        return self.parts[0].src.stop - self.parts[0].src.start
 
     # What follows from it
 
-    def init(
-        self,
-        rng: np.random.Generator | int | None = None,
-        *,
-        initialization: str | Mapping[str, Any] = "normal",
-        dtype: Any = np.float64,
-    ) -> "Network":
-        """A network with initial parameters; see ``pyham.architectures.initialization.draw`` for the arguments."""
-        from pyham.network import Network  # the one import that looks up: it makes ``arch.init(rng)`` possible
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.width,)
 
-        inputs = self.parts[0].src.stop - self.parts[0].src.start
-        return Network(self, draw(self.shapes, inputs, rng, initialization, dtype))
+    def scales(self, initialization: str) -> dict[str, float]:
+        return dict.fromkeys(self.shapes, 1.0 if initialization == "normal" else self.inputs**-0.5)
+
+    def smoothness(self, params: Mapping[str, Array]) -> tuple[Any, dict[str, Array]]:
+        penalty, (*blocks, b) = smoothness([*self.weights(params), params["b"]], self.step)
+        return penalty, {**self.collect(blocks), "b": b}
+
+    def assemble(self, params: Mapping[str, Array]) -> Array:
+        """K (N, n, n) from the free parameters."""
+        blocks = self.weights(params)
+        K = np.zeros((self.depth, self.width, self.width), blocks[0].dtype)
+        for (_, rows, src), block in zip(self.parts, blocks, strict=True):
+            K[:, rows, src] = self.maps[0].dense(block)
+        return K
+
+    def blocks(self, K: Array) -> list[Array]:
+        """K[rows, src] of every part, of matrices K (N, n, n): what ``weights`` gives of the parameters."""
+        return [K[:, rows, src] for _, rows, src in self.parts]
 
     def lower(self, params: Mapping[str, Array]) -> Stages:
-        """The stages of the network with these parameters, in the parameters' dtype."""
-        K, b = self.assemble(params), params["b"]
-        N, L = self.depth, len(self.steps)
-        first = self.parts[0]
-        r, k, d = (s.stop - s.start for s in (first.rows, first.src, first.dst))
-        A = np.empty((N, L, r, k), K.dtype)
-        c = np.empty((N, L, r), K.dtype)
-        W = np.empty((N, L, d, r), K.dtype)
+        blocks, b = self.weights(params), params["b"]
+        N, L, dtype = self.depth, len(self.steps), b.dtype
+        W_map, first = self.maps[1], self.parts[0]
+        A = np.empty((N, L, *blocks[0].shape[1:]), dtype)
+        c = np.empty((N, L, first.rows.stop - first.rows.start), dtype)
+        outputs = []
         for s, (part, fraction) in enumerate(self.steps):
-            _, rows, src = self.parts[part]
-            A[:, s] = K[:, rows, src]
-            c[:, s] = b[:, rows]
-            M = self._lift(part, fraction, K.dtype)
-            W[:, s] = M if self.J is None else _times(A[:, s], M.T).swapaxes(1, 2)
+            A[:, s] = blocks[part]
+            c[:, s] = b[:, self.parts[part].rows]
+            lift = self._lift(part, fraction, dtype)
+            outputs.append(lift[None] if self.J is None else W_map.composed(lift, A[:, s]))
+        W = np.empty((N, L, *outputs[0].shape[1:]), dtype)
+        for s, output in enumerate(outputs):
+            W[:, s] = output
         return Stages(
-            A.reshape(N * L, r, k),
-            c.reshape(N * L, r),
-            W.reshape(N * L, d, r),
+            A.reshape(N * L, *A.shape[2:]),
+            c.reshape(N * L, *c.shape[2:]),
+            W.reshape(N * L, *W.shape[2:]),
             src=tuple(self.parts[part].src for part, _ in self.steps),
             dst=tuple(self.parts[part].dst for part, _ in self.steps),
-            keep=self.keep,
+            keep=float(self.keep),
             activation=find_activation(self.activation),
             width=self.width,
+            maps=self.maps,
         )
 
-    def pullback(self, gradients: StageGradients) -> dict[str, Array]:
-        """Gradients of the free parameters, shaped like them, from those of the stages."""
+    def pullback(self, gradients: Any) -> dict[str, Array]:
         if self.depth <= CHUNK:
             return self._pullback(gradients)
         L = len(self.steps)
@@ -180,21 +246,20 @@ class Architecture(ABC):
 
     def _pullback(self, gradients: StageGradients) -> dict[str, Array]:
         """``pullback`` of any number of layers."""
-        L, n = len(self.steps), self.width
+        L = len(self.steps)
         N = len(gradients.A) // L
         dtype = gradients.A.dtype
         dA, dc, dW = (g.reshape(N, L, *g.shape[1:]) for g in gradients)
-        dK, db = np.zeros((N, n, n), dtype), np.zeros((N, n), dtype)
+        blocks, db = [np.zeros((N, *dA.shape[2:]), dtype) for _ in self.parts], np.zeros((N, self.width), dtype)
         for s, (part, fraction) in enumerate(self.steps):
-            _, rows, src = self.parts[part]
-            dK[:, rows, src] += dA[:, s]
+            blocks[part] += dA[:, s]
             if self.J is not None:
-                dK[:, rows, src] += _times(dW[:, s].swapaxes(1, 2), self._lift(part, fraction, dtype))
-            db[:, rows] += dc[:, s]
-        return {**self.collect(dK), "b": db}
+                blocks[part] += self.maps[1].composed_transposed(self._lift(part, fraction, dtype), dW[:, s])
+            db[:, self.parts[part].rows] += dc[:, s]
+        return {**self.collect(blocks), "b": db}
 
-    def _lift(self, part: int, fraction: float, dtype: np.dtype[Any]) -> Array:
-        """f h M (d, k), or f h I where G = I, or I where a layer replaces the state."""
+    def _lift(self, part: int, fraction: float, dtype: np.dtype[Any]) -> Any:
+        """f h M (d, k), or the numbers of the map f h I where G = I, or of I where a layer replaces the state."""
         if dtype.kind == "O":  # not kept: mpmath's precision may be another the next time
             return self._new_lift(part, fraction, dtype)
         key = part, fraction, dtype
@@ -203,41 +268,14 @@ class Architecture(ABC):
         return self._lifts[key]
 
     @cached_property
-    def _lifts(self) -> dict[tuple[int, float, np.dtype[Any]], Array]:
+    def _lifts(self) -> dict[tuple[int, float, np.dtype[Any]], Any]:
         return {}
 
-    def _new_lift(self, part: int, fraction: float, dtype: np.dtype[Any]) -> Array:
+    def _new_lift(self, part: int, fraction: float, dtype: np.dtype[Any]) -> Any:
         dst, _, src = self.parts[part]
-        if not self.keep:
-            return np.eye(self.width, dtype=dtype)
         if self.J is None:
-            return np.eye(dst.stop - dst.start, dtype=dtype) * dtype.type(fraction * self.step)
+            identity = self.maps[1].identity(dst.stop - dst.start, dtype)
+            return identity * dtype.type(fraction * self.step) if self.keep else identity
         M = self.J[dst, src]
         M = _check.multiprecision(M) if dtype.kind == "O" else M.astype(dtype)
         return M * dtype.type(fraction * self.step)
-
-
-def _times(stack: Array, M: Array) -> Array:
-    """Each of the matrices (N, a, b) times M (b, c).
-
-    Often each column of M has one entry other than 0, as with J1 or X = I: then columns are picked and scaled. That is
-    not only faster: after a product, the threads of BLAS go on waiting actively, on cores that the kernels need.
-    """
-    if M.dtype.kind != "O":
-        picked = _picked(M.tobytes(), M.shape, M.dtype)
-        if picked is not None:
-            rows, factors = picked
-            return (stack if rows is None else stack[..., rows]) * factors
-    N, a, b = stack.shape
-    return (stack.reshape(N * a, b) @ M).reshape(N, a, M.shape[1])
-
-
-@lru_cache(maxsize=64)
-def _picked(content: bytes, shape: tuple[int, int], dtype: np.dtype[Any]) -> tuple[Array | None, Array] | None:
-    """The row of the one entry of each column, None for 0, 1, 2 .., and the entries; None if a column has others."""
-    M = np.frombuffer(content, dtype).reshape(shape)
-    if (np.count_nonzero(M, axis=0) != 1).any():
-        return None
-    rows = np.abs(M).argmax(axis=0)
-    factors = M[rows, np.arange(shape[1])]
-    return (None if shape[0] == shape[1] and (rows == np.arange(shape[1])).all() else rows), factors

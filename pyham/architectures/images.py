@@ -1,9 +1,10 @@
-"""Two kinds of image networks, as data: a network of vectors at every pixel, and one whose weights are convolutions.
+"""Networks of images, as data: a network of vectors at every pixel, and one whose weights are convolutions.
 
-Both begin with a lift, a convolution of size 3 from the image to C channels, and end with a linear layer on all of y_N.
+A state is y (B, C, rows, columns). What comes before, from pixels to y_0, and behind, from y_N to classes, belongs to a
+classifier (``pyham.training``).
 
 ===========  ==============================================================  ==========================================
-name         between lift and linear layer                                   symplectic
+name         layers                                                          symplectic
 ===========  ==============================================================  ==========================================
 Pixelwise    any network of ``pyham.architectures`` of width C, on the       as that network is
              channels of every pixel (Galimberti et al. 2023)
@@ -17,26 +18,49 @@ alike, so it is a permutation P of p and the same P of q, which preserves J1: re
 lost, and the whole map from y_0 to y_N is symplectic.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from pyham import _check
-from pyham.architectures import penalties
-from pyham.architectures.activations import activation as find_activation
-from pyham.architectures.base import Architecture
-from pyham.architectures.convolution import transposed
-from pyham.architectures.groups import Group, flat, pixelwise
-from pyham.architectures.image_base import ImageArchitecture, limited
-from pyham.architectures.stages import StageGradients
-from pyham.architectures.vectors import architecture
+from pyham.architectures.base import Architecture, ArchitectureBase
+from pyham.architectures.maps import Convolution, Map
+from pyham.architectures.stages import Chain, StageGradients, Stages
+from pyham.architectures.vectors import H2, architecture
 
 Array = np.ndarray[Any, Any]
 
+LARGEST = 1 << 24  # numbers of a state, at most: a file may ask for any
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
+class ImageArchitecture(ArchitectureBase):
+    """What both share: images of ``rows`` x ``columns`` pixels.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was expected and what came.
+    """
+
+    rows: int = 28
+    columns: int = 28
+
+    def __post_init__(self) -> None:
+        for name in ("rows", "columns"):
+            object.__setattr__(self, name, _check.integer(name, getattr(self, name), 1))
+
+    def limited(self) -> None:
+        """Refuse states that are larger than any image needs."""
+        if prod(self.shape) > LARGEST:
+            raise ValueError(f"rows, columns: expected at most {LARGEST} numbers of a state, got {prod(self.shape)}")
+
+
+@dataclass(frozen=True, eq=False)
 class Pixelwise(ImageArchitecture):
     """``network`` (an Architecture of width C, or its ``config()``) at every pixel."""
 
@@ -48,46 +72,71 @@ class Pixelwise(ImageArchitecture):
             object.__setattr__(self, "network", architecture(**self.network))
         if not isinstance(self.network, Architecture):
             raise TypeError(f"network: expected an Architecture, got {type(self.network).__name__}")
-        limited(self.features)
-
-    @property
-    def name(self) -> str:
-        return "Pixelwise"
+        self.limited()
 
     def __str__(self) -> str:
         return f"{self.network} at every pixel of {self.rows} x {self.columns}"
 
     @property
-    def channels(self) -> int:
-        return int(self.network.width)
+    def shape(self) -> tuple[int, ...]:
+        return self.network.width, self.rows, self.columns
 
     @property
     def depth(self) -> int:
+        """Layers N."""
         return int(self.network.depth)
 
     @property
-    def inner(self) -> dict[str, tuple[int, ...]]:
+    def shapes(self) -> dict[str, tuple[int, ...]]:
         return dict(self.network.shapes)
+
+    @property
+    def keep(self) -> bool:  # type: ignore[override]
+        return bool(self.network.keep)
 
     def config(self) -> dict[str, Any]:
         return super().config() | {"network": self.network.config()}
 
-    def lower(self, params: Mapping[str, Array]) -> list[Group]:
-        return [pixelwise(self.network.lower({name: params[name] for name in self.inner}))]
+    def lower(self, params: Mapping[str, Array]) -> Stages:
+        stages = self.network.lower(params)
+        A, W = stages.A[..., None, None], stages.W[..., None, None]
+        return replace(stages, A=A, W=W, maps=(Convolution(1), Convolution(1)))
 
-    def pullback(self, gradients: Sequence[StageGradients]) -> dict[str, Array]:
-        return dict(self.network.pullback(flat(gradients[0])))
+    def pullback(self, gradients: Any) -> dict[str, Array]:
+        A, c, W = gradients
+        return dict(self.network.pullback(StageGradients(A[..., 0, 0], c, W[..., 0, 0])))
 
     def smoothness(self, params: Mapping[str, Array]) -> tuple[Any, dict[str, Array]]:
-        return penalties.smoothness(self.network, {name: params[name] for name in self.inner})
+        return self.network.smoothness(params)
 
     def scales(self, initialization: str) -> dict[str, float]:
-        part = self.network.parts[0].src
-        scale = 1.0 if initialization == "normal" else (part.stop - part.start) ** -0.5
-        return dict.fromkeys(self.inner, scale)
+        return self.network.scales(initialization)
+
+    def assemble(self, params: Mapping[str, Array]) -> Array:
+        """K (N, C, C) of the network at every pixel."""
+        return self.network.assemble(params)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class ConvolutionalH2(H2):
+    """H2 with kernels Kp, Kq (N, m, m, t, t) of ``size`` t in the place of matrices; its ``width`` are channels."""
+
+    size: int = 3
+
+    @property
+    def maps(self) -> tuple[Map, Map]:
+        return Convolution(self.size), Convolution(self.size)
+
+    @property
+    def inputs(self) -> int:
+        return self.size**2 * self.width // 2
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {k: v if k == "b" else (*v, self.size, self.size) for k, v in super().shapes.items()}
+
+
+@dataclass(frozen=True, eq=False)
 class ConvH2(ImageArchitecture):
     """H2 whose Kp and Kq are convolutions of size ``size``.
 
@@ -100,7 +149,6 @@ class ConvH2(ImageArchitecture):
     Parameters of group i, with m = C 4^i / 2: Kp<i>, Kq<i> (N_i, m, m, t, t) and b<i> (N_i, 2 m), bp first.
     """
 
-    gain: float = 0.3
     width: int = 4
     depths: tuple[int, ...] = (2, 2, 2)
     step: float = 0.5
@@ -125,91 +173,75 @@ class ConvH2(ImageArchitecture):
         object.__setattr__(self, "step", _check.positive("step", self.step))
         if _check.integer("size", self.size, 1) % 2 == 0:
             raise ValueError(f"size: expected an odd integer, got {self.size}")
-        find_activation(self.activation)
-        limited(self.features)
+        self.limited()
+        self.groups  # noqa: B018  builds them now, so that an unknown activation is refused here
 
     def config(self) -> dict[str, Any]:
         return super().config() | {"depths": list(self.depths)}
 
-    def __str__(self) -> str:
-        options = {f.name: getattr(self, f.name) for f in fields(self)}
-        return f"ConvH2({', '.join(f'{name}={value!r}' for name, value in options.items())})"
+    @cached_property
+    def groups(self) -> tuple[ConvolutionalH2, ...]:
+        """The network of each group, of width C 4^i."""
+        options = {"step": self.step, "activation": self.activation, "size": self.size}
+        return tuple(ConvolutionalH2(self.width * 4**i, depth, **options) for i, depth in enumerate(self.depths))
 
     @property
-    def channels(self) -> int:
-        return self.width
+    def shape(self) -> tuple[int, ...]:
+        return self.width, self.rows, self.columns
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        shrunk = 2 ** (len(self.depths) - 1)
+        return self.width * shrunk**2, self.rows // shrunk, self.columns // shrunk
 
     @property
     def depth(self) -> int:
+        """Layers N."""
         return sum(self.depths)
 
     @property
-    def halves(self) -> list[int]:
-        """m of each group."""
-        return [self.width * 4**i // 2 for i in range(len(self.depths))]
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        return {f"{name}{i}": shape for i, group in enumerate(self.groups) for name, shape in group.shapes.items()}
 
-    @property
-    def inner(self) -> dict[str, tuple[int, ...]]:
-        found: dict[str, tuple[int, ...]] = {}
-        for i, (N, m) in enumerate(zip(self.depths, self.halves, strict=True)):
-            kernels = (N, m, m, self.size, self.size)
-            found |= {f"Kp{i}": kernels, f"Kq{i}": kernels, f"b{i}": (N, 2 * m)}
-        return found
+    @cached_property
+    def J(self) -> Array:
+        """J = [[0, -I], [I, 0]] (n, n), p the first half of a state's numbers in every group."""
+        return H2(prod(self.shape), 0).J
 
-    def lower(self, params: Mapping[str, Array]) -> list[Group]:
-        groups = []
-        for i, m in enumerate(self.halves):
-            A, c = self._interleaved(params, i)
-            W = transposed(A) * np.asarray(self.step, A.dtype)
-            W[0::2] *= -1
-            p, q = slice(0, m), slice(m, 2 * m)
-            sigma = find_activation(self.activation)
-            groups.append(Group(A, c, W, (q, p), (p, q), True, sigma, 2 * m, squeeze=i > 0))
-        return groups
+    def lower(self, params: Mapping[str, Array]) -> Chain:
+        sections = [group.lower(_of_group(params, i)) for i, group in enumerate(self.groups)]
+        return Chain([replace(section, squeeze=i > 0) for i, section in enumerate(sections)])
 
-    def pullback(self, gradients: Sequence[StageGradients]) -> dict[str, Array]:
-        found: dict[str, Array] = {}
-        for i, (dA, dc, dW) in enumerate(gradients):
-            h = np.asarray(self.step, dA.dtype)
-            Kq = dA[0::2] - h * transposed(dW[0::2])
-            Kp = dA[1::2] + h * transposed(dW[1::2])
-            found |= {f"Kp{i}": Kp, f"Kq{i}": Kq, f"b{i}": np.concatenate((dc[1::2], dc[0::2]), axis=1)}
-        return found
+    def pullback(self, gradients: Any) -> dict[str, Array]:
+        found = [group.pullback(part) for group, part in zip(self.groups, gradients, strict=True)]
+        return {f"{name}{i}": value for i, part in enumerate(found) for name, value in part.items()}
 
     def smoothness(self, params: Mapping[str, Array]) -> tuple[Any, dict[str, Array]]:
-        penalty = 0.0
+        penalty: Any = 0.0
         found: dict[str, Array] = {}
-        for name in self.inner:
-            steps = np.diff(params[name], axis=0)
-            penalty += self.step / 2 * (steps * steps).sum().item()
-            found[name] = np.zeros_like(params[name])
-            found[name][:-1] -= np.asarray(self.step, steps.dtype) * steps
-            found[name][1:] += np.asarray(self.step, steps.dtype) * steps
+        for i, group in enumerate(self.groups):
+            value, gradients = group.smoothness(_of_group(params, i))
+            penalty += value
+            found |= {f"{name}{i}": gradient for name, gradient in gradients.items()}
         return penalty, found
 
     def scales(self, initialization: str) -> dict[str, float]:
-        if initialization == "normal":
-            return dict.fromkeys(self.inner, 1.0)
-        return {name: (self.size**2 * self.halves[int(name.lstrip("Kpqb"))]) ** -0.5 for name in self.inner}
+        return {f"{k}{i}": v for i, group in enumerate(self.groups) for k, v in group.scales(initialization).items()}
 
-    def _interleaved(self, params: Mapping[str, Array], i: int) -> tuple[Array, Array]:
-        """A (2 N, m, m, t, t) and c (2 N, m) of the stages: Kq, Kp, Kq, Kp and so on."""
-        Kp, Kq, b = (params[f"{name}{i}"] for name in ("Kp", "Kq", "b"))
-        N, m = Kp.shape[:2]
-        A = np.stack((Kq, Kp), axis=1).reshape(2 * N, *Kp.shape[1:])
-        return A, np.stack((b[:, m:], b[:, :m]), axis=1).reshape(2 * N, m)
+
+def _of_group(params: Mapping[str, Array], i: int) -> dict[str, Array]:
+    """The parameters of group i, without its number."""
+    return {name: params[f"{name}{i}"] for name in ("Kp", "Kq", "b")}
 
 
 def image_architecture(name: str, **options: Any) -> ImageArchitecture:
     """ "ConvH2" or "Pixelwise" with its options, or the name of any network of vectors, with its options.
 
-    Of the latter, ``rows``, ``columns``, ``classes`` and ``gain`` (0.025) are the image network's; ``width`` is 8
-    unless given.
+    Of the latter, ``rows`` and ``columns`` are the images'; ``width`` is 8 unless given.
     """
     if name == "ConvH2":
         return ConvH2(**options)
     if name == "Pixelwise":
         return Pixelwise(**options)
-    images: dict[str, Any] = {"gain": 0.025}
-    images |= {key: options.pop(key) for key in ("rows", "columns", "classes", "gain") if key in options}
+    images = {key: options.pop(key) for key in ("rows", "columns") if key in options}
     return Pixelwise(**images, network=architecture(name, **{"width": 8} | options))

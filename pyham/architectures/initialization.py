@@ -1,6 +1,6 @@
 """Initial parameters: standard normal, as in the papers; scaled normal; or given arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -12,17 +12,16 @@ Array = np.ndarray[Any, Any]
 
 def draw(
     shapes: Mapping[str, tuple[int, ...]],
-    inputs: int,
+    scales: Callable[[str], Mapping[str, float]],
     rng: np.random.Generator | int | None = None,
     initialization: str | Mapping[str, Any] = "normal",
     dtype: Any = np.float64,
 ) -> dict[str, Array]:
     """Arrays of these ``shapes``, drawn or given.
 
-    Parameters
-    ----------
-    shapes : of the parameters, by name
-    inputs : k, the number of inputs that a stage reads (n, or m where p and q alternate)
+    Parameters ---------- shapes : of the parameters, by name scales : the standard deviations by name, for the two
+    names below; k is the number of inputs that a stage reads (n, or
+        m where p and q alternate)
     rng : numpy Generator, int seed, or None for fresh entropy
     initialization : one of
 
@@ -45,13 +44,16 @@ def draw(
     if wanted.kind not in "fc":
         raise TypeError(f"dtype: expected a floating or complex dtype, got {wanted}")
     given: Mapping[str, Any] = {}
-    scale = 1.0
+    kind = "normal"
     if isinstance(initialization, Mapping):
         given = {_check.choice("initialization", name, shapes): value for name, value in initialization.items()}
-    elif _check.choice("initialization", initialization, ("normal", "scaled-normal")) == "scaled-normal":
-        scale = inputs**-0.5
+    else:
+        kind = _check.choice("initialization", initialization, ("normal", "scaled-normal"))
+    scale = scales(kind)
     params = {
-        name: _given(name, given[name], shape, wanted) if name in given else scale * generator.standard_normal(shape)
+        name: _given(name, given[name], shape, wanted)
+        if name in given
+        else scale[name] * generator.standard_normal(shape)
         for name, shape in shapes.items()
     }
     return {name: value.astype(wanted) for name, value in params.items()}

@@ -1,42 +1,73 @@
 """The one form of every network: a sequence of stages.
 
-Stage s reads the slice ``src`` of the state y and updates the slice ``dst``:
+Stage s reads the channels ``src`` of the state y and updates the channels ``dst``:
 
-    y[dst] <- keep * y[dst] + W_s sigma(A_s y[src] + c_s)          keep = 1 (residual) or 0 (MLP)
+    y[dst] <- keep * y[dst] + W_s sigma(A_s y[src] + c_s)          keep = 1 (residual), 0 (MLP), or another number
 
-Forward Euler is one stage per layer with src = dst = all; semi-implicit Euler is two, Stormer-Verlet three, Yoshida's
-scheme seven. Stage s belongs to layer s // per_layer. The engine knows stages only.
+A and W are linear maps of one of the kinds of ``pyham.architectures.maps``: matrices, convolutions of images, or
+matrices on the edges of a graph. Forward Euler is one stage per layer with src = dst = all; semi-implicit Euler is two,
+Stormer-Verlet three, Yoshida's scheme seven. Stage s belongs to layer s // per_layer. The engines know stages only.
+
+Networks of images may fall in resolution: a ``squeeze`` before the first stage makes four channels of 2 x 2 pixels, and
+a ``Chain`` is several such ``Stages`` one after the other.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pyham.architectures.activations import Activation
+from pyham.architectures.convolution import squeeze, unsqueeze
+from pyham.architectures.maps import DENSE, Map
 
 Array = np.ndarray[Any, Any]
 
 
 class StageGradients(NamedTuple):
-    """Derivatives of a loss with respect to A (S, r, k), c (S, r) and W (S, d, r) of every stage."""
+    """Derivatives of a loss with respect to A (S, ...), c (S, r) and W (S, ...) of every stage."""
 
     A: Array
     c: Array
     W: Array
 
 
+Gradients = StageGradients | tuple[StageGradients, ...]  # of Stages, of a Chain
+
+
+class Stage(NamedTuple):
+    """One stage: its numbers, and the indices of a state's channels that it reads and updates."""
+
+    A: Array
+    c: Array
+    W: Array
+    keep: Any
+    src: tuple[Any, ...]
+    dst: tuple[Any, ...]
+    maps: tuple[Map, Map]
+    activation: Activation
+
+    def inner(self, y: Array) -> Array:
+        """a = A y[src] + c (..., r, *space) of a state y (..., n, *space)."""
+        A = self.maps[0]
+        return A.add(A.apply(self.A, y[self.src]), self.c)
+
+    def update(self, a: Array) -> Array:
+        """W sigma(a) (..., d, *space)."""
+        return self.maps[1].apply(self.W, self.activation.sigma(a))
+
+
 @dataclass(frozen=True, eq=False)
 class Stages:
-    """S stages of a network of width n: all share their shapes and activation; the slices repeat in every layer.
+    """S stages of a network: all share their shapes and activation; the slices repeat in every layer.
 
-    Parameters
-    ----------
-    A (S, r, k), c (S, r) : what a stage reads, A y[src] + c
-    W (S, d, r) : what it does with it, W sigma(...)
-    src, dst : tuples of slices of lengths k and d, one for each of the stages of a layer
-    keep : True to add to y[dst], False to overwrite it
-    width : n
+    Parameters ---------- A (S, ...), c (S, r) : what a stage reads, A y[src] + c; matrices (S, r, k), kernels (S, r, k,
+    t, t), or entries (S, E) W (S, ...) : what it does with it, W sigma(...); matrices (S, d, r), and so on src, dst :
+    tuples of slices of channels, one for each of the stages of a layer keep : the factor of y[dst], one number or one
+    for every stage (S,) width : channels of the state; n for vectors maps : the kinds of A and of W squeeze : whether 2
+    x 2 pixels become 4 channels before the first stage
     """
 
     A: Array
@@ -44,23 +75,36 @@ class Stages:
     W: Array
     src: tuple[slice, ...]
     dst: tuple[slice, ...]
-    keep: bool
+    keep: Any
     activation: Activation
     width: int
+    maps: tuple[Map, Map] = (DENSE, DENSE)
+    squeeze: bool = False
 
     def __post_init__(self) -> None:
-        count, r, k = self.A.shape
-        d = self.W.shape[1]
-        if self.c.shape != (count, r) or self.W.shape != (count, d, r):
-            raise ValueError(f"stages: A {self.A.shape}, c {self.c.shape} and W {self.W.shape} do not fit together")
+        count = len(self.A)
         if not self.A.dtype == self.c.dtype == self.W.dtype:
             raise TypeError(f"stages: expected one dtype, got {self.A.dtype}, {self.c.dtype} and {self.W.dtype}")
+        if len(self.c) != count or len(self.W) != count or (self.maps == (DENSE, DENSE) and not self._matrices_fit()):
+            raise ValueError(f"stages: A {self.A.shape}, c {self.c.shape} and W {self.W.shape} do not fit together")
         if len(self.src) != len(self.dst) or not self.src or count % len(self.src):
             raise ValueError(f"stages: {count} stages do not divide into layers of {len(self.src)} and {len(self.dst)}")
-        for name, slices, length in (("src", self.src, k), ("dst", self.dst, d)):
+        if self.squeeze and not count:
+            raise ValueError("stages: expected at least one stage after a squeeze, got none")
+        kept = np.broadcast_to(np.asarray(self.keep, self.dtype if self.dtype.kind != "O" else None), (count,))
+        object.__setattr__(self, "keep", kept)
+        for name, slices in (("src", self.src), ("dst", self.dst)):
+            length = slices[0].stop - slices[0].start
+            if self.maps == (DENSE, DENSE):
+                length = self.A.shape[2] if name == "src" else self.W.shape[1]
             for s in slices:
                 if not 0 <= s.start < s.stop <= self.width or s.stop - s.start != length or s.step not in (None, 1):
                     raise ValueError(f"stages: {name} expected slices of length {length} in {self.width}, got {s}")
+
+    def _matrices_fit(self) -> bool:
+        if self.A.ndim != 3 or self.W.ndim != 3:
+            return False
+        return self.c.shape[1:] == self.A.shape[1:2] == self.W.shape[2:]
 
     @property
     def per_layer(self) -> int:
@@ -77,20 +121,169 @@ class Stages:
         return self.A.dtype
 
     @property
+    def count(self) -> int:
+        """Stages S."""
+        return len(self.A)
+
+    @property
+    def sections(self) -> "tuple[Stages, ...]":
+        """This alone: the parts of a ``Chain`` are several."""
+        return (self,)
+
+    @property
     def shears(self) -> bool:
         """Whether every stage adds a function of one part of the state to a disjoint part: invertible, det 1."""
-        return self.keep and all(
+        return self._adds and all(
             src.stop <= dst.start or dst.stop <= src.start for src, dst in zip(self.src, self.dst, strict=True)
         )
+
+    @cached_property
+    def _adds(self) -> bool:
+        return bool((self.keep == 1).all())
 
     def layers(self, start: int, stop: int) -> "Stages":
         """The stages of the layers start .. stop - 1."""
         part = slice(start * self.per_layer, stop * self.per_layer)
-        return replace(self, A=self.A[part], c=self.c[part], W=self.W[part])
+        squeezed = self.squeeze and start == 0 and stop > 0
+        return replace(self, A=self.A[part], c=self.c[part], W=self.W[part], keep=self.keep[part], squeeze=squeezed)
 
     def astype(self, dtype: object) -> "Stages":
         """The same stages in another dtype."""
         target: Any = np.dtype(dtype)  # type: ignore[call-overload]
         if target == self.dtype:
             return self
-        return replace(self, A=self.A.astype(target), c=self.c.astype(target), W=self.W.astype(target))
+        A, c, W, keep = (array.astype(target) for array in (self.A, self.c, self.W, self.keep))
+        return replace(self, A=A, c=c, W=W, keep=keep)
+
+    # What the recursions of the engines ask for
+
+    def of_layer(self, j: int) -> list[Stage]:
+        """The stages of layer j, in their order."""
+        first = j * self.per_layer
+        return [
+            Stage(
+                self.A[first + i], self.c[first + i], self.W[first + i], self.keep[first + i],
+                self.maps[0].channels(self.src[i]), self.maps[0].channels(self.dst[i]), self.maps, self.activation,
+            )
+            for i in range(self.per_layer)
+        ]  # fmt: skip
+
+    def enter(self, j: int, y: Array) -> Array:
+        """The state that the first stage of layer j reads, from that which enters the layer: squeezed, or the same."""
+        return squeeze(y) if self.squeeze and j == 0 else y
+
+    def leave(self, j: int, delta: Array) -> Array:
+        """The transpose of ``enter``, which is its inverse."""
+        return unsqueeze(delta) if self.squeeze and j == 0 else delta
+
+    def zero_gradients(self) -> Any:
+        """Zeros for the gradients of all stages."""
+        return StageGradients(np.zeros_like(self.A), np.zeros_like(self.c), np.zeros_like(self.W))
+
+    def part(self, gradients: Any, start: int, stop: int) -> Any:
+        """Views of the gradients of the layers start .. stop - 1, as ``layers(start, stop)`` has them."""
+        return StageGradients(*(g[start * self.per_layer : stop * self.per_layer] for g in gradients))
+
+    def gradients_of_layer(self, gradients: Any, j: int) -> StageGradients:
+        """Views of those of layer j, one entry for each of its stages."""
+        return StageGradients(*self.part(gradients, j, j + 1))
+
+
+class Chain:
+    """Several ``Stages`` one after the other, with the properties of one; layers are counted through."""
+
+    def __init__(self, sections: Sequence[Stages]) -> None:
+        if not sections:
+            raise ValueError("sections: expected at least one, got none")
+        self.sections = tuple(sections)
+        self._starts = np.cumsum([0, *(section.depth for section in sections)]).tolist()
+
+    @property
+    def depth(self) -> int:
+        """Layers N."""
+        return int(self._starts[-1])
+
+    @property
+    def count(self) -> int:
+        """Stages S."""
+        return sum(section.count for section in self.sections)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.sections[0].dtype
+
+    @property
+    def activation(self) -> Activation:
+        return self.sections[0].activation
+
+    @property
+    def maps(self) -> tuple[Map, Map]:
+        return self.sections[0].maps
+
+    @property
+    def shears(self) -> bool:
+        """As that of ``Stages``; a squeeze is a permutation of p and the same of q."""
+        return all(section.shears for section in self.sections)
+
+    def layers(self, start: int, stop: int) -> "Chain":
+        """The stages of the layers start .. stop - 1."""
+        return Chain([section.layers(a, b) for section, a, b in self._cut(start, stop)])
+
+    def astype(self, dtype: object) -> "Chain":
+        """The same stages in another dtype."""
+        return Chain([section.astype(dtype) for section in self.sections])
+
+    def of_layer(self, j: int) -> list[Stage]:
+        """The stages of layer j, in their order."""
+        section, j = self._section(j)
+        return section.of_layer(j)
+
+    def enter(self, j: int, y: Array) -> Array:
+        """The state that the first stage of layer j reads, from that which enters the layer: squeezed, or the same."""
+        section, j = self._section(j)
+        return section.enter(j, y)
+
+    def leave(self, j: int, delta: Array) -> Array:
+        """The transpose of ``enter``, which is its inverse."""
+        section, j = self._section(j)
+        return section.leave(j, delta)
+
+    def zero_gradients(self) -> Any:
+        """Zeros for the gradients of all stages, section by section."""
+        return tuple(section.zero_gradients() for section in self.sections)
+
+    def part(self, gradients: Any, start: int, stop: int) -> Any:
+        """Views of the gradients of the layers start .. stop - 1, as ``layers(start, stop)`` has them."""
+        numbers = [self.sections.index(section) for section, _, _ in self._cut(start, stop)]
+        cut = self._cut(start, stop)
+        return tuple(section.part(gradients[i], a, b) for i, (section, a, b) in zip(numbers, cut, strict=True))
+
+    def gradients_of_layer(self, gradients: Any, j: int) -> StageGradients:
+        """Views of those of layer j, one entry for each of its stages."""
+        return StageGradients(*self.part(gradients, j, j + 1)[0])
+
+    def _section(self, j: int) -> tuple[Stages, int]:
+        i = int(np.searchsorted(self._starts, j, side="right")) - 1
+        return self.sections[i], j - self._starts[i]
+
+    def _cut(self, start: int, stop: int) -> list[tuple[Stages, int, int]]:
+        """(section, first layer, last layer + 1 within it) of those that have some of these layers, at least one."""
+        found = []
+        for section, first in zip(self.sections, self._starts, strict=False):
+            a, b = max(start - first, 0), min(stop - first, section.depth)
+            if a < b:
+                found.append((section, a, b))
+        return found or [(self.sections[0], 0, 0)]
+
+
+AnyStages = Stages | Chain
+
+
+def accumulate(total: Any, added: Any) -> None:
+    """total += added, gradients of the same stages."""
+    if isinstance(total, StageGradients):
+        for sum_, array in zip(total, added, strict=True):
+            sum_ += array
+    else:
+        for one, other in zip(total, added, strict=True):
+            accumulate(one, other)

@@ -16,7 +16,7 @@ MS1 and MS2 are Hamiltonian with J K^T = I, that is J = K^-T, which differs from
 and H2 split into two parts and so take any scheme of ``pyham.architectures.schemes.SPLITTINGS``, in either order.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -49,11 +49,11 @@ class _Whole(Architecture):
         N, n = self.depth, self.width
         return {"K": (N, n, n), "b": (N, n)}
 
-    def assemble(self, params: Mapping[str, Array]) -> Array:
-        return params["K"]
+    def weights(self, params: Mapping[str, Array]) -> Sequence[Array]:
+        return (params["K"],)
 
-    def collect(self, dK: Array) -> dict[str, Array]:
-        return {"K": dK}
+    def collect(self, gradients: Sequence[Array]) -> dict[str, Array]:
+        return {"K": gradients[0]}
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,15 +105,16 @@ class MS2(_Whole):
         N, n = self.depth, self.width
         return {"K_upper": (N, n * (n - 1) // 2), "b": (N, n)}
 
-    def assemble(self, params: Mapping[str, Array]) -> Array:
+    def weights(self, params: Mapping[str, Array]) -> Sequence[Array]:
         upper = params["K_upper"]
         i, j = np.triu_indices(self.width, 1)
         K = np.zeros((self.depth, self.width, self.width), upper.dtype)
         K[:, i, j] = upper
         K[:, j, i] = -upper
-        return K
+        return (K,)
 
-    def collect(self, dK: Array) -> dict[str, Array]:
+    def collect(self, gradients: Sequence[Array]) -> dict[str, Array]:
+        (dK,) = gradients
         i, j = np.triu_indices(self.width, 1)
         return {"K_upper": dK[:, i, j] - dK[:, j, i]}
 
@@ -155,8 +156,7 @@ class _Split(Architecture):
 
     @cached_property
     def parts(self) -> tuple[Part, ...]:
-        both = (self.p_part, self.q_part)
-        return both if self.order == "p-first" else both[::-1]
+        return self._in_order(self.p_part, self.q_part)
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -166,8 +166,9 @@ class _Split(Architecture):
         N, m = self.depth, self.width // 2
         return {name: (N, m, m) for name in names} | {"b": (N, self.width)}
 
-    def _empty(self, like: Array) -> Array:
-        return np.zeros((self.depth, self.width, self.width), like.dtype)
+    def _in_order(self, p_part: Any, q_part: Any) -> tuple[Any, Any]:
+        """What belongs to the part that updates p and to the one that updates q, in the order of ``parts``."""
+        return (p_part, q_part) if self.order == "p-first" else (q_part, p_part)
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,14 +180,12 @@ class MS1(_Split):
         N, m = self.depth, self.width // 2
         return {"A": (N, m, m), "b": (N, self.width)}
 
-    def assemble(self, params: Mapping[str, Array]) -> Array:
-        K = self._empty(params["A"])
-        K[:, self.p, self.q] = params["A"]
-        K[:, self.q, self.p] = -params["A"].swapaxes(1, 2)
-        return K
+    def weights(self, params: Mapping[str, Array]) -> Sequence[Array]:
+        return self._in_order(params["A"], -params["A"].swapaxes(1, 2))
 
-    def collect(self, dK: Array) -> dict[str, Array]:
-        return {"A": dK[:, self.p, self.q] - dK[:, self.q, self.p].swapaxes(1, 2)}
+    def collect(self, gradients: Sequence[Array]) -> dict[str, Array]:
+        of_p, of_q = self._in_order(*gradients)
+        return {"A": of_p - of_q.swapaxes(1, 2)}
 
     def effective_J(self, params: Mapping[str, Array]) -> Array:
         return inverse_transpose(self.assemble(params))
@@ -204,13 +203,12 @@ class MS3(_Split):
     def J(self) -> Array:
         return _check.read_only(interconnection.J1(self.width))
 
-    def assemble(self, params: Mapping[str, Array]) -> Array:
-        K = self._empty(params["K1"])
-        K[:, self.p, self.q], K[:, self.q, self.p] = params["K1"], params["K2"]
-        return K
+    def weights(self, params: Mapping[str, Array]) -> Sequence[Array]:
+        return self._in_order(params["K1"], params["K2"])
 
-    def collect(self, dK: Array) -> dict[str, Array]:
-        return {"K1": dK[:, self.p, self.q], "K2": dK[:, self.q, self.p]}
+    def collect(self, gradients: Sequence[Array]) -> dict[str, Array]:
+        of_p, of_q = self._in_order(*gradients)
+        return {"K1": of_p, "K2": of_q}
 
 
 @dataclass(frozen=True, eq=False)
@@ -245,13 +243,12 @@ class H2(_Split):
         X = np.eye(self.width // 2) if self.X is None else self.X
         return _check.read_only(interconnection.from_block(X))
 
-    def assemble(self, params: Mapping[str, Array]) -> Array:
-        K = self._empty(params["Kp"])
-        K[:, self.p, self.p], K[:, self.q, self.q] = params["Kp"], params["Kq"]
-        return K
+    def weights(self, params: Mapping[str, Array]) -> Sequence[Array]:
+        return self._in_order(params["Kq"], params["Kp"])
 
-    def collect(self, dK: Array) -> dict[str, Array]:
-        return {"Kp": dK[:, self.p, self.p], "Kq": dK[:, self.q, self.q]}
+    def collect(self, gradients: Sequence[Array]) -> dict[str, Array]:
+        of_p, of_q = self._in_order(*gradients)
+        return {"Kp": of_q, "Kq": of_p}
 
 
 def inverse_transpose(K: Array) -> Array:

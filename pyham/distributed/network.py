@@ -12,7 +12,7 @@ from pyham.distributed.layout import Layout
 from pyham.distributed.links import ByNode, Via, collect
 from pyham.distributed.one_round import Copies, OneRound
 from pyham.distributed.transport import Mailbox, Place, Traffic, Transport
-from pyham.engines.contract import Adjoint
+from pyham.engines.results import Adjoint
 from pyham.network import Network
 
 Array = np.ndarray[Any, Any]

@@ -1,93 +1,105 @@
-"""The NumPy engine: the mathematics of the package in one page, for any floating dtype, complex and longdouble
-included, and for object arrays of ``mpmath.mpf`` in mpmath's current precision.
+"""The reference engine: the mathematics of the package on one page, for every kind of network.
 
-Names: y state (B, n), one row per sample; a = A y[src] + c (B, r) what sigma is applied to; s = sigma(a); delta =
-dLoss/dy (B, n); Phi_j = dy_N/dy_j (B, n, n), entry [i, c] = d(y_N)_c / d(y_j)_i ("denominator layout", the transpose of
-the Jacobian), so that delta_j = Phi_j delta_N. ``pyham.engines.compiled.engine`` has the same functions, compiled; the
-tests hold the two against each other.
+It works on any floating dtype, complex and longdouble included, and on arrays of ``mpmath.mpf`` in mpmath's current
+precision. ``pyham.engines.compiled`` computes the same faster; the tests hold the two against each other.
 
-Forward, stage by stage:       y[dst] <- keep * y[dst] + W sigma(A y[src] + c)
+Names: y state (B, n), one row per sample, or (B, C, H, W) for images; a = A y[src] + c what sigma is applied to; s =
+sigma(a); delta = dLoss/dy, shaped like y; g = dLoss/da; Phi_j = dy_N/dy_j (B, n, n), entry [i, c] = d(y_N)_c / d(y_j)_i
+("denominator layout", the transpose of the Jacobian), so that delta_j = Phi_j delta_N. Products are those of a
+network's kind of map (``pyham.architectures.maps``): matrices, convolutions, or matrices on the edges of a graph.
+
+Forward, stage by stage:       y[dst] <- keep y[dst] + W sigma(A y[src] + c)
 
 Backward, stages in reverse:   dW += delta[dst] s^T           g = sigma'(a) * (W^T delta[dst])
                                dA += g y[src]^T               dc += g
-                               delta[dst] <- keep * delta[dst], then delta[src] += A^T g
+                               delta[dst] <- keep delta[dst], then delta[src] += A^T g
+
+The sensitivities follow the same recursion: column c of Phi_j is the delta_j that starts from delta_N = e_c.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from pyham.architectures.stages import StageGradients, Stages
+from pyham.architectures.stages import AnyStages, Stage
+from pyham.engines.contract import Engine, stacked
 
 Array = np.ndarray[Any, Any]
 
 
-def forward(stages: Stages, x: Array) -> Array:
-    """y_N (B, n) from x = y_0 (B, n)."""
-    y = x
-    for j in range(stages.depth):
-        y = layer(stages, j, y)[-1]
-    return y.copy()
+class Reference(Engine):
+    """The recursion in NumPy."""
+
+    def forward(self, stages: AnyStages, x: Array) -> Array:
+        y = x
+        for j in range(stages.depth):
+            y = layer(stages, j, y)[-1]
+        return y.copy()
+
+    def trace(self, stages: AnyStages, x: Array) -> Any:
+        states = [x.copy()]
+        for j in range(stages.depth):
+            states.append(layer(stages, j, states[-1])[-1])
+        return stacked(states)
+
+    def adjoint(self, stages: AnyStages, states: Any, delta_N: Array) -> tuple[Any, Any]:
+        deltas = [np.array(delta_N, states[-1].dtype)]
+        gradients = stages.zero_gradients()
+        for j in reversed(range(stages.depth)):
+            delta, (dA, dc, dW) = deltas[-1], stages.gradients_of_layer(gradients, j)
+            for i, stage, y in backwards(stages, j, states[j]):
+                A_map, W_map = stage.maps
+                a = stage.inner(y)
+                dW[i] = W_map.outer(delta[stage.dst], stage.activation.sigma(a))
+                g, delta = before(stage, a, delta)
+                dA[i], dc[i] = A_map.outer(g, y[stage.src]), A_map.total(g)
+            deltas.append(stages.leave(j, delta))
+        return stacked(deltas[::-1]), gradients
+
+    def sensitivity(self, stages: AnyStages, states: Any, last: Array | None = None) -> Array:
+        batch, *shape = states[-1].shape
+        n = int(np.prod(shape))
+        phi = np.empty((stages.depth + 1, batch, n, n), states[0].dtype)
+        phi[-1] = np.eye(n) if last is None else last
+        columns = np.ascontiguousarray(np.moveaxis(phi[-1], 2, 0)).reshape(n, batch, *shape)  # a delta for each e_c
+        for j in reversed(range(stages.depth)):
+            for _, stage, y in backwards(stages, j, states[j]):
+                _, columns = before(stage, stage.inner(y), columns)
+            columns = stages.leave(j, columns.reshape(n * batch, *columns.shape[2:]))
+            columns = columns.reshape(n, batch, *columns.shape[1:])
+            phi[j] = np.moveaxis(columns.reshape(n, batch, n), 0, 2)
+        return phi
 
 
-def trace(stages: Stages, x: Array) -> Array:
-    """States y_0 .. y_N (N + 1, B, n) from x = y_0 (B, n)."""
-    states = np.empty((stages.depth + 1, *x.shape), x.dtype)
-    states[0] = x
-    for j in range(stages.depth):
-        states[j + 1] = layer(stages, j, states[j])[-1]
-    return states
-
-
-def layer(stages: Stages, j: int, y: Array) -> list[Array]:
-    """The states (B, n) of layer j: before its first stage, and after every stage."""
-    inner = [y]
-    for s, src, dst in of_layer(stages, j):
-        a = inner[-1][:, src] @ stages.A[s].T + stages.c[s]
+def layer(stages: AnyStages, j: int, y: Array) -> list[Array]:
+    """The states of layer j: before its first stage, and after every stage."""
+    inner = [stages.enter(j, y)]
+    for stage in stages.of_layer(j):
         z = inner[-1].copy()
-        z[:, dst] = (z[:, dst] if stages.keep else 0) + stages.activation.sigma(a) @ stages.W[s].T
+        z[stage.dst] = kept(stage, z[stage.dst]) + stage.update(stage.inner(inner[-1]))
         inner.append(z)
     return inner
 
 
-def adjoint(stages: Stages, states: Array, g: Array) -> tuple[Array, StageGradients]:
-    """delta_0 .. delta_N (N + 1, B, n) and the gradients of A, c, W, from g = dLoss/dy_N (B, n)."""
-    delta = np.empty_like(states)
-    delta[-1] = g
-    grad = StageGradients(np.zeros_like(stages.A), np.zeros_like(stages.c), np.zeros_like(stages.W))
-    for j in reversed(range(stages.depth)):
-        d = delta[j + 1].copy()
-        inner = layer(stages, j, states[j])
-        for (s, src, dst), y in reversed(list(zip(of_layer(stages, j), inner, strict=False))):
-            a = y[:, src] @ stages.A[s].T + stages.c[s]
-            grad.W[s] = d[:, dst].T @ stages.activation.sigma(a)
-            g_a = stages.activation.derivative(a) * (d[:, dst] @ stages.W[s])
-            grad.A[s] = g_a.T @ y[:, src]
-            grad.c[s] = g_a.sum(axis=0)
-            d[:, dst] = d[:, dst] if stages.keep else 0
-            d[:, src] += g_a @ stages.A[s]
-        delta[j] = d
-    return delta, grad
+def backwards(stages: AnyStages, j: int, y: Array) -> list[tuple[int, Stage, Array]]:
+    """The stages of layer j from the last to the first: number, stage, and the state that it reads."""
+    of_layer = stages.of_layer(j)
+    return list(zip(range(len(of_layer)), of_layer, layer(stages, j, y), strict=False))[::-1]
 
 
-def sensitivity(stages: Stages, states: Array, last: Array | None = None) -> Array:
-    """Phi_0 .. Phi_N (N + 1, B, n, n): the adjoint's map of delta, applied to the columns of Phi_N = I, or ``last``."""
-    phi = np.empty((*states.shape, stages.width), states.dtype)
-    phi[-1] = np.eye(stages.width) if last is None else last
-    for j in reversed(range(stages.depth)):
-        P = phi[j + 1].copy()
-        inner = layer(stages, j, states[j])
-        for (s, src, dst), y in reversed(list(zip(of_layer(stages, j), inner, strict=False))):
-            a = y[:, src] @ stages.A[s].T + stages.c[s]
-            g_a = stages.activation.derivative(a)[:, :, None] * (stages.W[s].T @ P[:, dst])
-            P[:, dst] = P[:, dst] if stages.keep else 0
-            P[:, src] += stages.A[s].T @ g_a
-        phi[j] = P
-    return phi
+def before(stage: Stage, a: Array, delta: Array) -> tuple[Array, Array]:
+    """g = dLoss/da, and delta before a stage from delta behind it; both may have leading axes more than a."""
+    A_map, W_map = stage.maps
+    g = stage.activation.derivative(a) * W_map.transposed(stage.W, delta[stage.dst])
+    delta = delta.copy()
+    delta[stage.dst] = kept(stage, delta[stage.dst])
+    delta[stage.src] += A_map.transposed(stage.A, g)
+    return g, delta
 
 
-def of_layer(stages: Stages, j: int) -> Iterator[tuple[int, slice, slice]]:
-    """(index, src, dst) of the stages of layer j."""
-    for k in range(stages.per_layer):
-        yield j * stages.per_layer + k, stages.src[k], stages.dst[k]
+def kept(stage: Stage, part: Array) -> Any:
+    """keep * y[dst]: nothing where it is 0, whatever was there, infinity and NaN included."""
+    return stage.keep * part if stage.keep else 0
+
+
+REFERENCE = Reference()

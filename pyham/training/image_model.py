@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pyham.architectures.image_base import head_of, lift_of
-from pyham.engines.contract import Backend
+from pyham.engines.choice import Backend
 from pyham.training import updates
 from pyham.training.history import History
 from pyham.training.image_network import ImageClassifier, ImageNetwork, engine

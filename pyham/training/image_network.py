@@ -13,7 +13,7 @@ from pyham.architectures.groups import Group
 from pyham.architectures.image_base import ImageArchitecture, head_of, lift_of
 from pyham.architectures.images import image_architecture
 from pyham.engines import image_reference as reference
-from pyham.engines.contract import Backend
+from pyham.engines.choice import Backend
 from pyham.files import archive
 from pyham.training.history import History
 

@@ -11,7 +11,7 @@ import numpy as np
 from pyham import _check
 from pyham.architectures.image_base import ImageArchitecture
 from pyham.architectures.images import ConvH2
-from pyham.engines.contract import Backend
+from pyham.engines.choice import Backend
 from pyham.training.image_model import ImageModel
 from pyham.training.image_network import TRAINING, ImageClassifier, ImageNetwork, load, pixels_of
 from pyham.training.loop import Run

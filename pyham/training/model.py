@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from pyham.architectures import penalties
 from pyham.architectures.base import Architecture
 from pyham.architectures.stages import Stages
-from pyham.engines.contract import Backend, Trace, pull, select, trace
+from pyham.engines.choice import Backend, select
+from pyham.engines.results import Trace
 from pyham.network import Network
 from pyham.training import multilevel, updates
 from pyham.training.classifier import Classifier
@@ -189,16 +189,16 @@ class NetworkModel(Model):
 
     def _forward(self, x: Array) -> tuple[Stages, Trace]:
         stages = self.arch.lower(self.params)
-        return stages, trace(self.engine, stages, x)
+        return stages, self.engine.run(stages, x)
 
     def _backward(self, stages: Stages, passed: Trace, delta: Array) -> None:
         """The weights' part of the gradient, from delta = dLoss/dy_N (B, n), with the penalties."""
-        _, stage_gradients = pull(self.engine, stages, passed, delta)
+        _, _, stage_gradients = self.engine.back(stages, passed, delta)
         gradients = self.arch.pullback(stage_gradients)
         weights = self._gradient[: len(self.weights)]
         np.concatenate([gradients[name].ravel() for name in self.arch.shapes], out=weights)
         if self.protocol.alpha:
-            _, penalty = penalties.smoothness(self.arch, self.params)
+            _, penalty = self.arch.smoothness(self.params)
             weights += self.protocol.alpha * np.concatenate([penalty[name].ravel() for name in self.arch.shapes])
         if self.protocol.decay:
             weights += self.protocol.decay * self.weights

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pyham import _check
-from pyham.engines.contract import Backend
+from pyham.engines.choice import Backend
 from pyham.training import losses
 from pyham.training.trainer import Epoch
 from pyham.verification import bounds

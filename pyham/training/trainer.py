@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyham import _check
-from pyham.engines.contract import Backend
+from pyham.engines.choice import Backend
 from pyham.files import archive
 from pyham.loading import load
 from pyham.network import Network

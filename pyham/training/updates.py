@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pyham.engines.contract import Backend
+from pyham.engines.choice import Backend
 from pyham.training.losses import LOSSES
 
 Array = np.ndarray[Any, Any]

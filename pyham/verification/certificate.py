@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyham.engines.contract import Backend
+from pyham.engines.choice import Backend
 from pyham.network import Network
 from pyham.verification import bounds, neighbours, symplectic
 from pyham.verification.measurements import Evidence, structure, symplectic_by_design

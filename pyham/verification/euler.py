@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pyham.engines.contract import Backend, select
+from pyham.engines.choice import Backend, select
 from pyham.network import Network
 
 Array = np.ndarray[Any, Any]

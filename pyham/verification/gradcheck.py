@@ -24,7 +24,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyham import _check
-from pyham.engines.contract import Backend
+from pyham.engines.choice import Backend
+from pyham.engines.reference import REFERENCE
 from pyham.network import Network
 
 Array = np.ndarray[Any, Any]
@@ -191,11 +192,7 @@ def _objective(g: object | Loss, net: Network) -> Loss:
 
 
 def _from_layer(stages: Any, j: int, y: Array) -> Array:
-    from pyham.engines import reference
-
-    for layer in range(j, stages.depth):
-        y = reference.layer(stages, layer, y)[-1]
-    return y
+    return REFERENCE.forward(stages.layers(j, stages.depth), y)
 
 
 def _entrywise(at: Callable[[tuple[int, ...]], float], value: Array) -> Array:

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pyham.engines.contract import Backend, Trace
+from pyham.engines.choice import Backend
+from pyham.engines.results import Trace
 from pyham.network import Network
 from pyham.verification import bounds, euler, symplectic
 

@@ -107,8 +107,13 @@ def test_depth_zero_has_empty_parameters():
         assert all_numbers(make(name, depth=0).init(0)).size == 0
 
 
+SCALES = {"normal": 1.0, "scaled-normal": 0.25}
+
+
 def test_draw_scales_by_the_number_of_inputs():
-    normal, scaled = (draw({"K": (3, 3)}, 16, 0, kind)["K"] for kind in ("normal", "scaled-normal"))
+    normal, scaled = (
+        draw({"K": (3, 3)}, lambda kind: {"K": SCALES[kind]}, 0, kind)["K"] for kind in ("normal", "scaled-normal")
+    )
     np.testing.assert_array_equal(scaled, normal / 4)  # a power of 2: exactly
 
 

@@ -38,7 +38,8 @@ def test_layers_are_a_slice_of_the_stages():
     assert part.depth == 2
     for name in FIELDS:
         np.testing.assert_array_equal(getattr(part, name), getattr(stages, name)[2:6])
-    assert (part.src, part.dst, part.keep, part.activation) == (stages.src, stages.dst, True, stages.activation)
+    assert (part.src, part.dst, part.activation) == (stages.src, stages.dst, stages.activation)
+    np.testing.assert_array_equal(part.keep, np.ones(4))
 
 
 def test_no_layers_of_some():

@@ -8,9 +8,12 @@ import pytest
 
 import pyham
 from pyham.architectures.activations import Activation
-from pyham.engines import contract, reference
-from pyham.engines.compiled import engine as compiled
+from pyham.engines import choice
+from pyham.engines.compiled import dense as compiled
 from pyham.engines.compiled import kernels
+from pyham.engines.compiled.engine import COMPILED
+from pyham.engines.reference import REFERENCE as reference
+from pyham.engines.reference import Reference
 from tests.oracles.rounding import eps, relative
 from tests.oracles.strategies import ACTIVATIONS, NAMES, VARIANTS, variant
 
@@ -331,7 +334,7 @@ def below(module, stages, x, g):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("module", [compiled, reference], ids=["numba", "reference"])
+@pytest.mark.parametrize("module", [compiled.DENSE, reference], ids=["numba", "reference"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("key", ["H2-plain", "MS1-yoshida4-p-first", "H1-J2", "MLP"])
 def test_bad_numbers_stay_in_their_sample(key, activation, module, bad, rng):
@@ -359,13 +362,15 @@ def test_both_engines_pass_bad_numbers_on_alike(key, activation, bad, rng):
     stages = network(key, activation).stages()
     x, g = rng.standard_normal((2, 5, n))
     x[2, 3] = bad
-    fast, plain = ({**out, **gradients} for out, gradients in (below(e, stages, x, g) for e in (compiled, reference)))
+    fast, plain = (
+        {**out, **gradients} for out, gradients in (below(e, stages, x, g) for e in (compiled.DENSE, reference))
+    )
     for name, oracle in plain.items():
         np.testing.assert_array_equal(np.isnan(fast[name]), np.isnan(oracle), err_msg=name)
         np.testing.assert_array_equal(np.isinf(fast[name]), np.isinf(oracle), err_msg=name)
 
 
-@pytest.mark.parametrize("module", [compiled, reference], ids=["numba", "reference"])
+@pytest.mark.parametrize("module", [compiled.DENSE, reference], ids=["numba", "reference"])
 @pytest.mark.parametrize("key", ["H2-plain", "MLP"])
 def test_nan_in_the_output_gradient_stays_in_its_sample(key, module, rng):
     stages = network(key).stages()
@@ -384,19 +389,18 @@ def test_nan_in_the_output_gradient_stays_in_its_sample(key, module, rng):
 
 @pytest.mark.parametrize("name", ["numba", "reference"])
 def test_select_by_name(name):
-    assert contract.select(name, np.dtype(np.float64)) is {"numba": compiled, "reference": reference}[name]
+    assert choice.select(name, np.dtype(np.float64)) is {"numba": COMPILED, "reference": reference}[name]
 
 
 def test_an_engine_of_ones_own_is_taken(rng):
     calls = []
 
-    def forward(stages, x):
-        calls.append((stages, x))
-        return x + 1
+    class Own(Reference):
+        def forward(self, stages, x):
+            calls.append((stages, x))
+            return x + 1
 
-    own = SimpleNamespace(
-        forward=forward, trace=reference.trace, adjoint=reference.adjoint, sensitivity=reference.sensitivity
-    )
+    own = Own()
     net = network("H2-plain")
     x = rng.standard_normal((2, n))
     np.testing.assert_array_equal(net(x, backend=own), x + 1)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham.engines import reference
+from pyham.engines.reference import REFERENCE as reference
+from pyham.engines.reference import layer
 from pyham.verification import gradcheck
 from tests.oracles.rounding import eps
 from tests.oracles.strategies import SMOOTH, VARIANTS, variant
@@ -52,10 +53,9 @@ def distance_from_kinks(net, x):
     stages, states = net.stages(), net.trace(x).states
     distance = np.full(len(x), np.inf)
     for j in range(N):
-        inner = reference.layer(stages, j, states[j])
-        for (s, src, _), y in zip(reference.of_layer(stages, j), inner, strict=False):
-            a = y[:, src] @ stages.A[s].T + stages.c[s]
-            distance = np.minimum(distance, np.abs(a).min(axis=1))
+        inner = layer(stages, j, states[j])
+        for stage, y in zip(stages.of_layer(j), inner, strict=False):
+            distance = np.minimum(distance, np.abs(stage.inner(y)).min(axis=1))
     return distance
 
 

@@ -5,10 +5,10 @@ The formula is written out here, and its derivatives are complex steps of it.
 
 import numpy as np
 import pytest
+from pyham.architectures.groups import Group
 
 from pyham.architectures.activations import activation
 from pyham.architectures.convolution import convolve
-from pyham.architectures.groups import Group
 from pyham.engines.compiled import images, kernels
 from pyham.engines.compiled.activations import code_of
 from tests.oracles.rounding import eps, relative

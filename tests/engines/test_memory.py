@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham.engines import contract, defaults, reference
-from pyham.engines.compiled import engine as compiled
-from pyham.engines.contract import Drift
+from pyham.engines import contract
+from pyham.engines.compiled import dense as compiled
+from pyham.engines.reference import REFERENCE as reference
+from pyham.engines.results import Drift
 from tests.oracles.rounding import eps, relative
 from tests.oracles.strategies import ACTIVATIONS, VARIANTS, variant
 
@@ -143,7 +144,7 @@ def test_longdouble_gradients_are_those_of_the_reference(rng):
 def test_an_engine_of_ones_own_has_all_kinds_of_memory(rng):
     """Without functions of its own for them."""
 
-    class Own:
+    class Own(contract.Engine):
         forward, trace, adjoint, sensitivity = map(
             staticmethod, (reference.forward, reference.trace, reference.adjoint, reference.sensitivity)
         )
@@ -240,35 +241,32 @@ def test_the_drift_reported_is_the_largest_of_all_blocks(deep, batch, small_bloc
 # NaN and inf
 
 
-def passes(module, stages, x, g, budget):
+def passes(engine, stages, x, g, budget):
     """(delta_0, sums) of all kinds of memory, when the engine is called directly."""
-    own = () if module is compiled else (reference,)
-    of = compiled if module is compiled else defaults
     with np.errstate(all="ignore"):
-        found = {"store": of.gradient(*own, stages, x, g, stages.depth)[1:]}
-        found["checkpoint"] = of.gradient(*own, stages, x, g, 4)[1:]
+        found = {"store": engine.checkpointed(stages, x, g, stages.depth)[1:]}
+        found["checkpoint"] = engine.checkpointed(stages, x, g, 4)[1:]
         if stages.shears:
-            found["reversible"] = of.reversible(*own, stages, x, g, budget, 2)[1:3]
-        if module is compiled:
-            found["tape"] = compiled.pull(stages, compiled.record(stages, x)[1], g)
+            found["reversible"] = engine.reversible(stages, x, g, budget, 2)[1:3]
+        found["tape"] = engine.back(stages, engine.run(stages, x), g)[1:]
     return found
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("where", ["x", "g"])
-@pytest.mark.parametrize("module", [compiled, reference], ids=["numba", "reference"])
+@pytest.mark.parametrize("engine", [compiled.DENSE, reference], ids=["numba", "reference"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("key", SOME)
-def test_bad_numbers_stay_in_their_sample_and_show_in_the_sums(key, activation, module, where, bad, rng):
+def test_bad_numbers_stay_in_their_sample_and_show_in_the_sums(key, activation, engine, where, bad, rng):
     stages = network(key, 6, activation=activation).stages()
-    x, g = rng.standard_normal((2, 70 if module is compiled else 7, n))
+    x, g = rng.standard_normal((2, 70 if engine is compiled else 7, n))
     row = len(x) // 2
     others = np.arange(len(x)) != row
     for budget in (0.0, 1e-8):
-        clean = passes(module, stages, x, g, budget)
+        clean = passes(engine, stages, x, g, budget)
         bad_x, bad_g = x.copy(), g.copy()
         (bad_x if where == "x" else bad_g)[row, 3] = bad
-        dirty = passes(module, stages, bad_x, bad_g, budget)
+        dirty = passes(engine, stages, bad_x, bad_g, budget)
         with np.errstate(all="ignore"):
             oracle, sums = reference.adjoint(stages, reference.trace(stages, bad_x), bad_g)
         for memory, (delta_0, gradients) in dirty.items():

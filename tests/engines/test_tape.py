@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham.engines.compiled import engine as compiled
-from pyham.engines.contract import Trace
+from pyham.engines.compiled import dense as compiled
+from pyham.engines.results import Trace
 from tests.oracles.rounding import eps, relative
 from tests.oracles.strategies import VARIANTS, variant
 
@@ -30,10 +30,10 @@ def test_states_and_delta_are_computed_once_and_late(monkeypatch, rng):
             calls.append(name)
             return original(*arguments)
 
-        monkeypatch.setattr(compiled, name, watched)
+        monkeypatch.setattr(compiled.DENSE, name, watched)
 
-    watch("trace", compiled.trace)
-    watch("adjoint", compiled.adjoint)
+    watch("trace", compiled.DENSE.trace)
+    watch("adjoint", compiled.DENSE.adjoint)
     net = network("H2-plain")
     x, g = rng.standard_normal((2, 9, n))
     trace = net.trace(x)
@@ -168,14 +168,14 @@ def test_samples_that_overflow_do_not_harm_the_columns_beside_them(key, activati
     huge = net.replace({name: value * np.float32(1e8) for name, value in net.params.items()})
     x, g = rng.standard_normal((2, 11, n)).astype(np.float32)
     stages = huge.stages()
-    output, tape = compiled.record(stages, x)
+    output, tape = compiled.DENSE.record(stages, x)
     assert not np.isfinite(output).all()
-    delta_0, whole = compiled.pull(stages, tape, g)
+    delta_0, whole = compiled.DENSE.pull(stages, tape, g)
     bad = [np.zeros(array.shape, bool) for array in whole]
     for i in range(len(x)):
         one = slice(i, i + 1)
-        alone_output, alone_tape = compiled.record(stages, x[one])
-        alone, single = compiled.pull(stages, alone_tape, g[one])
+        alone_output, alone_tape = compiled.DENSE.record(stages, x[one])
+        alone, single = compiled.DENSE.pull(stages, alone_tape, g[one])
         np.testing.assert_array_equal(output[one], alone_output)
         np.testing.assert_array_equal(delta_0[one], alone)
         bad = [mask | ~np.isfinite(array) for mask, array in zip(bad, single, strict=True)]

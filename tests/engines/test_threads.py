@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham.engines.compiled import engine as compiled
+from pyham.engines.compiled import dense as compiled
 from pyham.engines.compiled import kernels, threads
 from pyham.engines.compiled.threads import Cut, get_num_threads, set_num_threads
 from tests.oracles.strategies import variant
@@ -347,7 +347,7 @@ def test_networks_may_be_used_from_many_threads_that_share_workers(small_blocks,
 FORK = """
 import os, sys
 import numpy as np, pyham
-from pyham.engines.compiled import engine as compiled, threads
+from pyham.engines.compiled import dense as compiled, threads
 threads.WORTHWHILE = 1
 threads.set_num_threads(3)
 net = pyham.H2(width=6, depth=3).init(0)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pyham.engines import defaults
-from pyham.engines.compiled import engine as compiled
+from pyham.engines import contract
+from pyham.engines.compiled import dense as compiled
 from tests.oracles.rounding import eps
 from tests.oracles.strategies import variant
 
@@ -35,7 +35,7 @@ def test_chosen_layers_are_those_of_the_whole_array(key, layers, batch, backend,
 def test_chosen_layers_do_not_depend_on_the_segments(depth, budget, monkeypatch, rng):
     net = network("MS3-verlet-p-first", depth)
     x = rng.standard_normal((9, n))
-    monkeypatch.setattr(defaults, "MATRICES", budget)
+    monkeypatch.setattr(contract, "MATRICES", budget)
     np.testing.assert_array_equal(net.sensitivity(x, layers=range(depth + 1)), net.sensitivity(x), strict=True)
 
 
@@ -75,13 +75,13 @@ def test_measures_see_few_layers_at_a_time(rng):
 
 def test_layers_before_the_first_chosen_one_are_not_computed(monkeypatch, rng):
     net, computed = network("H2-plain", 400), []
-    original = compiled.sensitivity
+    original = compiled.DENSE.sensitivity
 
     def watched(stages, states, last=None):
         computed.append(stages.depth)
         return original(stages, states, last)
 
-    monkeypatch.setattr(compiled, "sensitivity", watched)
+    monkeypatch.setattr(compiled.DENSE, "sensitivity", watched)
     net.sensitivity(rng.standard_normal((5, n)), layers=[390])
     assert sum(computed) <= 20
 

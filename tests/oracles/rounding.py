@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 import pyham
-from pyham.engines import reference
+from pyham.engines.reference import layer
 from pyham.verification import bounds
 
 Array = np.ndarray[Any, Any]
@@ -29,9 +29,9 @@ def sizes(net: pyham.Network, states: Array) -> tuple[float, float]:
     stages = net.stages(np.float64)
     largest_a, largest_y = 0.0, float(np.abs(states).max(initial=0))
     for j in range(stages.depth):
-        inner = reference.layer(stages, j, states[j].astype(np.float64))
-        for (s, src, _), y in zip(reference.of_layer(stages, j), inner, strict=False):
-            a = np.abs(y[:, src]) @ np.abs(stages.A[s]).T + np.abs(stages.c[s])
+        inner = layer(stages, j, states[j].astype(np.float64))
+        for stage, y in zip(stages.of_layer(j), inner, strict=False):
+            a = np.abs(y[stage.src]) @ np.abs(stage.A).T + np.abs(stage.c)
             largest_a = max(largest_a, float(a.max(initial=0)))
             largest_y = max(largest_y, float(np.abs(y).max(initial=0)))
     return largest_a, largest_y

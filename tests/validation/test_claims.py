@@ -10,11 +10,11 @@ import pytest
 import pyham
 from pyham import distributed
 from pyham._check import multiprecision
-from pyham.architectures import penalties
+from pyham.architectures import base
 from pyham.architectures.stages import StageGradients
 from pyham.distributed import stepping
-from pyham.engines import reference
-from pyham.engines.compiled import engine as compiled
+from pyham.engines.compiled import dense as compiled
+from pyham.engines.reference import REFERENCE as reference
 from validation import (
     claim,
     rebuilding,
@@ -49,8 +49,8 @@ def failed(name):
 
 
 def test_v6_notices_matrices_that_are_slightly_too_large(monkeypatch):
-    exact = compiled.sensitivity
-    monkeypatch.setattr(compiled, "sensitivity", lambda *args: exact(*args) * (1 + 1e-9))
+    exact = compiled.DENSE.sensitivity
+    monkeypatch.setattr(compiled.DENSE, "sensitivity", lambda *args: exact(*args) * (1 + 1e-9))
     assert {label for label in failed("V6") if "symplectic" in label} == {
         "H2 trained, symplectic",
         "H2 before training, symplectic",
@@ -60,8 +60,8 @@ def test_v6_notices_matrices_that_are_slightly_too_large(monkeypatch):
 
 
 def test_v6_notices_matrices_that_shrink(monkeypatch):
-    exact = compiled.sensitivity
-    monkeypatch.setattr(compiled, "sensitivity", lambda *args: exact(*args) / 20)
+    exact = compiled.DENSE.sensitivity
+    monkeypatch.setattr(compiled.DENSE, "sensitivity", lambda *args: exact(*args) / 20)
     assert {"oscillators, n = 2, norms", "oscillators, n = 4, norms"} <= failed("V6")
 
 
@@ -76,7 +76,7 @@ def test_v6_notices_a_norm_of_the_mean_that_is_too_large(monkeypatch):
     assert {"H2 trained", "oscillators, n = 2"} <= failed("V6")
 
 
-@pytest.mark.parametrize(("engine", "way"), [(compiled, "backward"), (reference, "forward")])
+@pytest.mark.parametrize(("engine", "way"), [(compiled.DENSE, "backward"), (reference, "forward")])
 def test_v9_notices_a_pass_with_a_wrong_interconnection(engine, way, monkeypatch):
     name = "sensitivity" if way == "backward" else "forward"
     exact = getattr(engine, name)
@@ -92,13 +92,13 @@ def test_v9_notices_a_pass_with_a_wrong_interconnection(engine, way, monkeypatch
 
 
 def test_v9_notices_slight_damping(monkeypatch):
-    exact = compiled.sensitivity
-    monkeypatch.setattr(compiled, "sensitivity", lambda *args: exact(*args) * (1 - 1e-12))
+    exact = compiled.DENSE.sensitivity
+    monkeypatch.setattr(compiled.DENSE, "sensitivity", lambda *args: exact(*args) * (1 - 1e-12))
     assert {"MS1 linear, p-first", "H2 linear, q-first", "forward Euler linear"} <= failed("V9")
 
 
 def test_v10_notices_a_pass_that_loses_energy(monkeypatch):
-    exact = compiled.trace
+    exact = compiled.DENSE.trace
 
     def damped(stages, x):
         return exact(stages, x) * (1 - 1e-5) ** np.arange(stages.depth + 1)[:, None, None]
@@ -109,7 +109,7 @@ def test_v10_notices_a_pass_that_loses_energy(monkeypatch):
     H = v10_energy.Hamiltonian.of(net)
     orbit = v10_energy.follow(net, H, x, 2, 1)
     assert (orbit.error[0] <= (1 + v10_energy.SMALL) * net.arch.step**2 * orbit.oscillation).all()
-    monkeypatch.setattr(compiled, "trace", damped)
+    monkeypatch.setattr(compiled.DENSE, "trace", damped)
     orbit = v10_energy.follow(net, H, x, 2, 1)
     assert (orbit.error[0] > (1 + v10_energy.SMALL) * net.arch.step**2 * orbit.oscillation).all()
 
@@ -134,10 +134,10 @@ def test_v10_leading_terms_make_the_energy_error_of_one_step_of_higher_order(nam
 
 
 def test_v14_notices_penalties_that_do_nothing(monkeypatch):
-    def nothing(arch, params):
-        return 0.0, {name: np.zeros_like(value) for name, value in params.items()}
+    def nothing(weights, step):
+        return 0.0, [np.zeros_like(value) for value in weights]
 
-    monkeypatch.setattr(penalties, "smoothness", nothing)
+    monkeypatch.setattr(base, "smoothness", nothing)
     monkeypatch.delitem(v14_regularisation.PENALTIES, "weight decay 3e-4")
     assert failed("V14") == {"smoothness 0.1, bound", "smoothness 0.1, norms"}
 
@@ -182,48 +182,48 @@ def test_v15_notices_a_wrong_theorem(monkeypatch):
 
 
 def test_v16_notices_an_inverse_that_is_slightly_off(monkeypatch):
-    exact = compiled.inverse
-    monkeypatch.setattr(compiled, "inverse", lambda *args: exact(*args) * (1 + 1e-9))
+    exact = compiled.DENSE.inverse
+    monkeypatch.setattr(compiled.DENSE, "inverse", lambda *args: exact(*args) * (1 + 1e-9))
     labels = failed("V16")
     assert labels >= {f"{case}, float64" for case in ("H2 trained", "H2 random", "MS3 random", "MS1 random")}
 
 
 def test_v16_notices_a_gradient_that_is_slightly_off(monkeypatch):
-    exact = compiled.reversible
+    exact = compiled.DENSE.reversible
 
     def wrong(*args):
         y_N, delta_0, sums, reports = exact(*args)
         return y_N, delta_0 * (1 + 1e-9), sums, reports
 
-    monkeypatch.setattr(compiled, "reversible", wrong)
+    monkeypatch.setattr(compiled.DENSE, "reversible", wrong)
     assert failed("V16") == {"gradient, float64"}
 
 
 def test_v16_notices_a_budget_that_nobody_keeps(monkeypatch):
-    exact = compiled.reversible
-    monkeypatch.setattr(compiled, "reversible", lambda s, x, g, budget, n: exact(s, x, g, np.inf, n))
+    exact = compiled.DENSE.reversible
+    monkeypatch.setattr(compiled.DENSE, "reversible", lambda s, x, g, budget, n=None: exact(s, x, g, np.inf, n))
     assert failed("V16") == {"gradient, 1024 layers, float32", "drift / budget, float64", "drift / budget, float32"}
 
 
 def test_v16_notices_a_report_that_hides_the_drift(monkeypatch):
-    exact = compiled.reversible
+    exact = compiled.DENSE.reversible
 
-    def silent(stages, x, g, budget, shortest):
+    def silent(stages, x, g, budget, shortest=None):
         *found, reports = exact(stages, x, g, np.inf, shortest)
         return *found, reports * 0
 
-    monkeypatch.setattr(compiled, "reversible", silent)
+    monkeypatch.setattr(compiled.DENSE, "reversible", silent)
     assert "gradient, 1024 layers, float32" in failed("V16")
 
 
 def test_v16_notices_more_states_at_a_time(monkeypatch):
-    exact = compiled.reversible
+    exact = compiled.DENSE.reversible
 
     def hoarding(*args):
         *found, reports = exact(*args)
         return *found, reports[:, [0, 1, 1]]
 
-    monkeypatch.setattr(compiled, "reversible", hoarding)
+    monkeypatch.setattr(compiled.DENSE, "reversible", hoarding)
     assert failed("V16") == {"states at a time, float64", "states at a time, float32"}
 
 

@@ -93,10 +93,10 @@ def trained(lab):
 
 
 def test_a_claim_notices_a_broken_engine(monkeypatch):
-    from pyham.engines.compiled import engine as compiled
+    from pyham.engines.compiled import dense as compiled
 
-    exact = compiled.sensitivity
-    monkeypatch.setattr(compiled, "sensitivity", lambda *args: exact(*args) * (1 + 1e-9))
+    exact = compiled.DENSE.sensitivity
+    monkeypatch.setattr(compiled.DENSE, "sensitivity", lambda *args: exact(*args) * (1 + 1e-9))
     lab = claim.Lab(0, quick=True)
     lab.classifier = trained(lab)
     findings = list(claim.run("V2", claim.modules(["V2"])["V2"], lab))

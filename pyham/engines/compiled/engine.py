@@ -1,206 +1,85 @@
-"""The Numba engine: the functions of ``pyham.engines.reference`` on compiled kernels, same arguments and results.
+"""The compiled engine: for each kind of map the fastest engine that there is for it.
 
-Works in float32 and float64. A batch is cut into tiles and blocks, which threads work through. The cut depends on the
-batch and the network alone and partial sums are added in the order of the blocks, so every bit of a gradient is the
-same for any number of threads.
-
-Sensitivities are stored with samples last, as they are computed, and come back as a transposed view.
+Matrices and convolutions have kernels; networks of other maps run on the reference engine.
 """
 
-import math
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Sequence
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from pyham.architectures.stages import StageGradients, Stages
-from pyham.engines.compiled import kernels
-from pyham.engines.compiled.activations import code_of
-from pyham.engines.compiled.buffers import Buffer
-from pyham.engines.compiled.threads import Cut
+from pyham.architectures.lift import Lift
+from pyham.architectures.maps import Convolution, Dense
+from pyham.architectures.stages import AnyStages
+from pyham.engines.compiled.convolutions import CompiledConvolutions
+from pyham.engines.compiled.dense import DENSE
+from pyham.engines.contract import Engine
+from pyham.engines.reference import REFERENCE
+from pyham.engines.results import ClassifierGradients, Drift, Trace
 
 Array = np.ndarray[Any, Any]
 
-TILE = 128  # samples: all rows of a tile of a narrow network fit the first-level cache
-VECTOR = 64  # bytes: the longest vector of today's processors
-FIRST_STATE_IS_ENOUGH = True  # for ``sensitivity``
-TAPE = 32 << 20  # bytes: a longer tape is slower to read back than the forward pass is to run again
-SEGMENT = 4 << 20  # bytes of tape for one tile, where the forward pass is run again
+BY_MAP: dict[type[Any], Engine] = {Dense: DENSE, Convolution: CompiledConvolutions()}
 
 
-def forward(stages: Stages, x: Array) -> Array:
-    """y_N (B, n) from x = y_0 (B, n)."""
-    x, y_N = _own(x), np.empty(x.shape, x.dtype)
-    arguments, blocks = _plain(stages), _blocks(stages, len(x))
-    blocks.run(lambda lo, hi, _: kernels.forward(arguments, (lo, hi, blocks.tile), x, y_N))
-    return y_N
+class Compiled(Engine):
+    """``backend="numba"``: float32 and float64. Every bit of a result is the same for any number of threads."""
+
+    def computes(self, dtype: np.dtype[Any]) -> bool:
+        return dtype in (np.float32, np.float64)
+
+    def of(self, stages: AnyStages) -> Engine:
+        """The engine of this network's maps."""
+        return BY_MAP.get(type(stages.maps[0]), REFERENCE)
+
+    def forward(self, stages: AnyStages, x: Array) -> Array:
+        return self.of(stages).forward(stages, x)
+
+    def trace(self, stages: AnyStages, x: Array) -> Any:
+        return self.of(stages).trace(stages, x)
+
+    def adjoint(self, stages: AnyStages, states: Any, delta_N: Array) -> tuple[Any, Any]:
+        return self.of(stages).adjoint(stages, states, delta_N)
+
+    def sensitivity(self, stages: AnyStages, states: Any, last: Array | None = None) -> Array:
+        return self.of(stages).sensitivity(stages, states, last)
+
+    def run(self, stages: AnyStages, x: Array) -> Trace:
+        return self.of(stages).run(stages, x)
+
+    def back(self, stages: AnyStages, trace: Trace, delta_N: Array) -> tuple[Any, Array, Any]:
+        return self.of(stages).back(stages, trace, delta_N)
+
+    def sensitivities(self, stages: AnyStages, x: Array, last: Array | None = None) -> Array:
+        return self.of(stages).sensitivities(stages, x, last)
+
+    def inverse(self, stages: AnyStages, y_N: Array) -> Array:
+        return self.of(stages).inverse(stages, y_N)
+
+    def gradient(
+        self, stages: AnyStages, x: Array, delta_N: Array, memory: str = "store", budget: float = np.inf
+    ) -> tuple[Array, Array, Any, Drift | None]:
+        return self.of(stages).gradient(stages, x, delta_N, memory, budget)
+
+    def streamed(self, stages: AnyStages, x: Array, layers: Sequence[int], measure: Callable[[Array], Array]) -> Array:
+        return self.of(stages).streamed(stages, x, layers, measure)
+
+    def logits(self, lift: Lift, stages: AnyStages, layer: Array, mu: Array, pixels: Array) -> Array:
+        return self.of(stages).logits(lift, stages, layer, mu, pixels)
+
+    def classifier_gradient(
+        self,
+        lift: Lift,
+        stages: AnyStages,
+        layer: Array,
+        mu: Array,
+        loss: Callable[[Array, Array], tuple[Any, Array]],
+        pixels: Array,
+        labels: Array,
+        shifts: Array,
+        rows: Array,
+    ) -> tuple[Any, int, ClassifierGradients]:
+        return self.of(stages).classifier_gradient(lift, stages, layer, mu, loss, pixels, labels, shifts, rows)
 
 
-def trace(stages: Stages, x: Array) -> Array:
-    """States y_0 .. y_N (N + 1, B, n) from x = y_0 (B, n)."""
-    states = np.empty((stages.depth + 1, *x.shape), stages.dtype)
-    states[0] = x
-    arguments, blocks = _plain(stages), _blocks(stages, len(x))
-    blocks.run(lambda lo, hi, _: kernels.trace(arguments, (lo, hi, blocks.tile), states))
-    return states
-
-
-def adjoint(stages: Stages, states: Array, g: Array) -> tuple[Array, StageGradients]:
-    """delta_0 .. delta_N (N + 1, B, n) and the gradients of A, c, W, from g = dLoss/dy_N (B, n)."""
-    states, delta = _own(states), np.empty(states.shape, stages.dtype)
-    delta[-1] = g
-    arguments, blocks = _plain(stages), _blocks(stages, len(g))
-    sums = _Sums(stages, blocks)
-    blocks.run(lambda lo, hi, b: kernels.adjoint(arguments, (lo, hi, blocks.tile), states, delta, sums.of(b)))
-    return delta, sums.total()
-
-
-@dataclass(frozen=True)
-class Tape:
-    """What ``record`` keeps of a forward pass: the input, and all that the way back needs unless that is long."""
-
-    x: Array
-    recorded: Buffer | None
-
-
-def record(stages: Stages, x: Array) -> tuple[Array, Tape]:
-    """y_N (B, n), and the tape for ``pull``."""
-    x, y_N = x.copy(), np.empty(x.shape, x.dtype)
-    arguments, blocks = _plain(stages), _blocks(stages, len(x))
-    numbers = blocks.tiles * blocks.tile * _recorded(stages) * len(stages.A)
-    if numbers * x.itemsize > TAPE:
-        return forward(stages, x), Tape(x, None)
-    tape = Buffer(numbers + VECTOR // x.itemsize, x.dtype)  # the kernels start where it is aligned
-    recorded = tape.array
-    blocks.run(lambda lo, hi, _: kernels.forward_recording(arguments, (lo, hi, blocks.tile), x, y_N, recorded))
-    return y_N, Tape(x, tape)
-
-
-def pull(stages: Stages, tape: Tape, g: Array) -> tuple[Array, StageGradients]:
-    """delta_0 (B, n) and the gradients of A, c, W, from g = dLoss/dy_N (B, n) and the tape of the forward pass."""
-    if tape.recorded is None:
-        layer = stages.per_layer * _recorded(stages) * TILE * stages.dtype.itemsize
-        return gradient(stages, tape.x, g, max(1, SEGMENT // layer))[1:]
-    g, delta_0 = _own(g), np.empty(g.shape, stages.dtype)
-    arguments, blocks, recorded = _plain(stages), _blocks(stages, len(g)), tape.recorded.array
-    sums = _Sums(stages, blocks)
-    blocks.run(
-        lambda lo, hi, b: kernels.adjoint_recorded(arguments, (lo, hi, blocks.tile), recorded, g, delta_0, sums.of(b))
-    )
-    return delta_0, sums.total()
-
-
-def gradient(stages: Stages, x: Array, g: Array, segment: int) -> tuple[Array, Array, StageGradients]:
-    """y_N and delta_0 (B, n) and the gradients of A, c, W; every ``segment``-th state of a tile is kept."""
-    x, g, y_N, delta_0 = _own(x), _own(g), np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
-    arguments, blocks = _plain(stages), _blocks(stages, len(x))
-    sums = _Sums(stages, blocks)
-    blocks.run(
-        lambda lo, hi, b: kernels.gradient(
-            arguments, (lo, hi, blocks.tile), x, g, segment, y_N, delta_0, sums.of(b)
-        )
-    )  # fmt: skip
-    return y_N, delta_0, sums.total()
-
-
-def reversible(
-    stages: Stages, x: Array, g: Array, budget: float, shortest: int
-) -> tuple[Array, Array, StageGradients, Array]:
-    """As ``gradient``, from states rebuilt on the way back; and ``kernels.reversible``'s reports (blocks, 3)."""
-    x, g, y_N, delta_0 = _own(x), _own(g), np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
-    arguments, blocks = _plain(stages), _blocks(stages, len(x))
-    sums, reports = _Sums(stages, blocks), np.zeros((max(1, blocks.count), 3))
-    blocks.run(
-        lambda lo, hi, b: kernels.reversible(
-            arguments, (lo, hi, blocks.tile), x, g, (shortest, budget), y_N, delta_0, sums.of(b), reports[b]
-        )
-    )
-    return y_N, delta_0, sums.total(), reports
-
-
-def inverse(stages: Stages, y_N: Array) -> Array:
-    """y_0 (B, n) from y_N (B, n), where every stage leaves what it reads alone."""
-    y_N, y_0 = _own(y_N), np.empty(y_N.shape, y_N.dtype)
-    arguments, blocks = _plain(stages), _blocks(stages, len(y_N))
-    blocks.run(lambda lo, hi, _: kernels.inverse(arguments, (lo, hi, blocks.tile), y_N, y_0))
-    return y_0
-
-
-def sensitivity(stages: Stages, states: Array, last: Array | None = None) -> Array:
-    """Phi_0 .. Phi_N (N + 1, B, n, n); Phi_N is ``last`` (B, n, n), or the identity. Of the states, y_0 is enough."""
-    n, x = stages.width, _own(states[0])
-    phi = np.empty((stages.depth + 1, n, n, len(x)), stages.dtype)
-    phi[-1] = np.eye(n, dtype=stages.dtype)[:, :, None] if last is None else last.transpose(1, 2, 0)
-    arguments, blocks = _plain(stages), _blocks(stages, len(x), columns=n)
-    blocks.run(lambda lo, hi, _: kernels.sensitivity(arguments, (lo, hi, blocks.tile), x, phi))
-    return phi.transpose(0, 3, 1, 2)
-
-
-class _Sums:
-    """Sums over samples, block by block: dA (S, r, k), dc (S, r), dW (S, d, r)."""
-
-    def __init__(self, stages: Stages, blocks: Cut) -> None:
-        shapes = (stages.A.shape, stages.c.shape, stages.W.shape)
-        self.first = tuple(np.zeros(shape, stages.dtype) for shape in shapes)
-        self.others: tuple[Array, ...] = ()
-        if blocks.count > 1:
-            sizes = [math.prod(shape) for shape in shapes]
-            self._buffer = Buffer((blocks.count - 1) * sum(sizes), stages.dtype)
-            self._buffer.array[:] = 0
-            pieces = np.split(self._buffer.array.reshape(blocks.count - 1, -1), np.cumsum(sizes)[:-1], axis=1)
-            self.others = tuple(piece.reshape(-1, *shape) for piece, shape in zip(pieces, shapes, strict=True))
-
-    def of(self, block: int) -> tuple[Array, ...]:
-        return tuple(array[block - 1] for array in self.others) if block else self.first
-
-    def total(self) -> StageGradients:
-        """First block to last."""
-        for total, several in zip(self.first, self.others, strict=False):
-            for one in several:
-                total += one
-        return StageGradients(*self.first)
-
-
-def _blocks(stages: Stages, batch: int, columns: int = 1) -> Cut:
-    """The cut of a batch, where each sample takes ``columns`` of a tile."""
-    return _cut(batch, columns, stages.A.shape, stages.W.shape, stages.dtype.itemsize)
-
-
-@lru_cache(maxsize=256)
-def _cut(batch: int, columns: int, A: tuple[int, int, int], W: tuple[int, int, int], itemsize: int) -> Cut:
-    """Tiles of about equal size, whole vectors long; blocks of tiles, with work enough for a thread."""
-    vector = VECTOR // itemsize
-    most = TILE if columns == 1 else max(vector, 4 * TILE // (columns * vector) * vector)
-    tiles = max(1, -(-batch // most))
-    tile = max(1, -(-batch // (tiles * vector))) * vector
-    S, r, k = A
-    d = W[1]
-    work = batch * columns * S * (r * (k + d) + 20 * r)
-    return Cut(batch, tile, work=work, partial=S * r * (k + d + 1) * itemsize)
-
-
-def _recorded(stages: Stages) -> int:
-    """Numbers on the tape for each stage and sample."""
-    return stages.A.shape[1] + stages.A.shape[2]
-
-
-def _own(array: Array) -> Array:
-    """Contiguous and writeable, a copy only where needed: Numba would compile anew for any other kind of array."""
-    contiguous = np.ascontiguousarray(array)
-    return contiguous if contiguous.flags.writeable else contiguous.copy()
-
-
-def _plain(stages: Stages) -> tuple[Any, ...]:
-    """The stages as the kernels take them."""
-    known = _PLAIN.get(stages)
-    if known is None:
-        src = np.array([s.start for s in stages.src])
-        dst = np.array([s.start for s in stages.dst])
-        keep = np.full(len(stages.A), stages.keep, stages.dtype)
-        known = _PLAIN[stages] = src, dst, keep, code_of(stages.activation)
-    return stages.A, stages.c, stages.W, *known
-
-
-_PLAIN: "WeakKeyDictionary[Stages, tuple[Any, ...]]" = WeakKeyDictionary()
+COMPILED = Compiled()
