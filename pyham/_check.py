@@ -30,6 +30,13 @@ def integer(argument: str, value: object, minimum: int) -> int:
     return int(value)
 
 
+def integer_of_bits(argument: str, value: object, bits: int) -> int:
+    """``value`` as an integer from 0 to 2**bits - 1."""
+    if (number := integer(argument, value, 0)) >> bits:
+        raise ValueError(f"{argument}: expected an integer of at most {bits} bits, got more")
+    return number
+
+
 def positive(argument: str, value: object) -> float:
     """``value`` as a positive finite float."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):

@@ -1,41 +1,60 @@
-"""Networks for images: any network of vectors at every pixel, and H2 with convolutions for weights.
+"""Networks of images, together: architectures, training, files and certificates.
 
-    train, test = ...                                  # pixels (B, 28, 28) uint8 and labels
     arch = images.image_architecture("H2", depth=4, step=1.0)      # 8 channels at every pixel
     arch = images.ConvH2(depths=(2, 2, 2))                         # convolutional
-    classifier = images.train(arch, pixels, labels, rng=0)
+    classifier = images.train(arch, pixels, labels, rng=0)         # pixels (B, 28, 28) uint8 and labels (B,)
     classifier.accuracy(test_pixels, test_labels)
+    classifier.save(path); images.load(path)
+    images.certify(classifier, test_pixels)
 
-==================  ==========================================================
-``convolution``     convolutions and the squeeze, with their transposes
-``stages``          the one form of every image network: groups of stages
-``reference``       forward and backward pass in NumPy
-``compiled``        the same, compiled
-``base``            what architectures share, and how networks begin
-``architectures``   parameters to groups, and gradients back
-``network``         what users hold; files
-``model``           the objective;  ``training`` : ``train``
-``certificate``     what holds for a trained ConvH2
-==================  ==========================================================
+``arch.init(rng)`` is a network alone: a map of states (B, C, rows, columns), like all networks. A classifier has the
+convolution that makes such states of pixels, and the output layer. The names here live in the rooms of vectors:
+``pyham.architectures.images``, ``pyham.training.images`` and ``pyham.verification.image_certificate``.
 """
 
-from pyham.architectures.image_base import ImageArchitecture
-from pyham.architectures.images import ConvH2, Pixelwise, image_architecture
-from pyham.training.image_network import ImageClassifier, ImageNetwork, is_image_network, load
-from pyham.training.image_trainer import CONVOLUTIONAL, RECOMMENDED, train
-from pyham.verification.image_certificate import certify
+from typing import Any
+
+import numpy as np
+
+from pyham.architectures.images import ConvH2, ImageArchitecture, Pixelwise, image_architecture
+from pyham.engines.choice import Backend
+from pyham.loading import load
+from pyham.training.classifier import Classifier
+from pyham.training.images import CONVOLUTIONAL, INITIALIZATIONS, RECOMMENDED, train, untrained
+
+from pyham.verification.certificate import Certificate
 
 __all__ = [
     "CONVOLUTIONAL",
+    "INITIALIZATIONS",
     "RECOMMENDED",
     "ConvH2",
     "ImageArchitecture",
-    "ImageClassifier",
-    "ImageNetwork",
     "Pixelwise",
-    "image_architecture",
     "certify",
-    "is_image_network",
+    "image_architecture",
     "load",
     "train",
+    "untrained",
 ]
+
+
+def certify(
+    classifier: Classifier, pixels: object, *, full: int = 1, dtype: Any = np.float64, backend: Backend = "numba"
+) -> Certificate:
+    """Certificate of a classifier's network on the states y_0 of images ``pixels`` (B, rows, columns).
+
+    The first ``full`` images have their whole Phi_j; ``dtype`` is that of the computation. A network at every pixel is
+    certified by ``pyham.certify``, on the states of the pixels of the images.
+
+    Raises
+    ------
+    TypeError, ValueError
+        Naming the argument, what was expected and what came.
+    """
+    if not isinstance(classifier, Classifier) or classifier.lift is None:
+        raise TypeError(f"classifier: expected a Classifier of images, got {type(classifier).__name__}")
+    from pyham.verification import image_certificate
+
+    y = classifier.lifted(pixels, dtype)
+    return image_certificate.certify(classifier.net, y, full=full, backend=backend)

@@ -1,58 +1,39 @@
-"""Networks in files: what ``net.save(path)`` or a training wrote, read back."""
+"""What was saved, read back: ``load``."""
 
-from collections.abc import Mapping
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from pyham.architectures.vectors import architecture
-from pyham.files import archive
+from pyham.architectures.described import described
+from pyham.files import archive, earlier
 from pyham.network import Network
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    from pyham.training.classifier import Classifier
 
-WIDTH = 1 << 10  # at most, of a network without layers: nothing else in its file says that it is that large
 
+def load(path: str | PathLike[str]) -> "Network | Classifier | Any":
+    """What the file has: a ``Network``, or a ``Classifier`` with its output layer, its lift and its history.
 
-def load(path: str | PathLike[str]) -> Network:
-    """The network that ``net.save(path)`` wrote, or the one that a training's checkpoint has reached.
+    ``net.save`` writes the one, ``classifier.save`` and trainings the other; the checkpoint of a training gives the
+    classifier that it had reached. (While the weights of the alternating scheme are trained, its output layer is the
+    one that the last batch was fitted with.)
 
     Raises
     ------
     OSError
         If the file cannot be opened.
     ValueError
-        If it is damaged, has no network of pyham's, or is of a newer version.
+        If it is damaged, has nothing of pyham's, or is of a newer version.
     """
     header, arrays = archive.read(path)
-    if header.get("kind", "network") not in ("network", "training"):
-        image = str(header["kind"]).startswith("image ")
-        came = "one for images, which pyham.images.load reads" if image else "a file of another kind"
-        raise ValueError(f"{path}: expected a network or a training, got {came}")
+    kind = header.get("kind", "network")
+    if kind not in ("network", "classifier", "training", "image network", "image training"):
+        raise ValueError(f"{path}: expected a network or a training, got a file of another kind")
     try:
-        if header.get("kind") != "training":
-            return network(header, arrays)
-        prefix = "parameters/"
-        params = {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-        params.pop("layer", None)
-        return network(header, params)
-    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
+        if kind == "network":
+            return Network(described(header["architecture"], arrays), arrays)
+        from pyham.training.classifier import Classifier  # here, because not everybody needs it
+
+        return Classifier.read(*earlier.modern(header, arrays))
+    except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: expected a network, got a header that describes none ({error})") from None
-
-
-def network(header: Mapping[str, Any], params: Mapping[str, Array]) -> Network:
-    """The network with these parameters whose architecture the header describes.
-
-    Raises
-    ------
-    ArithmeticError, KeyError, TypeError, ValueError
-        If it describes none, or one with other parameters.
-    """
-    config = header["architecture"]
-    depth, width = params["b"].shape  # every architecture has biases (N, n)
-    if (config["depth"], config["width"]) != (depth, width) or (not depth and width > WIDTH):
-        raise ValueError(f"depth, width: expected those of b, {(depth, width)}, got others")
-    if config["name"] == "H1" and params["K"].shape != (depth, width, width):  # before it builds J (n, n)
-        raise ValueError(f"params['K']: expected shape {(depth, width, width)}, got {params['K'].shape}")
-    return Network(architecture(**config), params)

@@ -8,10 +8,13 @@ import numpy as np
 
 import pyham
 from pyham import images
+from pyham.architectures.images import ImageArchitecture
 from pyham.data import plane as datasets
 from pyham.files.archive import replace_file
 from pyham.interop import arrays
 from pyham.loading import load
+from pyham.network import Network
+from pyham.training.classifier import Classifier
 from pyham.verification.certificate import Certificate
 
 
@@ -42,16 +45,21 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the certificate of a file; 0 if it passed, else 1."""
-    certificate = of_images(options) if _has_images(options.file) else of_vectors(options)
+    found = arrays.read_arrays(options.file) if options.file.suffix == ".npz" else load(options.file)
+    if isinstance(found, Classifier) and found.lift is not None:
+        certificate = of_images(found, options)
+    else:
+        certificate = of_vectors(found.net if isinstance(found, Classifier) else found, options)
     print(certificate)
     if options.json:
         replace_file(options.json, (json.dumps(certificate.to_dict(), indent=1) + "\n").encode())
     return 0 if certificate.passed else 1
 
 
-def of_vectors(options: argparse.Namespace) -> Certificate:
+def of_vectors(net: Network, options: argparse.Namespace) -> Certificate:
     """The certificate of a network of vectors, on given samples or random ones."""
-    net = arrays.read_arrays(options.file) if options.file.suffix == ".npz" else load(options.file)
+    if isinstance(net.arch, ImageArchitecture):
+        raise ValueError(f"{options.file}: expected a classifier, which makes states of images, got a network of images")
     if options.samples:
         x = np.load(options.samples, allow_pickle=False)
     else:
@@ -61,14 +69,9 @@ def of_vectors(options: argparse.Namespace) -> Certificate:
     return pyham.certify(net, np.asarray(x).astype(options.dtype))
 
 
-def of_images(options: argparse.Namespace) -> Certificate:
-    """The certificate of an image network, on test images."""
-    net = images.load(options.file)
+def of_images(classifier: Classifier, options: argparse.Namespace) -> Certificate:
+    """The certificate of a classifier of images, on test images."""
     if options.images < 1:
         raise ValueError(f"--images: expected an integer >= 1, got {options.images}")
     pixels = datasets.load_mnist(options.data).test_images[: options.images]
-    return images.certify(net, pixels, full=options.full, dtype=np.dtype(options.dtype))
-
-
-def _has_images(file: Path) -> bool:
-    return file.suffix != ".npz" and images.is_image_network(file)
+    return images.certify(classifier, pixels, full=options.full, dtype=np.dtype(options.dtype))

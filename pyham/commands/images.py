@@ -9,21 +9,22 @@ import numpy as np
 
 import pyham
 from pyham import images
-from pyham.architectures.image_base import INITIALIZATIONS
 from pyham.commands import protocol_options
 from pyham.commands.planar import NETWORK, check_files, stream
 from pyham.commands.progress import Bar
 from pyham.commands.protocol_options import named, option
 from pyham.data import plane as datasets
 from pyham.files.archive import replace_file
-from pyham.images import ImageArchitecture, ImageClassifier, ImageNetwork
-from pyham.training.image_trainer import split, train
+from pyham.images import INITIALIZATIONS, ImageArchitecture
+from pyham.training.classifier import Classifier
+from pyham.training.images import split, train, untrained
 from pyham.training.optimizers import Adam
 from pyham.training.protocol import Protocol
 
 Array = np.ndarray[Any, Any]
 
 DATA = {"mnist": "handwritten digits, 28 x 28 pixels"}
+CLASSES = 10
 
 EPILOG = (
     "A share of the training images is held out for validation; the test images take no part in anything but the last "
@@ -71,7 +72,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     protocol_options.add(parser, images.RECOMMENDED)
     parser.set_defaults(**dict.fromkeys(BY_ARCHITECTURE))
     files = protocol_options.files(parser, "keep the training there", "settings, history and accuracies")
-    files.add_argument("--save", type=Path, metavar="PATH", help="write the network there; pyham.images.load reads it")
+    files.add_argument("--save", type=Path, metavar="PATH", help="write the classifier there; pyham.load reads it")
     parser.set_defaults(run=run)
 
 
@@ -91,7 +92,10 @@ def run(options: argparse.Namespace) -> int:
         {"validation": "--validation"}, split, digits.train_images, digits.train_labels, options.validation,
         stream(options, 1),
     )  # fmt: skip
-    params = arch.init(stream(options, 2), initialization=options.initialization, dtype=options.dtype)
+    first = named(
+        {"gain": "--gain"}, untrained, arch, stream(options, 2), classes=CLASSES, gain=options.gain,
+        initialization=options.initialization, dtype=options.dtype,
+    )  # fmt: skip
     about = {option(name): getattr(options, name) for name in ("seed", "validation", "initialization")}
     bar = Bar(f"{options.architecture}, {arch.depth} layers")
     names = ("rate", "patience", "save_every", "shift", "scheme", "loss", "levels")
@@ -99,7 +103,7 @@ def run(options: argparse.Namespace) -> int:
         with bar:
             classifier = named(
                 {name: option(name) for name in names} | {"validation": "--validation", "scheme": "--training"},
-                train, ImageNetwork(arch, params), *fitting, protocol=protocol, rng=stream(options, 3),
+                train, first, *fitting, protocol=protocol, rng=stream(options, 3),
                 shift=options.shift, validation=validation, callback=bar, checkpoint=options.checkpoint,
                 save_every=options.save_every, resume=options.resume, about=about,
             )  # fmt: skip
@@ -108,7 +112,7 @@ def run(options: argparse.Namespace) -> int:
         print(f"stopped{kept}")
         return 130
     if options.save:
-        classifier.net.save(options.save)
+        classifier.save(options.save)
     test = digits.test_images, digits.test_labels
     report(options, protocol, classifier, {"train": fitting, "validation": validation, "test": test})
     return 0
@@ -123,13 +127,12 @@ def architecture(options: argparse.Namespace, image: tuple[int, ...]) -> ImageAr
     convolutional = options.architecture == "ConvH2"
     chosen["step"] = (0.5 if convolutional else 1.0) if options.step is None else options.step
     chosen["width"] = (4 if convolutional else 8) if options.width is None else options.width
-    chosen["gain"] = (0.3 if convolutional else 0.025) if options.gain is None else options.gain
     depth = (2 if convolutional else 4) if options.depth is None else options.depth
     if convolutional:
         chosen["depths"] = (depth,) * (3 if options.groups is None else options.groups)
     else:
         chosen["depth"] = depth
-    names = {name: option(name) for name in ("width", "depth", "step", "gain", *NETWORK)}
+    names = {name: option(name) for name in ("width", "depth", "step", *NETWORK)}
     names["depths"] = "--depth, --groups"
     build = images.image_architecture
     built: ImageArchitecture = named(names, build, options.architecture, rows=image[0], columns=image[1], **chosen)
@@ -137,7 +140,7 @@ def architecture(options: argparse.Namespace, image: tuple[int, ...]) -> ImageAr
 
 
 def report(
-    options: argparse.Namespace, protocol: Protocol, classifier: ImageClassifier, sets: dict[str, Any]
+    options: argparse.Namespace, protocol: Protocol, classifier: Classifier, sets: dict[str, Any]
 ) -> None:  # fmt: skip
     """The last line, and the file of --json."""
     accuracy = {name: classifier.accuracy(*data) if data is not None else None for name, data in sets.items()}
@@ -152,6 +155,7 @@ def report(
             "shift": options.shift,
             "seed": options.seed,
             "architecture": classifier.net.arch.config(),
+            "gain": classifier.head.gain,
             "initialization": options.initialization,
             "dtype": options.dtype,
             "protocol": protocol.config(),

@@ -14,8 +14,9 @@ from pyham.commands.protocol_options import named, option
 from pyham.data import plane as datasets
 from pyham.files.archive import replace_file
 from pyham.network import Network
+from pyham.training.classifier import Classifier
 from pyham.training.protocol import RECOMMENDED, Protocol
-from pyham.training.trainer import Classifier, train
+from pyham.training.trainer import train
 
 Array = np.ndarray[Any, Any]
 
@@ -151,7 +152,6 @@ def report(options: argparse.Namespace, protocol: Protocol, classifier: Classifi
     print(f"{options.data}, {classifier.net.arch.name}, {classifier.net.arch.depth} layers, seed {options.seed}: "
           f"accuracy {', '.join(words)}")  # fmt: skip
     if options.json:
-        history = classifier.history.to_dict() if classifier.history is not None else {}
         result = {
             "pyham": pyham.__version__,
             "data": options.data,
@@ -163,6 +163,6 @@ def report(options: argparse.Namespace, protocol: Protocol, classifier: Classifi
             "dtype": options.dtype,
             "protocol": protocol.config(),
             "accuracy": accuracy,
-            "history": history,
+            "history": classifier.history.to_dict(),
         }
         replace_file(options.json, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())

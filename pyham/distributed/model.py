@@ -1,4 +1,4 @@
-"""What a distributed training works on: ``DistributedModel``, ``pyham.training.model.NetworkModel`` on a graph."""
+"""What a distributed training works on: ``DistributedModel``, ``pyham.training.model.ClassifierModel`` on a graph."""
 
 from types import ModuleType
 from typing import Any, cast
@@ -9,8 +9,9 @@ from pyham.distributed import weights
 from pyham.distributed.links import ByNode
 from pyham.distributed.network import DistributedNetwork
 from pyham.distributed.readout import Readout
+from pyham.network import Network
 from pyham.training import updates
-from pyham.training.classifier import Classifier
+from pyham.training.classifier import Classifier, Head
 from pyham.training.history import History
 from pyham.training.model import Model
 from pyham.training.optimizers import Adam, Descent
@@ -20,7 +21,7 @@ Array = np.ndarray[Any, Any]
 
 
 class DistributedModel(Model):
-    """A distributed network and its output layer. Phases and objective are those of ``NetworkModel``.
+    """A distributed network and its output layer. Phases and objective are those of ``ClassifierModel``.
 
     Every node has its share of theta, of the gradient and of what the optimiser remembers; all optimisers of pyham work
     entry by entry. In theta (P,), the weights of the nodes that live here follow each other, then their shares of the
@@ -115,11 +116,11 @@ class DistributedModel(Model):
                 mine[:, -1] = layer[:, -1]
 
     def classifier(self, history: History) -> Classifier:
-        layer, net = self._whole_layer(), self.net.gather()
-        w, mu = layer[:, :-1].T.copy(), layer[:, -1].copy()
-        if self.protocol.loss == "logistic":
-            return Classifier(net, w[:, 0], float(mu[0]), history.loss, history)
-        return Classifier(net, w, mu, history.loss, history)
+        return Classifier(self.network(), Head(self._whole_layer(), self.protocol.loss), history)
+
+    def network(self) -> Network:
+        """Gathered from all nodes."""
+        return self.net.gather()
 
     # Flat arrays laid out as ``trained(phase)``, of the nodes here and of all
 

@@ -7,7 +7,6 @@ samples from the same generator and looks at its own nodes' entries of them; lab
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,11 +15,11 @@ from pyham import _check
 from pyham.distributed.model import DistributedModel
 from pyham.distributed.network import DistributedNetwork
 from pyham.distributed.readout import Readout
-from pyham.files import archive
-from pyham.training.classifier import Classifier, samples
+from pyham.training.classifier import Classifier
 from pyham.training.loop import Run
 from pyham.training.protocol import Protocol
-from pyham.training.trainer import Epoch
+from pyham.training.samples import outputs_of, samples
+from pyham.training.saver import Epoch, Saver
 
 Array = np.ndarray[Any, Any]
 Header = dict[str, Any]
@@ -30,6 +29,12 @@ class DistributedRun(Run):
     """A ``Run`` whose state is that of all nodes: the same file, wherever they live."""
 
     model: DistributedModel
+    alone = False
+
+    @property
+    def writes(self) -> bool:  # type: ignore[override]
+        """The first rank writes what all have gathered."""
+        return 0 in self.model.net.nodes
 
     def state(self) -> tuple[Header, dict[str, Array]]:
         header, arrays = super().state()
@@ -91,16 +96,14 @@ def train(
         raise ValueError(f"levels: expected 1 for a distributed network, got {settings.levels}")
     whole = net.gather()
     data, target = samples("x", "labels", x, labels, whole, settings.loss)
-    outputs = 1 if settings.loss == "logistic" else int(target.max()) + 1
+    outputs = outputs_of(target, settings.loss)
     held_out = None
     if validation is not None:
         names = ("validation x", "validation labels")
         held_out = samples(*names, *validation, whole, settings.loss, outputs)
-    _check.integer("save_every", save_every, 1)
-    path = None if checkpoint is None else Path(checkpoint)
-    if resume and path is None:
-        raise ValueError("checkpoint: expected a path to resume from, got None")
     readout = Readout(net.layout, reads, reader, outputs, settings.loss)
+    stated = distribution(readout) | {"one round": net.one_round is not None}
+    saver = Saver(checkpoint, save_every, resume, net, about, stated)
     model = DistributedModel(net, readout, settings)
     generator = _check.generator(rng)
     if settings.scheme == "joint":  # as in one place: the whole layer is drawn, and each node takes its share
@@ -108,11 +111,8 @@ def train(
         drawn[:, np.append(~np.isin(net.layout.blocks.owner, readout.reads), False)] = 0
         model.take(dict(whole.params), drawn)
     run = DistributedRun(model, data, target, settings, generator, held_out)
-    keep = {"kind": "training", "start": net.arch.config(), "about": dict(about or {})}
-    keep["distributed"] = distribution(readout) | {"one round": net.one_round is not None}
-    if path is not None and resume and path.exists():
-        restore(run, path, keep)
-    follow(run, callback, path, save_every, keep)
+    saver.restore(run)
+    saver.follow(run, callback)
     return model.classifier(run.history)
 
 
@@ -124,51 +124,6 @@ def distribution(readout: Readout) -> Header:
         digest.update(np.packbits(matrix).tobytes())
     owner = layout.blocks.owner.tolist()
     return {"owner": owner, "reads": list(readout.reads), "reader": readout.reader, "graphs": digest.hexdigest()}
-
-
-def follow(
-    run: DistributedRun,
-    callback: Callable[[Epoch], None] | None,
-    path: Path | None,
-    save_every: int,
-    keep: Header,
-) -> None:
-    """Advance ``run`` to its end; the first rank writes what all have gathered."""
-    first = 0 in run.model.net.nodes
-    if path is not None and run.finished:
-        _save(run, path, keep, first)
-    while not run.finished:
-        row = run.advance()
-        done = len(run.rows)
-        if path is not None and (done % save_every == 0 or run.finished):
-            _save(run, path, keep, first)
-        if callback:
-            numbers = {name: row[name] for name in ("accuracy", "rate", "validation_loss", "validation_accuracy")}
-            now = (run.model.net.gather, lambda: run.model.classifier(run.history))
-            callback(Epoch(done, run.total, row["loss"], row["phase"], *now, **numbers))
-
-
-def restore(run: DistributedRun, path: Path, keep: Header) -> None:
-    """Continue ``run`` from the file, if that is a training of the same network on the same graph and of such data."""
-    header, arrays = archive.read(path)
-    for name in ("kind", "start", "distributed"):
-        if header.get(name) != keep[name]:
-            raise ValueError(f"{path}: expected a training with the {name} of this one, got another")
-    stated = header.get("about")
-    for name, value in keep["about"].items():
-        came = stated.get(name) if isinstance(stated, dict) else None
-        if came != value:
-            raise ValueError(f"{path}: expected a training with {name} {value}, got one with {came}")
-    try:
-        run.restore(header, arrays)
-    except (ArithmeticError, AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path}: expected the state of this training, got another ({error})") from None
-
-
-def _save(run: DistributedRun, path: Path, keep: Header, first: bool) -> None:
-    header, arrays = run.state()
-    if first:
-        archive.write(path, header | keep, arrays)
 
 
 def _flat(arrays: Mapping[str, Array]) -> dict[str, Array]:

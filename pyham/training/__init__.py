@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pyham.training.classifier import Classifier
     from pyham.training.protocol import RECOMMENDED, Protocol
-    from pyham.training.trainer import Epoch, train
+    from pyham.training.saver import Epoch
+    from pyham.training.trainer import train
 
 __all__ = ["RECOMMENDED", "Classifier", "Epoch", "Protocol", "train"]
 
 _HOMES = {
     "Classifier": "classifier",
-    "Epoch": "trainer",
+    "Epoch": "saver",
     "Protocol": "protocol",
     "RECOMMENDED": "protocol",
     "train": "trainer",

@@ -10,8 +10,10 @@ from pyham import _check
 from pyham.architectures.vectors import ARCHITECTURES, architecture
 from pyham.data import plane as datasets
 from pyham.network import Network
+from pyham.training.classifier import Classifier
 from pyham.training.protocol import Protocol
-from pyham.training.trainer import Classifier, Epoch, train
+from pyham.training.saver import Epoch
+from pyham.training.trainer import train
 
 Array = np.ndarray[Any, Any]
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from pyham import _check
+
 Array = np.ndarray[Any, Any]
 
 COLUMNS = ("loss", "accuracy", "rate", "validation_loss", "validation_accuracy")
@@ -48,3 +50,27 @@ class History:
         """Lists, with None for NaN: plain data for JSON."""
         plain = {name: [v if np.isfinite(v) else None for v in getattr(self, name).tolist()] for name in COLUMNS}
         return {"phase": list(self.phase), "depth": self.depth.tolist()} | plain
+
+    def plain(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Plain data and arrays, as files have them, from which ``rows`` reads the history back."""
+        header = {"phases": list(self.phase), "depths": self.depth.tolist()}
+        return header, {f"history/{name}": getattr(self, name) for name in COLUMNS}
+
+
+def rows(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[Mapping[str, Any]]:
+    """The rows of a history, one for each epoch, from what ``History.plain`` gave.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError
+        If header and arrays have none.
+    """
+    phases, depths = header["phases"], header["depths"]
+    if not isinstance(phases, list) or not isinstance(depths, list) or len(phases) != len(depths):
+        raise ValueError("phases, depths: expected two lists of one length")
+    columns: dict[str, list[Any]] = {"phase": list(map(str, phases))}
+    columns["depth"] = [_check.integer_of_bits("depths", depth, 53) for depth in depths]
+    for name in COLUMNS:
+        values = _check.array(f"history/{name}", arrays[f"history/{name}"], (len(phases),), finite=False)
+        columns[name] = values.astype(np.float64).tolist()
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

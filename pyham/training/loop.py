@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from pyham import _check
-from pyham.training.history import COLUMNS, History
+from pyham.training.history import History, rows
 from pyham.training.model import Model
 from pyham.training.optimizers import Adam, Descent
 from pyham.training.protocol import Phase, Protocol
@@ -37,7 +37,10 @@ class Run:
     ----------
     finished : whether all phases are over
     rows : one mapping for each epoch done, as ``History.of`` takes them
+    alone, writes : whether this process has the whole state, and whether it is the one that writes files
     """
+
+    alone, writes = True, True
 
     def __init__(
         self,
@@ -160,14 +163,12 @@ class Run:
             "phase": self._phase,
             "epoch": self._epoch,
             "over": self._over,
-            "phases": [row["phase"] for row in self.rows],
-            "depths": [row["depth"] for row in self.rows],
             "generator": bits,
             "data": self.fingerprint,
         }
-        arrays = {f"parameters/{name}": array.copy() for name, array in parameters.items()}
-        for name in COLUMNS:
-            arrays[f"history/{name}"] = np.array([row[name] for row in self.rows], dtype=np.float64)
+        columns, arrays = self.history.plain()
+        header |= columns
+        arrays |= {f"parameters/{name}": array.copy() for name, array in parameters.items()}
         if not self._over:
             header |= {"steps": self._descent.t, "age": self._age}
             arrays |= {f"optimizer/{name}": slot.copy() for name, slot in self._descent.slots.items()}
@@ -206,8 +207,8 @@ class Run:
         if self._over:
             return
         self._start_descent()
-        self._descent.t = _below("steps", header["steps"], 53)
-        self._age = _below("age", header["age"], 53)
+        self._descent.t = _check.integer_of_bits("steps", header["steps"], 53)
+        self._age = _check.integer_of_bits("age", header["age"], 53)
         for name, slot in self._descent.slots.items():
             slot[...] = matching(f"optimizer/{name}", arrays, slot)
         if "best" in arrays:
@@ -231,29 +232,9 @@ def matching(name: str, arrays: Mapping[str, Array], like: Array) -> Array:
     return _check.array(name, arrays[name], like.shape)
 
 
-def rows(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> list[Mapping[str, Any]]:
-    """The rows of a history from the columns that a state has."""
-    phases, depths = header["phases"], header["depths"]
-    if not isinstance(phases, list) or not isinstance(depths, list) or len(phases) != len(depths):
-        raise ValueError("phases, depths: expected two lists of one length")
-    columns: dict[str, list[Any]] = {"phase": list(map(str, phases))}
-    columns["depth"] = [_below("depths", depth, 53) for depth in depths]
-    for name in COLUMNS:
-        values = _check.array(f"history/{name}", arrays[f"history/{name}"], (len(phases),), finite=False)
-        columns[name] = values.astype(np.float64).tolist()
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
-
-
 def generator_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """A state that NumPy's generator can be given: checked number by number, since NumPy itself trusts it."""
     name = _check.choice("generator", state["bit_generator"], GENERATORS)
-    inner = {key: _below(f"generator {key}", state["state"][key], 128) for key in ("state", "inc")}
-    rest = {key: _below(f"generator {key}", state[key], bits) for key, bits in (("has_uint32", 1), ("uinteger", 32))}
+    inner = {key: _check.integer_of_bits(f"generator {key}", state["state"][key], 128) for key in ("state", "inc")}
+    rest = {key: _check.integer_of_bits(f"generator {key}", state[key], bits) for key, bits in (("has_uint32", 1), ("uinteger", 32))}
     return {"bit_generator": name, "state": inner} | rest
-
-
-def _below(argument: str, value: object, bits: int) -> int:
-    """``value`` as an integer from 0 to 2**bits - 1."""
-    if (number := _check.integer(argument, value, 0)) >> bits:
-        raise ValueError(f"{argument}: expected an integer of at most {bits} bits, got more")
-    return number

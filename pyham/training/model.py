@@ -1,28 +1,31 @@
-"""What a training works on: ``Model``, parameters with the gradient of an objective; and ``NetworkModel``.
+"""What a training works on: ``Model``, parameters with the gradient of an objective; and ``ClassifierModel``.
 
 The loop over epochs, batches, rates and files (``pyham.training.loop``) knows models only; another kind of network
 brings another model.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from pyham.architectures.base import Architecture
-from pyham.architectures.stages import Stages
+from pyham.architectures.lift import Lift
+from pyham.architectures.stages import AnyStages
 from pyham.engines.choice import Backend, select
-from pyham.engines.results import Trace
 from pyham.network import Network
 from pyham.training import multilevel, updates
-from pyham.training.classifier import Classifier
+from pyham.training.classifier import Classifier, Head, scaled
 from pyham.training.history import History
 from pyham.training.losses import LOSSES
 from pyham.training.optimizers import Adam, Descent
 from pyham.training.protocol import Protocol
 
 Array = np.ndarray[Any, Any]
+
+PIECE = 1000  # images whose logits are computed at once
 
 
 class Model(ABC):
@@ -66,6 +69,16 @@ class Model(ABC):
     def classifier(self, history: History) -> Any:
         """What users get, a copy that further training leaves alone; ``net`` is the network in it."""
 
+    def network(self) -> Any:
+        """The network alone, a copy too."""
+        return self.classifier(History.of([])).net
+
+    def batches(self, x: Array, labels: Array, order: Array, size: int) -> Iterator[tuple[Array, ...]]:
+        """What ``gradient`` is given, batch by batch: samples, labels, and what else a model may want."""
+        for start in range(0, len(order), size):
+            rows = order[start : start + size]
+            yield x[rows], labels[rows]
+
     def epoch(
         self, phase: str, descent: Descent, x: Array, labels: Array, order: Array, size: int, rates: Array
     ) -> tuple[float, int]:
@@ -74,41 +87,44 @@ class Model(ABC):
         Returns the mean loss and the number of samples classified right, each measured before the step that follows.
         """
         total, right = 0.0, 0
-        for k, rate in enumerate(rates.tolist()):
-            rows = order[k * size : (k + 1) * size]
-            loss, count, gradient = self.gradient(phase, x[rows], labels[rows])
+        for batch, rate in zip(self.batches(x, labels, order, size), rates.tolist(), strict=True):
+            loss, count, gradient = self.gradient(phase, *batch)
             descent.step(gradient, rate)
-            total, right = total + loss * len(rows), right + count
+            total, right = total + loss * len(batch[1]), right + count
         return total / len(order), right
 
 
-class NetworkModel(Model):
-    """A network and a linear output layer on y_N.
+class ClassifierModel(Model):
+    """A classifier in training: lift, network and output layer.
 
     Phases: "weights", the papers' scheme: for every batch a fresh output layer is fitted to the fixed features, and the
     gradient is that of the weights through it; "output layer", which keeps the weights; "joint", which trains all.
 
+    With ``shift`` s, every image of an epoch is moved by a random number of pixels from -s to s, down and to the right.
+    The shifts are drawn from a generator seeded with the epoch's order of images, which decides them: a training that
+    goes on from a file has the same ones.
+
     Attributes
     ----------
-    theta (P,) : the parameters in the order of arch.shapes, then the layer
-    params : views of theta by name;  layer (C, n + 1) : a view, rows (w_c, mu_c)
+    theta (P,) : the lift, the parameters in the order of arch.shapes, then the output layer
+    params : views of the network's part by name;  layer (C, n + 1) : a view, rows (w_c, mu_c)
+    lift : views, or None;  weights : lift and parameters, a view
     """
 
-    def __init__(self, net: Network, outputs: int, protocol: Protocol, backend: Backend = "numba") -> None:
-        self.arch: Architecture = net.arch
-        self.depth = net.arch.depth
-        self.protocol, self.backend = protocol, backend
-        self.engine, self.steps = select(backend, net.dtype), updates.select(backend)
+    def __init__(self, first: Classifier, protocol: Protocol, backend: Backend = "numba", shift: int = 0) -> None:
+        self.arch, self.depth = first.net.arch, first.net.arch.depth
+        self.protocol, self.backend, self.gain, self.shift = protocol, backend, first.head.gain, shift
+        self.engine, self.steps = select(backend, first.net.dtype), updates.select(backend)
         self.code = list(LOSSES).index(protocol.loss)
-        n, shapes = self.arch.width, self.arch.shapes
-        layer = np.zeros((outputs, n + 1), net.dtype)
-        self.theta = np.concatenate([net.params[name].ravel() for name in shapes] + [layer.ravel()])
-        ends = np.cumsum([net.params[name].size for name in shapes])
-        *pieces, last = np.split(self.theta, ends)
-        self.params = {name: piece.reshape(shapes[name]) for name, piece in zip(shapes, pieces, strict=True)}
-        self.weights, self.layer = self.theta[: ends[-1]], last.reshape(layer.shape)
+        values = first.describe()[1]
+        self.theta = np.concatenate([value.ravel() for value in values.values()])
         self._gradient = np.empty_like(self.theta)
-        self._layer_gradient = self._gradient[ends[-1] :].reshape(layer.shape)
+        self._views, slopes = (_cut(flat, values) for flat in (self.theta, self._gradient))
+        self.layer, self._layer_gradient = self._views["layer"], slopes["layer"]
+        self.params = {name: self._views[name] for name in self.arch.shapes}
+        self.lift = None if first.lift is None else Lift(self._views["lift"], self._views["lift_bias"])
+        self.weights = self.theta[: -self.layer.size]
+        self._start = sum(part.size for part in self.lift or ())  # of the network's parameters
         self._inner = Adam()
         self._features: dict[int, tuple[Array, Array]] = {}
 
@@ -124,17 +140,60 @@ class NetworkModel(Model):
         if phase == "output layer":
             self.layer[:] = 0
 
-    def gradient(self, phase: str, x: Array, labels: Array) -> tuple[float, int, Array]:
-        stages, passed = self._forward(x)
+    def batches(self, x: Array, labels: Array, order: Array, size: int) -> Iterator[tuple[Array, ...]]:
+        if self.lift is None:
+            yield from super().batches(x, labels, order, size)
+            return
+        drawn = np.random.default_rng(order[:16].tolist())
+        shifts = drawn.integers(-self.shift, self.shift, (len(order), 2), endpoint=True)
+        for k, batch in enumerate(super().batches(x, labels, order, size)):
+            yield *batch, shifts[k * size : (k + 1) * size]
+
+    def gradient(self, phase: str, x: Array, labels: Array, shifts: Array | None = None) -> tuple[float, int, Array]:
+        stages = self.arch.lower(self.params)
+        if self.lift is None:
+            loss, right, sums = self._of_points(phase, stages, x, labels)
+            found = self.arch.pullback(sums)
+        else:
+            moved = np.zeros((len(x), 2), np.int64) if shifts is None else shifts
+            loss, right, of_lift, sums = self._of_images(stages, x, labels, moved)
+            found = {"lift": of_lift.kernel, "lift_bias": of_lift.bias} | self.arch.pullback(sums)
+        weights = self._gradient[: len(self.weights)]
+        names = [name for name in self._views if name != "layer"]
+        np.concatenate([found[name].ravel() for name in names], out=weights)
+        if self.protocol.alpha:
+            _, penalty = self.arch.smoothness(self.params)
+            slopes = [penalty[name].ravel() for name in self.arch.shapes]
+            weights[self._start :] += self.protocol.alpha * np.concatenate(slopes)
+        if self.protocol.decay:
+            weights += self.protocol.decay * self.weights
+        if phase == "weights":
+            return loss, right, weights
+        self._layer_gradient += self.protocol.alpha_c * self.layer
+        return loss, right, self._gradient
+
+    def _of_points(self, phase: str, stages: AnyStages, x: Array, labels: Array) -> tuple[float, int, Any]:
+        """Loss, number of right ones and the gradients of the stages; fills the output layer's."""
+        passed = self.engine.run(stages, x)
         y = np.ascontiguousarray(passed.output.T)
         if phase == "weights":
             self._fit(y, labels)
         delta = np.empty_like(y)
         loss, right = self.steps.head(self.code, self.layer, y, labels, self._layer_gradient, delta)
-        self._backward(stages, passed, delta.T)
-        if phase == "joint":
-            self._layer_gradient += self.protocol.alpha_c * self.layer
-        return loss, right, self._gradient[: len(self.weights)] if phase == "weights" else self._gradient
+        return loss, right, self.engine.back(stages, passed, delta.T)[2]
+
+    def _of_images(
+        self, stages: AnyStages, x: Array, labels: Array, shifts: Array
+    ) -> tuple[float, int, Lift, Any]:  # fmt: skip
+        """As ``_of_points``, and the gradient of the lift; an engine may do all of it in one kernel."""
+        loss_of, rows = LOSSES[self.protocol.loss], np.arange(len(x))
+        loss, right, sums = self.engine.classifier_gradient(
+            self.lift, stages, *scaled(self.layer, self.gain), loss_of, x, labels, shifts, rows
+        )
+        gain = np.asarray(self.gain, self.theta.dtype)
+        self._layer_gradient[:, :-1] = gain * sums.layer
+        self._layer_gradient[:, -1] = gain * sums.mu
+        return loss, right, sums.lift, sums.stages
 
     def epoch(
         self, phase: str, descent: Descent, x: Array, labels: Array, order: Array, size: int, rates: Array
@@ -150,30 +209,35 @@ class NetworkModel(Model):
         return result
 
     def evaluate(self, phase: str, x: Array, labels: Array) -> tuple[float, int]:
-        y = self.features(x) if phase == "output layer" else self._output(x)
-        return self.steps.head(self.code, self.layer, y, labels, np.empty_like(self.layer), np.empty_like(y))
+        if self.lift is None:
+            y = self.features(x) if phase == "output layer" else self._output(x)
+            return self.steps.head(self.code, self.layer, y, labels, np.empty_like(self.layer), np.empty_like(y))
+        stages, layer = self.arch.lower(self.params), scaled(self.layer, self.gain)
+        pieces = [x[start : start + PIECE] for start in range(0, len(x), PIECE)]
+        z = np.concatenate([self.engine.logits(self.lift, stages, *layer, piece) for piece in pieces])
+        return LOSSES[self.protocol.loss](z, labels)[0], int((z.argmax(axis=1) == labels).sum())
 
-    def deepen(self, prolongation: str) -> "NetworkModel":
-        deeper = NetworkModel(
-            multilevel.prolong(self.network(), prolongation), len(self.layer), self.protocol, self.backend
-        )
-        deeper.layer[:] = self.layer
-        return deeper
+    def deepen(self, prolongation: str) -> "ClassifierModel":
+        deeper = replace(self.classifier(History.of([])), net=multilevel.prolong(self.network(), prolongation))
+        return ClassifierModel(deeper, self.protocol, self.backend, self.shift)
 
     def describe(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        return {"architecture": self.arch.config()}, {**self.params, "layer": self.layer}
+        header: dict[str, Any] = {"architecture": self.arch.config()}
+        return header | ({} if self.lift is None else {"gain": self.gain}), self._views
 
     def classifier(self, history: History) -> Classifier:
-        w, mu = self.layer[:, :-1].T.copy(), self.layer[:, -1].copy()
-        if self.protocol.loss == "logistic":
-            return Classifier(self.network(), w[:, 0], float(mu[0]), history.loss, history)
-        return Classifier(self.network(), w, mu, history.loss, history)
+        head = Head(self.layer.copy(), self.protocol.loss, self.gain)
+        lift = None if self.lift is None else Lift(*(part.copy() for part in self.lift))
+        return Classifier(self.network(), head, history, lift)
 
     def features(self, x: Array) -> Array:
         """y_N (n, B), kept for the array x until the next phase."""
         if id(x) not in self._features:
             self._features[id(x)] = x, self._output(x)  # with x, whose identity would otherwise be another array's
         return self._features[id(x)][1]
+
+    def _output(self, x: Array) -> Array:
+        return np.ascontiguousarray(self.engine.forward(self.arch.lower(self.params), x).T)
 
     def _fit(self, y: Array, labels: Array) -> None:
         protocol, adam = self.protocol, self._inner
@@ -182,23 +246,9 @@ class NetworkModel(Model):
             adam.eps,
         )  # fmt: skip
 
-    # The engine's calls, all of them
 
-    def _output(self, x: Array) -> Array:
-        return np.ascontiguousarray(self.engine.forward(self.arch.lower(self.params), x).T)
-
-    def _forward(self, x: Array) -> tuple[Stages, Trace]:
-        stages = self.arch.lower(self.params)
-        return stages, self.engine.run(stages, x)
-
-    def _backward(self, stages: Stages, passed: Trace, delta: Array) -> None:
-        """The weights' part of the gradient, from delta = dLoss/dy_N (B, n), with the penalties."""
-        _, _, stage_gradients = self.engine.back(stages, passed, delta)
-        gradients = self.arch.pullback(stage_gradients)
-        weights = self._gradient[: len(self.weights)]
-        np.concatenate([gradients[name].ravel() for name in self.arch.shapes], out=weights)
-        if self.protocol.alpha:
-            _, penalty = self.arch.smoothness(self.params)
-            weights += self.protocol.alpha * np.concatenate([penalty[name].ravel() for name in self.arch.shapes])
-        if self.protocol.decay:
-            weights += self.protocol.decay * self.weights
+def _cut(flat: Array, like: Mapping[str, Array]) -> dict[str, Array]:
+    """Views of a flat array (P,), by name and in the shapes of ``like``."""
+    ends = np.cumsum([value.size for value in like.values()])
+    pieces = np.split(flat, ends[:-1])
+    return {name: piece.reshape(value.shape) for (name, value), piece in zip(like.items(), pieces, strict=True)}

@@ -15,7 +15,7 @@ import numpy as np
 from pyham import _check
 from pyham.engines.choice import Backend
 from pyham.training import losses
-from pyham.training.trainer import Epoch
+from pyham.training.saver import Epoch
 from pyham.verification import bounds
 from pyham.verification.atlas import atlas
 

@@ -1,0 +1,55 @@
+"""Checks of the samples that a classifier is trained on, or asked about: points or images, and their labels."""
+
+from typing import Any
+
+import numpy as np
+
+from pyham import _check
+from pyham.architectures.base import ArchitectureBase
+from pyham.architectures.images import ImageArchitecture
+from pyham.network import Network
+
+Array = np.ndarray[Any, Any]
+
+
+def pixels_of(argument: str, pixels: object, arch: ArchitectureBase) -> Array:
+    """``pixels`` as a contiguous array (B, rows, columns) of dtype uint8."""
+    images = np.asarray(pixels)
+    _, rows, columns = arch.shape
+    if images.dtype != np.uint8:
+        raise TypeError(f"{argument}: expected pixels of dtype uint8, got {images.dtype}")
+    if images.ndim != 3 or images.shape[1:] != (rows, columns):
+        raise ValueError(f"{argument}: expected shape (B, {rows}, {columns}), got {images.shape}")
+    return images if images.flags.c_contiguous and images.flags.writeable else np.array(images, order="C")
+
+
+def samples(
+    x_name: str, labels_name: str, x: object, labels: object, net: Network, loss: str, classes: int | None = None
+) -> tuple[Array, Array]:
+    """x (B, n) in the network's dtype, or pixels (B, rows, columns), and labels (B,) as integers.
+
+    Labels are 0 and 1, or each of 0 .. C - 1 at least once; with ``classes`` they are C known ones, of which some may
+    be missing.
+    """
+    if isinstance(net.arch, ImageArchitecture):
+        data = pixels_of(x_name, x, net.arch)
+    else:
+        data = _check.array(x_name, x, ("B", net.arch.width)).astype(net.dtype)
+    given = _check.array(labels_name, labels, (len(data),))
+    if loss == "logistic" and not np.isin(given, (0, 1)).all():
+        raise ValueError(f"{labels_name}: expected 0 and 1, got {given[~np.isin(given, (0, 1))][0]:g}")
+    if not len(data):
+        raise ValueError(f"{x_name}: expected at least one sample, got none")
+    top = classes or min(given.max() + 1, len(given))
+    wrong = given[~np.isin(given, np.arange(top))]
+    if loss == "softmax" and len(wrong):
+        last = classes - 1 if classes else "C - 1"
+        raise ValueError(f"{labels_name}: expected integers from 0 to {last}, got {wrong[0]:g} among {len(given)}")
+    if loss == "softmax" and not classes and len(np.unique(given)) < top:
+        raise ValueError(f"{labels_name}: expected every class from 0 to {given.max():g} at least once")
+    return data, given.astype(np.int64)
+
+
+def outputs_of(labels: Array, loss: str) -> int:
+    """Rows of the output layer: one for the logistic loss, one for each class after softmax."""
+    return 1 if loss == "logistic" else int(labels.max()) + 1
