@@ -17,11 +17,11 @@ from typing import Any
 
 import numpy as np
 from pyham.engines.image_reference import normalise
+from pyham.training.image_model import ImageModel
 
 import pyham
 from pyham import images
 from pyham.data import plane as datasets
-from pyham.training.image_model import ImageModel
 from pyham.training.optimizers import Adam, Descent
 from pyham.training.protocol import Protocol
 

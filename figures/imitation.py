@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from pyham.network import Network
+from pyham.training import Classifier, Epoch
 from pyham.training.experiment import Experiment
 from pyham.training.optimizers import Adam
-from pyham.training.trainer import Classifier, Epoch
 
 Array = np.ndarray[Any, Any]
 

@@ -19,7 +19,7 @@ import pyham
 from figures import command, protocols, style
 from figures.setup import Setup
 from pyham.data import plane as datasets
-from pyham.training.trainer import Epoch, Protocol, train
+from pyham.training import Epoch, Protocol, train
 from pyham.verification import atlas
 
 Array = np.ndarray[Any, Any]

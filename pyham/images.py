@@ -21,7 +21,6 @@ from pyham.engines.choice import Backend
 from pyham.loading import load
 from pyham.training.classifier import Classifier
 from pyham.training.images import CONVOLUTIONAL, INITIALIZATIONS, RECOMMENDED, train, untrained
-
 from pyham.verification.certificate import Certificate
 
 __all__ = [

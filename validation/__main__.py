@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pyham.training.trainer import Epoch
+from pyham.training import Epoch
 from validation import claim, html, picture, report
 
 REPORT = Path(__file__).parent / "report"

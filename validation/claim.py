@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 
 import pyham
 from pyham.data import plane as datasets
-from pyham.training.trainer import Classifier, Epoch, Protocol, train
+from pyham.training import Classifier, Epoch, Protocol, train
 
 Array = np.ndarray[Any, Any]
 

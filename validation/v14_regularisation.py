@@ -20,7 +20,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
-from pyham.training.trainer import Epoch, Protocol, train
+from pyham.training import Epoch, Protocol, train
 from pyham.verification.atlas import along
 from validation.claim import Lab, Result
 from validation.look import BLUE, GREEN, RED, panels

@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
 def of_vectors(net: Network, options: argparse.Namespace) -> Certificate:
     """The certificate of a network of vectors, on given samples or random ones."""
     if isinstance(net.arch, ImageArchitecture):
-        raise ValueError(f"{options.file}: expected a classifier, which makes states of images, got a network of images")
+        raise ValueError(f"{options.file}: expected a classifier, whose lift makes states of images, got a network")
     if options.samples:
         x = np.load(options.samples, allow_pickle=False)
     else:

@@ -1,7 +1,7 @@
 """``Classifier``: what is trained, whole: lift, network and output layer; for points and for images.
 
-A lift makes the state y_0 of a sample. Points have none, since y_0 = x; images have a convolution, from pixels (B, rows,
-columns) to y_0 (B, C, rows, columns). The output layer, ``Head``, is linear in y_N.
+A lift makes the state y_0 of a sample. Points have none, since y_0 = x; images have a convolution, from pixels (B,
+rows, columns) to y_0 (B, C, rows, columns). The output layer, ``Head``, is linear in y_N.
 """
 
 from collections.abc import Mapping

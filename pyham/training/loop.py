@@ -236,5 +236,8 @@ def generator_state(state: Mapping[str, Any]) -> dict[str, Any]:
     """A state that NumPy's generator can be given: checked number by number, since NumPy itself trusts it."""
     name = _check.choice("generator", state["bit_generator"], GENERATORS)
     inner = {key: _check.integer_of_bits(f"generator {key}", state["state"][key], 128) for key in ("state", "inc")}
-    rest = {key: _check.integer_of_bits(f"generator {key}", state[key], bits) for key, bits in (("has_uint32", 1), ("uinteger", 32))}
+    rest = {
+        key: _check.integer_of_bits(f"generator {key}", state[key], bits)
+        for key, bits in (("has_uint32", 1), ("uinteger", 32))
+    }
     return {"bit_generator": name, "state": inner} | rest

@@ -104,9 +104,7 @@ class Saver:
         try:
             found = Classifier.read(*self._found)
             if found.net.dtype != first.net.dtype:
-                raise ValueError(
-                    f"net: expected dtype {found.net.dtype}, as the training began, got {first.net.dtype}"
-                )
+                raise ValueError(f"net: expected dtype {found.net.dtype}, as the training began, got {first.net.dtype}")
             if found.head.gain != first.head.gain:
                 raise ValueError(f"gain: expected {found.head.gain}, as the training began, got {first.head.gain}")
             if len(found.head.layer) != len(first.head.layer):

@@ -91,7 +91,7 @@ def test_defaults_classify_almost_all_test_samples(data, architecture, tmp_path,
 
 def test_levels_end_at_the_depth_and_time_that_were_asked_for(tmp_path):
     assert run("--depth", 8, "--levels", 3, "--final-time", 2, "--checkpoint", tmp_path / "run") == 0
-    assert pyham.load(tmp_path / "run").arch == pyham.H2(4, 8, 0.25)
+    assert pyham.load(tmp_path / "run").net.arch == pyham.H2(4, 8, 0.25)
 
 
 def test_every_option_of_the_protocol_reaches_it(capsys):

@@ -42,7 +42,7 @@ def test_goes_on_bit_by_bit(capsys, tmp_path):
         assert run(capsys, *options, "--checkpoint", str(path))[0] == 0
     assert run(capsys, *options, "--checkpoint", str(path), "--resume")[0] == 0
     assert path.read_bytes() == whole.read_bytes()
-    K = pyham.load(path).params["Kp"]
+    K = pyham.load(path).net.params["Kp"]
     assert (K != 0).any() and not K[0][2, 4] and K[1][0].all()  # ring, then star
 
 
@@ -100,4 +100,4 @@ def test_every_rank_would_draw_the_same_numbers(capsys, tmp_path):
     for name in ("a", "b"):
         run(capsys, "--checkpoint", str(tmp_path / name))
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
-    assert np.isfinite(pyham.load(tmp_path / "a").b).all()
+    assert np.isfinite(pyham.load(tmp_path / "a").net.b).all()

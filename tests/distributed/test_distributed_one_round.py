@@ -98,5 +98,5 @@ def test_pairs_in_turns_train_with_one_round_and_end_where_rounds_for_each_matri
         found.append(classifier.net.K)
         np.testing.assert_array_equal(net.traffic.messages > 0, distributed.ring(8).adjacency & ~np.eye(8, dtype=bool))
     np.testing.assert_allclose(*found, rtol=1e-9, atol=1e-12)  # rounding, after eight steps of Adam
-    with pytest.raises(ValueError, match="the distributed of this one"):
+    with pytest.raises(ValueError, match="the distribution of this one"):
         train(net, x, labels, protocol=protocol, rng=0, checkpoint=tmp_path / "False", resume=True)

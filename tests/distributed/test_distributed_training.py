@@ -14,7 +14,8 @@ from pyham.distributed.readout import Readout
 from pyham.distributed.training import train
 from pyham.distributed.weights import restrict
 from pyham.files import archive
-from pyham.training.model import NetworkModel
+from pyham.training.classifier import Classifier
+from pyham.training.model import ClassifierModel
 from pyham.training.optimizers import SGD, AdamW, Descent
 from pyham.training.protocol import RECOMMENDED, Protocol
 
@@ -36,7 +37,7 @@ def pair(arch, protocol, reads=None, outputs=1, graph="ring", seed=0):
         layer[:, :-1] *= np.isin(net.layout.blocks.owner, reads)
     one = DistributedModel(net, Readout(net.layout, reads, None, outputs, protocol.loss), protocol)
     one.take(dict(whole.params), layer)
-    other = NetworkModel(whole, outputs, protocol, "reference")
+    other = ClassifierModel(Classifier.untrained(whole, outputs, protocol.loss), protocol, "reference")
     other.layer[:] = layer
     return one, other
 
@@ -183,7 +184,9 @@ def test_a_training_that_was_stopped_goes_on_bit_by_bit(name, stop, tmp_path):
 
 def test_pyham_loads_the_gathered_network(tmp_path):
     classifier = train(fresh(), **options("joint"), checkpoint=tmp_path / "run")
-    loaded = pyham.load(tmp_path / "run")
+    again = pyham.load(tmp_path / "run")
+    assert np.array_equal(again.w, classifier.w) and again.mu == classifier.mu
+    loaded = again.net
     assert loaded.arch == classifier.net.arch
     assert all(np.array_equal(loaded.params[name], classifier.net.params[name]) for name in loaded.params)
     again = distribute(loaded, "ring", nodes=6)
@@ -193,9 +196,9 @@ def test_pyham_loads_the_gathered_network(tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"net": fresh(graph="path")}, "the distributed of this one"),
-        ({"net": fresh(step=0.2)}, "the start of this one"),
-        ({"reads": (0, 1)}, "the distributed of this one"),
+        ({"net": fresh(graph="path")}, "the distribution of this one"),
+        ({"net": fresh(step=0.2)}, "net: expected the architecture that the training began with"),
+        ({"reads": (0, 1)}, "the distribution of this one"),
         ({"protocol": SMALL}, "protocol: expected the one that the training began with"),
         ({"x": np.ones((100, 12))}, "x: expected the data that the training began with"),
         ({"about": {"seed": 1}}, "training with seed 1, got one with None"),

@@ -30,8 +30,8 @@ import numpy as np
 import pyham
 from pyham.data import plane as datasets
 from pyham.files import archive
+from pyham.training import Protocol, train
 from pyham.training.schedules import Cosine
-from pyham.training.trainer import Protocol, train
 
 SECONDS = 5  # for one file, at most; reading a good one takes a millisecond
 MEMORY = 24  # times the file's size, at most, and beside that

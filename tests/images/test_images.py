@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from pyham.architectures.groups import Group, Lift, pixelwise
 from pyham.architectures.image_base import lift_of
+from pyham.training.image_model import ImageModel
 
 import pyham
 from pyham import images
@@ -11,7 +12,6 @@ from pyham.architectures import convolution
 from pyham.architectures.convolution import convolve, kernel_gradient, squeeze, transposed, unsqueeze
 from pyham.engines import image_reference as reference
 from pyham.engines.compiled import images as compiled
-from pyham.training.image_model import ImageModel
 from pyham.training.losses import LOSSES, softmax
 from pyham.training.protocol import Protocol
 

@@ -5,6 +5,8 @@ import re
 
 import numpy as np
 import pytest
+from pyham.training.image_network import TRAINING
+from pyham.training.image_trainer import split
 
 import pyham
 from pyham import images
@@ -12,8 +14,6 @@ from pyham.commands import cli
 from pyham.engines import image_reference as reference
 from pyham.engines.compiled import images as compiled
 from pyham.files import archive
-from pyham.training.image_network import TRAINING
-from pyham.training.image_trainer import split
 from pyham.training.optimizers import Adam
 from pyham.training.protocol import Protocol
 from pyham.training.schedules import Cosine

@@ -6,7 +6,6 @@ import pytest
 
 import pyham
 from pyham._check import multiprecision
-from pyham.architectures import penalties
 from pyham.training import losses
 
 EPS = np.finfo(float).eps
@@ -100,17 +99,17 @@ def test_losses_keep_single_precision(name):
 def test_smoothness_gradient_is_its_complex_step(name):
     arch = pyham.architecture(name, width=4, depth=5, step=0.3)
     net = arch.init(0)
-    penalty, gradients = penalties.smoothness(arch, net.params)
+    penalty, gradients = arch.smoothness(net.params)
     assert penalty == pytest.approx(0.15 * ((np.diff(net.K, axis=0) ** 2).sum() + (np.diff(net.b, axis=0) ** 2).sum()))
     plain = {key: value.astype(complex) for key, value in net.params.items()}
     for key, value in net.params.items():
-        step = complex_step(lambda moved, key=key: penalties.smoothness(arch, plain | {key: moved})[0], value)
+        step = complex_step(lambda moved, key=key: arch.smoothness(plain | {key: moved})[0], value)
         assert np.abs(gradients[key] - step).max() <= 1e-13 * np.abs(gradients[key]).max()
 
 
 @pytest.mark.parametrize("depth", [0, 1])
 def test_smoothness_of_fewer_than_two_layers_is_zero(depth):
     arch = pyham.H2(width=4, depth=depth)
-    penalty, gradients = penalties.smoothness(arch, arch.init(0).params)
+    penalty, gradients = arch.smoothness(arch.init(0).params)
     assert penalty == 0 and not any(g.any() for g in gradients.values())
     assert {name: g.shape for name, g in gradients.items()} == arch.shapes

@@ -5,9 +5,8 @@ import pytest
 
 import pyham
 from pyham.data import plane as datasets
-from pyham.training import losses
+from pyham.training import Protocol, losses, train
 from pyham.training.monitors import Gradients, Monitors, Sensitivities
-from pyham.training.trainer import Protocol, train
 
 PROTOCOL = Protocol(epochs=4, output_epochs=2, batch=30)
 

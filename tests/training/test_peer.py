@@ -5,9 +5,9 @@ import pytest
 
 import pyham
 from pyham.data import plane as datasets
+from pyham.training import Protocol, train
 from pyham.training.optimizers import SGD, AdamW
 from pyham.training.schedules import Cosine, Step
-from pyham.training.trainer import Protocol, train
 
 torch = pytest.importorskip("torch")
 DEPTH, H = 5, 0.2

@@ -10,8 +10,9 @@ import pyham
 from pyham.data import plane as datasets
 from pyham.files import archive
 from pyham.training.optimizers import SGD, AdamW
+from pyham.training.protocol import Protocol
 from pyham.training.schedules import Cosine
-from pyham.training.trainer import Protocol, train
+from pyham.training.trainer import train
 from tests.training import kill_training
 
 PROTOCOLS = {
@@ -103,7 +104,7 @@ def test_ctrl_c_leaves_the_last_whole_epoch(moment, data, tmp_path, monkeypatch)
     options = start(Protocol(epochs=6, output_epochs=0, batch=32)) | data
     path = tmp_path / "run"
     calls = 0
-    target, name = (pyham.training.model.NetworkModel, "gradient") if moment == "batch" else (archive.os, "replace")
+    target, name = (pyham.training.model.ClassifierModel, "gradient") if moment == "batch" else (archive.os, "replace")
     exact = getattr(target, name)
 
     def interrupt(*arguments):
@@ -132,12 +133,12 @@ def test_save_every_spares_writes_and_the_end_is_always_saved(data, tmp_path, mo
 
 
 @pytest.mark.parametrize("name", ["alternating", "joint", "multilevel", "softmax"])
-def test_pyham_load_gives_the_network_of_a_training(name, data, tmp_path):
+def test_pyham_load_gives_the_classifier_of_a_training(name, data, tmp_path):
     options = start(PROTOCOLS[name], np.float32) | data
     classifier = train(**options, checkpoint=tmp_path / "run")
-    net = pyham.load(tmp_path / "run")
-    assert net.arch == classifier.net.arch and net.dtype == np.float32
-    assert all(np.array_equal(net.params[key], classifier.net.params[key]) for key in net.params)
+    loaded = pyham.load(tmp_path / "run")
+    assert_same(loaded, classifier)
+    np.testing.assert_array_equal(loaded.logits(data["x"]), classifier.logits(data["x"]))
 
 
 def test_generator_goes_on_where_it_was(data, tmp_path):

@@ -13,8 +13,9 @@ import pyham
 from pyham.data import plane as datasets
 from pyham.training.losses import LOSSES
 from pyham.training.optimizers import SGD, AdamW
+from pyham.training.protocol import Protocol
 from pyham.training.schedules import Cosine, Step
-from pyham.training.trainer import Protocol, train
+from pyham.training.trainer import train
 
 
 def roll(seed=0, samples=8000):
@@ -119,7 +120,7 @@ def test_train__raises_on_wrong_validation_data():
     softmax = Protocol(loss="softmax")
     with pytest.raises(ValueError, match=r"validation x: expected shape \(B, 4\), got \(3, 3\)"):
         train(net, x, labels, protocol=softmax, validation=(np.zeros((3, 3)), labels))
-    with pytest.raises(ValueError, match="validation labels: expected integers from 0 to C - 1, got 3"):
+    with pytest.raises(ValueError, match="validation labels: expected integers from 0 to 2, got 3"):
         train(net, x, labels, protocol=softmax, validation=(x, [0, 1, 3]))
     with pytest.raises(ValueError, match=r"validation: expected samples .* as the protocol has patience, got None"):
         train(net, x, [0, 1, 1], protocol=Protocol(patience=2))
@@ -242,7 +243,8 @@ count = int(sys.argv[1])
 os.cpu_count = lambda: count
 import numpy as np, pyham
 from pyham.data import plane as datasets
-from pyham.training.trainer import Protocol, train
+from pyham.training.protocol import Protocol
+from pyham.training.trainer import train
 x, labels = datasets.swiss_roll(600, rng=0)
 protocol = Protocol(epochs=2, output_epochs=2, batch=300, scheme={scheme!r})
 classifier = train(pyham.H1(4, 8, 0.1).init(0), x, labels, protocol=protocol, rng=0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham.training.trainer import Protocol, train
+from pyham.training import Protocol, train
 from pyham.verification import atlas as module
 from pyham.verification import bounds, symplectic
 from pyham.verification.atlas import along, atlas
