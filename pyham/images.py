@@ -21,6 +21,7 @@ from pyham.engines.choice import Backend
 from pyham.loading import load
 from pyham.training.classifier import Classifier
 from pyham.training.images import CONVOLUTIONAL, INITIALIZATIONS, RECOMMENDED, train, untrained
+from pyham.verification import image_certificate
 from pyham.verification.certificate import Certificate
 
 __all__ = [
@@ -53,7 +54,5 @@ def certify(
     """
     if not isinstance(classifier, Classifier) or classifier.lift is None:
         raise TypeError(f"classifier: expected a Classifier of images, got {type(classifier).__name__}")
-    from pyham.verification import image_certificate
-
     y = classifier.lifted(pixels, dtype)
     return image_certificate.certify(classifier.net, y, full=full, backend=backend)

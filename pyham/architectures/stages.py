@@ -21,7 +21,7 @@ import numpy as np
 
 from pyham.architectures.activations import Activation
 from pyham.architectures.convolution import squeeze, unsqueeze
-from pyham.architectures.maps import DENSE, Map
+from pyham.architectures.maps import DENSE, Convolution, Dense, Map
 
 Array = np.ndarray[Any, Any]
 
@@ -85,7 +85,7 @@ class Stages:
         count = len(self.A)
         if not self.A.dtype == self.c.dtype == self.W.dtype:
             raise TypeError(f"stages: expected one dtype, got {self.A.dtype}, {self.c.dtype} and {self.W.dtype}")
-        if len(self.c) != count or len(self.W) != count or (self.maps == (DENSE, DENSE) and not self._matrices_fit()):
+        if len(self.c) != count or len(self.W) != count or (self._channelwise and not self._matrices_fit()):
             raise ValueError(f"stages: A {self.A.shape}, c {self.c.shape} and W {self.W.shape} do not fit together")
         if len(self.src) != len(self.dst) or not self.src or count % len(self.src):
             raise ValueError(f"stages: {count} stages do not divide into layers of {len(self.src)} and {len(self.dst)}")
@@ -95,16 +95,21 @@ class Stages:
         object.__setattr__(self, "keep", kept)
         for name, slices in (("src", self.src), ("dst", self.dst)):
             length = slices[0].stop - slices[0].start
-            if self.maps == (DENSE, DENSE):
+            if self._channelwise:
                 length = self.A.shape[2] if name == "src" else self.W.shape[1]
             for s in slices:
                 if not 0 <= s.start < s.stop <= self.width or s.stop - s.start != length or s.step not in (None, 1):
                     raise ValueError(f"stages: {name} expected slices of length {length} in {self.width}, got {s}")
 
+    @property
+    def _channelwise(self) -> bool:
+        """Whether A is (S, r, k, ...) and W (S, d, r, ...): matrices and convolutions."""
+        return all(isinstance(kind, (Dense, Convolution)) for kind in self.maps)
+
     def _matrices_fit(self) -> bool:
-        if self.A.ndim != 3 or self.W.ndim != 3:
+        if self.A.ndim != 3 + self.maps[0].space or self.W.ndim != 3 + self.maps[1].space:
             return False
-        return self.c.shape[1:] == self.A.shape[1:2] == self.W.shape[2:]
+        return self.c.shape[1:] == self.A.shape[1:2] == self.W.shape[2:3]
 
     @property
     def per_layer(self) -> int:

@@ -100,13 +100,7 @@ def test_imports_between_rooms_run_downward():
         for other in internal(name)
         if order(room(other)) > order(room(name)) or (other == "pyham" and room(name) not in ("commands", "__main__"))
     }
-    assert found == UPWARD | PENDING
-
-
-#: Until networks of images live in the rooms of vectors.
-PENDING = {
-    ("pyham.training.trainer", "pyham.loading"),
-}
+    assert found == UPWARD
 
 
 def test_no_imports_in_a_circle():

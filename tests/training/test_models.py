@@ -4,53 +4,92 @@ import numpy as np
 import pytest
 
 import pyham
+from pyham import images
+from pyham.architectures.lift import Lift, normalise, shifted
 from pyham.training.classifier import Classifier
 from pyham.training.losses import LOSSES
-from pyham.training.model import ClassifierModel
+from pyham.training.model import ClassifierModel, _cut
 from pyham.training.protocol import Protocol
 
-NAMES = ["MS1", "MS2", "MS3", "H1", "H2", "MLP", "ResNet"]
+POINTS = {name: pyham.architecture(name, width=4, depth=3, step=0.3) for name in pyham.ARCHITECTURES}
+IMAGES = {
+    "ConvH2": images.ConvH2(8, 8, width=2, depths=(2, 1), step=0.4, activation="tanh"),
+    "H1 at every pixel": images.image_architecture("H1", rows=4, columns=5, width=4, depth=2, step=0.3),
+    "MLP at every pixel": images.image_architecture("MLP", rows=3, columns=4, width=3, depth=2),
+}
 
 
-def objective(net, layer, x, labels, protocol):
-    """In complex arithmetic, by the formula of ``pyham.training``."""
-    z = net(x.astype(complex), backend="reference") @ layer[:, :-1].T + layer[:, -1]
+def objective(params, first, x, labels, protocol):
+    """In complex arithmetic, by the formula of ``pyham.training.trainer``."""
+    arch, layer, y = first.net.arch, params["layer"], x
+    if first.lift is not None:
+        y = Lift(params["lift"], params["lift_bias"]).apply(x)
+    inner = {name: params[name] for name in arch.shapes}
+    y_N = pyham.Network(arch, inner)(y.astype(complex), backend="reference").reshape(len(y), -1)
+    z = first.head.gain * (y_N @ layer[:, :-1].T + layer[:, -1])
     loss, _ = LOSSES[protocol.loss](z[:, 0] if protocol.loss == "logistic" else z, labels)
-    smooth, _ = net.arch.smoothness(net.params)
-    squares = sum((value * value).sum() for value in net.params.values())
-    return loss + protocol.alpha * smooth + protocol.decay / 2 * squares + protocol.alpha_c / 2 * (layer * layer).sum()
+    smooth, _ = arch.smoothness(inner)
+    squares = {name: (value * value).sum() for name, value in params.items()}
+    last = squares.pop("layer")
+    return loss + protocol.alpha * smooth + protocol.decay / 2 * sum(squares.values()) + protocol.alpha_c / 2 * last
 
 
-def split(theta, net, layer):
-    """Network and layer from a complex theta."""
-    params, start = {}, 0
-    for name, shape in net.arch.shapes.items():
-        params[name] = theta[start : start + np.prod(shape)].reshape(shape)
-        start += np.prod(shape)
-    return pyham.Network(net.arch, params), theta[start:].reshape(layer.shape)
+def complex_steps(model, first, gradient, places, *data):
+    """Whether the gradient is the complex step in these entries of theta; the objective is more than the loss."""
+    flat = model.theta.astype(complex)  # with the layer that the phase "weights" has fitted
+    params = _cut(flat, model.describe()[1])
+    for i in places:
+        flat[i] += 1e-100j
+        step = objective(params, first, *data).imag / 1e-100
+        flat[i] = flat[i].real
+        assert abs(gradient[i] - step) <= 1e-13 * np.abs(gradient).max()
+    return objective(params, first, *data).real
 
 
 @pytest.mark.parametrize("backend", ["numba", "reference"])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("phase", ["joint", "weights"])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", POINTS)
 def test_gradient_of_the_objective_is_its_complex_step(name, phase, loss, backend, rng):
     protocol = Protocol(alpha=0.3, alpha_c=0.2, decay=0.1, loss=loss)
-    net = pyham.architecture(name, width=4, depth=3, step=0.3).init(rng)
     outputs = 1 if loss == "logistic" else 3
-    model = ClassifierModel(Classifier.untrained(net, outputs, loss), protocol, backend)
+    first = Classifier.untrained(POINTS[name].init(rng), outputs, loss)
+    model = ClassifierModel(first, protocol, backend)
     model.layer[:] = rng.standard_normal(model.layer.shape)
     x, labels = rng.standard_normal((6, 4)), rng.integers(0, max(2, outputs), 6)
     value, _, gradient = model.gradient(phase, x, labels)
     assert gradient.size == model.trained(phase).size
-    plain = model.theta.astype(complex)  # with the layer that the phase "weights" has fitted
-    penalised = objective(*split(plain, net, model.layer), x, labels, protocol)
-    assert value < penalised.real
-    for i in range(gradient.size):
-        moved = plain.copy()
-        moved[i] += 1e-100j
-        step = objective(*split(moved, net, model.layer), x, labels, protocol).imag / 1e-100
-        assert abs(gradient[i] - step) <= 1e-13 * np.abs(gradient).max()
+    assert value < complex_steps(model, first, gradient, range(gradient.size), x, labels, protocol)
+
+
+@pytest.mark.parametrize("backend", ["numba", "reference"])
+@pytest.mark.parametrize("name", IMAGES)
+def test_gradient_of_the_objective_of_images_is_its_complex_step(name, backend, rng):
+    """Through the lift, with images moved, and an output layer whose gain is not 1."""
+    protocol = Protocol(loss="softmax", scheme="joint", alpha=0.3, alpha_c=0.2, decay=0.1)
+    first = images.untrained(IMAGES[name], rng, classes=3, gain=0.7, initialization="scaled-normal", dtype=np.float64)
+    first.head.layer[:] = rng.standard_normal(first.head.layer.shape)
+    model = ClassifierModel(first, protocol, backend, shift=2)
+    pixels = rng.integers(0, 256, (7, *first.net.arch.shape[1:])).astype(np.uint8)
+    labels, shifts = rng.integers(0, 3, 7), rng.integers(-2, 3, (7, 2))
+    value, _, gradient = model.gradient("joint", pixels, labels, shifts)
+    x = normalise(shifted(pixels, shifts), np.float64)
+    places = rng.permutation(gradient.size)[:150]
+    assert value < complex_steps(model, first, gradient, places, x, labels, protocol)
+
+
+def test_images_are_moved_by_shifts_that_follow_from_the_order(rng):
+    first = images.untrained(IMAGES["ConvH2"], 0, classes=3)
+    model = ClassifierModel(first, images.RECOMMENDED, shift=2)
+    pixels, labels, order = np.arange(5 * 64, dtype=np.uint8).reshape(5, 8, 8), np.arange(5), rng.permutation(5)
+    found = [list(model.batches(pixels, labels, order, 2)) for _ in range(2)]
+    assert [len(batch[1]) for batch in found[0]] == [2, 2, 1]
+    np.testing.assert_array_equal(np.concatenate([batch[1] for batch in found[0]]), order)
+    np.testing.assert_array_equal(np.concatenate([batch[0] for batch in found[0]]), pixels[order])
+    moved = [np.concatenate([batch[2] for batch in batches]) for batches in found]
+    np.testing.assert_array_equal(*moved)
+    others = np.concatenate([batch[2] for batch in model.batches(pixels, labels, np.arange(5), 2)])
+    assert np.abs(moved[0]).max() == 2 and not np.array_equal(moved[0], others)
 
 
 def test_parameters_are_views_of_one_array():
