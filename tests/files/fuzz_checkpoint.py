@@ -28,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import pyham
+from pyham import images
 from pyham.data import plane as datasets
 from pyham.files import archive
 from pyham.training import Protocol, train
@@ -77,13 +78,26 @@ TRAINING: dict[str, Any] = {
 }
 
 
+PIXELS = np.random.default_rng(0).integers(0, 256, (16, 4, 4)).astype(np.uint8)
+IMAGES: dict[str, Any] = {
+    "network": images.untrained(images.ConvH2(4, 4, width=2, depths=(1, 1)), 0, classes=2),
+    "pixels": PIXELS,
+    "labels": np.arange(16) % 2,
+    "protocol": Protocol(epochs=5, batch=8, scheme="joint", loss="softmax"),
+    "rng": 0,
+}
+EARLIER = Path(__file__).parent / "earlier"
+
+
 def originals(folder: Path) -> Files:
-    """Small good files: networks with and without options, and trainings at several points."""
+    """Small good files: networks, classifiers, trainings at several points; of images too, and of earlier versions."""
     nets = {
         "H2": pyham.H2(2, 2, 0.1, X=[[2.0]]).init(0),
         "H1": pyham.H1(4, 3, 0.1, interconnection="J2").init(0),
         "MS2": pyham.MS2(3, 2).init(0, dtype=np.float32),
         "empty": pyham.H1(4, 0).init(0),
+        "images": IMAGES["network"].net,
+        "classifier": IMAGES["network"],
     }
     files = {}
     for name, net in nets.items():
@@ -98,7 +112,10 @@ def originals(folder: Path) -> Files:
         with contextlib.suppress(StopIteration):
             train(**TRAINING, **data(), checkpoint=folder / "file", callback=stop)
         files[f"training {epochs}"] = (folder / "file").read_bytes()
-    return files
+    with contextlib.suppress(StopIteration):
+        images.train(**IMAGES, checkpoint=folder / "file", callback=stop)
+    files["training on images"] = (folder / "file").read_bytes()
+    return files | {path.stem: path.read_bytes() for path in sorted(EARLIER.glob("image-*.pyham"))}
 
 
 def data() -> dict[str, Any]:
@@ -286,10 +303,13 @@ MUTATIONS: tuple[Mutation, ...] = (
 
 def read(path: Path) -> None:
     """All that reads such files: networks, and trainings to go on with (which then go on)."""
-    pyham.load(path)
+    found = pyham.load(path)
     header, _ = archive.read(path)
     if header.get("kind") == "training":
-        train(**TRAINING, **data(), checkpoint=path, resume=True)
+        if found.lift is None:
+            train(**TRAINING, **data(), checkpoint=path, resume=True)
+        else:
+            images.train(**IMAGES, checkpoint=path, resume=True)
 
 
 def outcome(path: Path) -> Outcome:

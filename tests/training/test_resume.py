@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import pyham
+from pyham import images
 from pyham.data import plane as datasets
 from pyham.files import archive
 from pyham.training.optimizers import SGD, AdamW
@@ -25,6 +26,11 @@ PROTOCOLS = {
     "output only": Protocol(epochs=0, output_epochs=3, levels=2),
     "nothing": Protocol(epochs=0, output_epochs=0),
 }
+OF_IMAGES = Protocol(epochs=3, batch=25, rate=0.02, scheme="joint", loss="softmax", schedule=Cosine(), alpha=1e-4)
+IMAGES = {
+    "ConvH2": images.ConvH2(8, 8, width=2, depths=(1, 1)),
+    "H1 at every pixel": images.image_architecture("H1", rows=8, columns=8, width=4, depth=2, step=0.5),
+}
 
 
 class Stop(Exception):
@@ -41,35 +47,55 @@ def start(protocol, dtype=np.float64):
     return {"net": pyham.H2(4, 3, 0.3).init(0, dtype=dtype), "rng": 1, "protocol": protocol}
 
 
+def of_images(name, dtype=np.float64):
+    rng = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    pixels = (rng.integers(0, 150, (90, 8, 8)) + 50 * labels[:, None, None]).astype(np.uint8)
+    options = {"network": IMAGES[name], "pixels": pixels[:60], "labels": labels[:60], "protocol": OF_IMAGES, "rng": 1}
+    return options | {"validation": (pixels[60:], labels[60:]), "shift": 2, "dtype": dtype}
+
+
+def kind(name, dtype, data):
+    """A function that trains, and its options."""
+    if name in IMAGES:
+        return images.train, of_images(name, dtype)
+    return train, start(PROTOCOLS[name], dtype) | data
+
+
 def assert_same(a, b):
-    assert a.net.arch == b.net.arch and a.mu == pytest.approx(b.mu, abs=0)
-    np.testing.assert_array_equal(a.w, b.w)
-    for name, value in a.net.params.items():
-        assert value.dtype == b.net.params[name].dtype
-        np.testing.assert_array_equal(value, b.net.params[name])
+    assert a.net.arch == b.net.arch
+    (header, arrays), (other, others) = a.describe(), b.describe()
+    assert header == other and arrays.keys() == others.keys()
+    for name, value in arrays.items():
+        assert value.dtype == others[name].dtype
+        np.testing.assert_array_equal(value, others[name])
     for name, column in vars(a.history).items():
         np.testing.assert_array_equal(column, getattr(b.history, name))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("name", PROTOCOLS)
+@pytest.mark.parametrize("name", [*PROTOCOLS, *IMAGES])
 def test_resuming_after_any_epoch_changes_no_bit(name, dtype, data, tmp_path):
-    options = start(PROTOCOLS[name], dtype) | data
-    whole = train(**options)
+    begin, options = kind(name, dtype, data)
+    whole = begin(**options)
+    fresh = options | {"rng": np.random.default_rng(99)}  # of which nothing is used when a training goes on
     for epoch in range(1, len(whole.losses) + 1):
         path = tmp_path / f"{epoch}"
+        reached = []
 
-        def stop(heard, epoch=epoch):
+        def stop(heard, epoch=epoch, reached=reached):
             if heard.done == epoch:
+                reached.append(heard.classifier())
                 raise Stop
 
         with pytest.raises(Stop):
-            train(**options, callback=stop, checkpoint=path)
+            begin(**options, callback=stop, checkpoint=path)
+        assert_same(pyham.load(path), reached[0])
         heard = []
-        resumed = train(**options, callback=heard.append, checkpoint=path, resume=True)
+        resumed = begin(**fresh, callback=heard.append, checkpoint=path, resume=True)
         assert [e.done for e in heard] == list(range(epoch + 1, len(whole.losses) + 1))
         assert_same(whole, resumed)
-        assert_same(whole, train(**options, checkpoint=path, resume=True))  # it is finished already
+        assert_same(whole, begin(**fresh, checkpoint=path, resume=True))  # it is finished already
     assert len(os.listdir(tmp_path)) == len(whole.losses)
 
 
@@ -132,13 +158,16 @@ def test_save_every_spares_writes_and_the_end_is_always_saved(data, tmp_path, mo
     assert saved == [3, 6, 7]
 
 
-@pytest.mark.parametrize("name", ["alternating", "joint", "multilevel", "softmax"])
+@pytest.mark.parametrize("name", ["alternating", "joint", "multilevel", "softmax", *IMAGES])
 def test_pyham_load_gives_the_classifier_of_a_training(name, data, tmp_path):
-    options = start(PROTOCOLS[name], np.float32) | data
-    classifier = train(**options, checkpoint=tmp_path / "run")
+    begin, options = kind(name, np.float32, data)
+    classifier = begin(**options, checkpoint=tmp_path / "run")
     loaded = pyham.load(tmp_path / "run")
     assert_same(loaded, classifier)
-    np.testing.assert_array_equal(loaded.logits(data["x"]), classifier.logits(data["x"]))
+    x = options["validation"][0]
+    np.testing.assert_array_equal(loaded.logits(x), classifier.logits(x))
+    loaded.save(tmp_path / "classifier")
+    assert_same(pyham.load(tmp_path / "classifier"), classifier)
 
 
 def test_generator_goes_on_where_it_was(data, tmp_path):
@@ -188,6 +217,22 @@ def test_resume__raises_on_another_training(change, message, stopped):
     options, _ = stopped
     with pytest.raises(ValueError, match=f"run: expected .*{message}"):
         train(**options | change)
+
+
+def test_resume__raises_on_another_training_of_images(data, tmp_path):
+    options = of_images("ConvH2") | {"checkpoint": tmp_path / "run"}
+    images.train(**options)
+    for change, message in (
+        ({"shift": 1}, "a training with shift 1, got one with 2"),
+        ({"network": IMAGES["H1 at every pixel"]}, "net: expected the architecture that the training began with"),
+        ({"gain": 0.5}, "gain: expected 0.3, as the training began, got 0.5"),
+        ({"classes": 4}, "classes: expected 3, as the training began, got 4"),
+        ({"dtype": np.float32}, "net: expected dtype float64, as the training began, got float32"),
+    ):
+        with pytest.raises(ValueError, match=f"run: expected .*{message}"):
+            images.train(**options | change, resume=True)
+    with pytest.raises(ValueError, match=r"run: expected .*net: expected the architecture that the training began"):
+        train(**start(PROTOCOLS["joint"]), **data, checkpoint=tmp_path / "run", resume=True)
 
 
 def test_resume__raises_on_a_network(stopped):
