@@ -16,12 +16,13 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
-from pyham.engines.image_reference import normalise
-from pyham.training.image_model import ImageModel
 
 import pyham
 from pyham import images
+from pyham.architectures.lift import normalise
 from pyham.data import plane as datasets
+from pyham.training.classifier import Classifier
+from pyham.training.model import ClassifierModel
 from pyham.training.optimizers import Adam, Descent
 from pyham.training.protocol import Protocol
 
@@ -38,46 +39,45 @@ class Program:
         self.gradient, self.step = gradient, step
 
 
-def network(name: str, dtype: str) -> images.ImageNetwork:
-    """With a linear layer that is not 0, so that all gradients are not."""
-    arch = images.image_architecture(name, depth=4, step=1.0)
-    params = arch.init(0)
-    params["layer"] = params["layer"] + np.random.default_rng(1).standard_normal(params["layer"].shape)
-    return images.ImageNetwork(arch, {key: value.astype(dtype) for key, value in params.items()})
+def network(name: str, dtype: str) -> Classifier:
+    """With an output layer that is not 0, so that all gradients are not."""
+    first = images.untrained(images.image_architecture(name, depth=4, step=1.0), 0, dtype=dtype)
+    first.head.layer[:, :-1] = np.random.default_rng(1).standard_normal(first.head.scaled[0].shape)
+    return first
 
 
-def with_pyham(net: images.ImageNetwork, pixels: Array, labels: Array) -> Program:
-    model = ImageModel(net, PROTOCOL, 0)
+def with_pyham(first: Classifier, pixels: Array, labels: Array) -> Program:
+    model = ClassifierModel(first, PROTOCOL)
     descent = Descent(Adam(), model.theta, model.steps)
-    still = np.zeros((BATCH, 2), np.int64)
 
     def gradient(rows: Array) -> tuple[float, list[Array]]:
-        loss, _, found = model.objective(pixels, labels, still, rows)
-        return loss, [part.copy() for part in model._views(found).values()]
+        loss, _, found = model.gradient("joint", pixels[rows], labels[rows])
+        sizes = [value.size for value in model.describe()[1].values()]
+        return loss, np.split(found.copy(), np.cumsum(sizes)[:-1])
 
     def step(rows: Array) -> None:
-        descent.step(model.objective(pixels, labels, still, rows)[2], RATE)
+        descent.step(model.gradient("joint", pixels[rows], labels[rows])[2], RATE)
 
     return Program(gradient, step)
 
 
-def with_torch(net: images.ImageNetwork, pixels: Array, labels: Array) -> Program:
+def with_torch(first: Classifier, pixels: Array, labels: Array) -> Program:
     torch: Any = import_module("torch")
     torch.set_num_threads(pyham.get_num_threads())
-    arch: Any = net.arch
-    h, m, gain = arch.network.step, arch.channels // 2, arch.gain
+    arch: Any = first.net.arch
+    h, m, gain = arch.network.step, arch.network.width // 2, first.head.gain
     leaves = {}
-    for name, value in net.params.items():  # one tensor for each layer's weights
-        split = list(value) if name in arch.inner else [value]
+    for name, value in first.describe()[1].items():  # one tensor for each layer's weights
+        split = list(value) if name in arch.shapes else [value]
         leaves[name] = [torch.tensor(np.array(part), requires_grad=True) for part in split]
     flat = [leaf for several in leaves.values() for leaf in several]
-    x = torch.tensor(normalise(pixels, net.dtype))[:, None]
+    x = torch.tensor(normalise(pixels, first.net.dtype))[:, None]
     truth = torch.tensor(labels)
     optimizer = torch.optim.Adam(flat, lr=RATE)
     functional, tanh = torch.nn.functional, torch.tanh
     J = None
     if arch.network.name == "H1":
-        J = torch.tensor(np.asarray(arch.network.J, dtype=net.dtype))
+        J = torch.tensor(np.asarray(arch.network.J, dtype=first.net.dtype))
 
     def loss(rows: Array) -> Any:
         y = functional.conv2d(x[rows], leaves["lift"][0], leaves["lift_bias"][0], padding=1)
@@ -93,7 +93,7 @@ def with_torch(net: images.ImageNetwork, pixels: Array, labels: Array) -> Progra
                 q = q + h * tanh(functional.linear(p, Kp, b[:m])) @ Kp
             y = torch.cat((p, q), dim=1)
         y = y.reshape(size[0], *size[2:], size[1]).permute(0, 3, 1, 2).reshape(size[0], -1)
-        z = gain * functional.linear(y, leaves["layer"][0], leaves["mu"][0])
+        z = gain * functional.linear(y, leaves["layer"][0][:, :-1], leaves["layer"][0][:, -1])
         return functional.cross_entropy(z, truth[rows])
 
     def gradient(rows: Array) -> tuple[float, list[Array]]:
@@ -102,7 +102,7 @@ def with_torch(net: images.ImageNetwork, pixels: Array, labels: Array) -> Progra
         parts = []
         for name in leaves:
             several = [next(found).numpy() for _ in leaves[name]]
-            parts.append(np.stack(several) if name in arch.inner else several[0])
+            parts.append(np.stack(several).ravel() if name in arch.shapes else several[0].ravel())
         return float(value.detach()), parts
 
     def step(rows: Array) -> None:
@@ -132,8 +132,8 @@ def agree(one: Program, other: Program, rows: Array, dtype: str) -> float:
 
 def compare(name: str, dtype: str, pixels: Array, labels: Array, seconds: float) -> dict[str, Any]:
     """Seconds of an epoch of both, in turns of a few batches; and by how much their gradients differ."""
-    net = network(name, dtype)
-    ours, theirs = with_pyham(net, pixels, labels), with_torch(net, pixels, labels)
+    first = network(name, dtype)
+    ours, theirs = with_pyham(first, pixels, labels), with_torch(first, pixels, labels)
     programs = {"pyham": ours, "PyTorch": theirs}
     rng = np.random.default_rng(2)
     error = agree(ours, theirs, rng.permutation(len(pixels))[:BATCH], dtype)

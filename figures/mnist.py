@@ -77,11 +77,10 @@ def accuracies(run: dict[str, Any]) -> dict[str, float]:
     images = importlib.import_module("pyham.images")
     train_images, train_labels, test_images, test_labels = digits() if run["digits"] else stripes()
     arch = images.image_architecture(**run["architecture"])
-    params = arch.init(run["seed"], initialization=run["initialization"], dtype=np.float32)
-    net = images.ImageNetwork(arch, params)
+    first = images.untrained(arch, run["seed"], initialization=run["initialization"])
     protocol = Protocol.from_config(run["protocol"])
     classifier = images.train(
-        net, train_images, train_labels, protocol=protocol, rng=run["seed"] + 1, shift=run["shift"]
+        first, train_images, train_labels, protocol=protocol, rng=run["seed"] + 1, shift=run["shift"]
     )
     return {
         "train": float(classifier.accuracy(train_images, train_labels)),

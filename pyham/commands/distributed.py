@@ -19,6 +19,7 @@ from pyham.distributed.mpi import MPITransport, guarded
 from pyham.distributed.transport import Traffic
 from pyham.files.archive import replace_file
 from pyham.training.protocol import RECOMMENDED, Protocol
+from pyham.training.samples import outputs_of
 
 Array = np.ndarray[Any, Any]
 
@@ -122,7 +123,7 @@ def one_step(
 ) -> Traffic:
     """What the nodes send for one batch, measured in one process."""
     trial = network.DistributedNetwork(plan, net.params, one_round=options.one_round)
-    outputs = 1 if protocol.loss == "logistic" else int(data[1].max()) + 1
+    outputs = outputs_of(data[1], protocol.loss)
     out = readout.Readout(plan, options.reads, options.reader, outputs, protocol.loss)
     rows = slice(0, protocol.batch)
     DistributedModel(trial, out, protocol).gradient(protocol.phases[0].name, data[0][rows], data[1][rows])
@@ -160,7 +161,7 @@ def report(
             "edges": len(edges),
             "protocol": protocol.config(),
             "accuracy": accuracy,
-            "history": classifier.history.to_dict() if classifier.history is not None else {},
+            "history": classifier.history.to_dict(),
             "step": {"messages": int(step.messages.sum()), "bytes": int(step.bytes.sum()), "rounds": step.rounds},
             "training": {"messages": int(total.messages.sum()), "bytes": int(total.bytes.sum())},
         }

@@ -97,7 +97,7 @@ def run(options: argparse.Namespace) -> int:
         initialization=options.initialization, dtype=options.dtype,
     )  # fmt: skip
     about = {option(name): getattr(options, name) for name in ("seed", "validation", "initialization")}
-    bar = Bar(f"{options.architecture}, {arch.depth} layers")
+    bar = Bar(f"{options.architecture}, {first.net.arch.depth} layers")
     names = ("rate", "patience", "save_every", "shift", "scheme", "loss", "levels")
     try:
         with bar:

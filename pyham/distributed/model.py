@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from pyham.architectures.penalties import smoothness
 from pyham.distributed import weights
 from pyham.distributed.links import ByNode
 from pyham.distributed.network import DistributedNetwork
@@ -13,14 +14,14 @@ from pyham.network import Network
 from pyham.training import updates
 from pyham.training.classifier import Classifier, Head
 from pyham.training.history import History
-from pyham.training.model import Model
+from pyham.training.model import LayeredModel
 from pyham.training.optimizers import Adam, Descent
 from pyham.training.protocol import Protocol
 
 Array = np.ndarray[Any, Any]
 
 
-class DistributedModel(Model):
+class DistributedModel(LayeredModel):
     """A distributed network and its output layer. Phases and objective are those of ``ClassifierModel``.
 
     Every node has its share of theta, of the gradient and of what the optimiser remembers; all optimisers of pyham work
@@ -31,38 +32,29 @@ class DistributedModel(Model):
     steps: ModuleType = updates  # plain NumPy: no rank has to compile
 
     def __init__(self, net: DistributedNetwork, readout: Readout, protocol: Protocol) -> None:
+        super().__init__()
         self.net, self.readout, self.protocol = net, readout, protocol
         self.depth = net.arch.depth
         layer = np.zeros(sum(readout.sizes[i] for i in net.nodes), net.dtype)
         self.theta = np.concatenate([net.theta, layer])
-        self._split = len(net.theta)
-        net.theta = self.theta[: self._split]
+        self.split = len(net.theta)
+        net.theta = self.theta[: self.split]
         net.weights = weights.views(net.layout, net.nodes, net.theta)
-        self.layer = readout.views(net.nodes, self.theta[self._split :])
+        self.layer = readout.views(net.nodes, self.theta[self.split :])
         self._gradient = np.zeros_like(self.theta)
-        self._layer_gradient = readout.views(net.nodes, self._gradient[self._split :])
-        self._features: dict[int, tuple[Array, ByNode]] = {}
-
-    def trained(self, phase: str) -> Array:
-        parts = {"weights": self.theta[: self._split], "output layer": self.theta[self._split :], "joint": self.theta}
-        return parts[phase]
-
-    def begin(self, phase: str) -> None:
-        self._features.clear()
-        if phase == "output layer":
-            self.theta[self._split :] = 0
+        self._layer_gradient = readout.views(net.nodes, self._gradient[self.split :])
 
     def gradient(self, phase: str, x: Array, labels: Array) -> tuple[float, int, Array]:
         passed = self.net.forward(self.net.own_samples(x))
         if phase == "weights":
             self._fit(passed.blocks[-1], labels)
         loss, right, delta = self._head(passed.blocks[-1], labels)
-        gradient = self._gradient[: self._split]
+        gradient = self._gradient[: self.split]
         self.net.backward(passed, delta, gradient)
         self._penalties(gradient)
         if phase == "weights":
             return loss, right, gradient
-        self._gradient[self._split :] += self.protocol.alpha_c * self.theta[self._split :]
+        self._gradient[self.split :] += self.protocol.alpha_c * self.theta[self.split :]
         return loss, right, self._gradient
 
     def epoch(
@@ -74,26 +66,24 @@ class DistributedModel(Model):
         for k, rate in enumerate(rates.tolist()):
             rows = order[k * size : (k + 1) * size]
             loss, count, _ = self._head({i: y[:, rows] for i, y in features.items()}, labels[rows])
-            gradient = self._gradient[self._split :] + self.protocol.alpha_c * self.theta[self._split :]
+            gradient = self._gradient[self.split :] + self.protocol.alpha_c * self.theta[self.split :]
             descent.step(gradient, rate)
             total, right = total + loss * len(rows), right + count
         return self._report(total / len(order), right)
 
     def evaluate(self, phase: str, x: Array, labels: Array) -> tuple[float, int]:
         with np.errstate(over="ignore", invalid="ignore"):  # the run says it, once
-            y = self.features(x) if phase == "output layer" else self.net.forward(self.net.own_samples(x)).blocks[-1]
+            y = self.features(x) if phase == "output layer" else self.outputs(x)
             loss, right, _ = self._head(y, labels)
         return self._report(loss, right)
 
-    def features(self, x: Array) -> ByNode:
-        """Blocks (n_i, B) of y_N, kept for the array x until the next phase."""
-        if id(x) not in self._features:
-            self._features[id(x)] = x, self.net.forward(self.net.own_samples(x)).blocks[-1]
-        return self._features[id(x)][1]
+    def outputs(self, x: Array) -> ByNode:
+        """Blocks (n_i, B) of y_N."""
+        return self.net.forward(self.net.own_samples(x)).blocks[-1]
 
     def describe(self) -> tuple[dict[str, Any], dict[str, Array]]:
         """As of a network in one place; gathered from all nodes."""
-        params = weights.join(self.net.layout, self.net.gather_weights(self.theta[: self._split]))
+        params = weights.join(self.net.layout, self.net.gather_weights(self.theta[: self.split]))
         return {"architecture": self.net.arch.config()}, {**params, "layer": self._whole_layer()}
 
     def take(self, params: dict[str, Array], layer: Array) -> None:
@@ -104,7 +94,7 @@ class DistributedModel(Model):
         ValueError
             If entries that no node owns are not 0.
         """
-        self.theta[: self._split] = weights.cut(self.net.layout, self.net.nodes, params)
+        self.theta[: self.split] = weights.cut(self.net.layout, self.net.nodes, params)
         owner = self.net.layout.blocks.owner
         if layer[:, :-1][:, ~np.isin(owner, self.readout.reads)].any():
             raise ValueError(f"layer: expected 0 but for nodes {self.readout.reads}, which are read, got others")
@@ -127,7 +117,7 @@ class DistributedModel(Model):
     def gather(self, phase: str, flat: Array) -> Array:
         """Of all nodes: their weights, then their shares of the output layer, whichever the phase trains."""
         parts = []
-        cut = {"weights": len(flat), "output layer": 0, "joint": self._split}[phase]
+        cut = {"weights": len(flat), "output layer": 0, "joint": self.split}[phase]
         if phase != "output layer":
             parts.append(self.net.gather_weights(flat[:cut]))
         if phase != "weights":
@@ -148,7 +138,7 @@ class DistributedModel(Model):
 
     def _whole_layer(self) -> Array:
         """(C, n + 1), as of a network in one place: 0 where nobody reads."""
-        flat = self.net.transport.gather(self.theta[self._split :], self.readout.sizes)
+        flat = self.net.transport.gather(self.theta[self.split :], self.readout.sizes)
         layer = np.zeros((self.readout.outputs, self.net.arch.width + 1), self.theta.dtype)
         for i, mine in self.readout.views(range(self.net.layout.nodes), flat).items():
             own = self.net.layout.own[i]
@@ -163,12 +153,12 @@ class DistributedModel(Model):
 
     def _fit(self, y: ByNode, labels: Array) -> None:
         """A fresh output layer, as ``pyham.training.updates.fit`` makes it."""
-        layer, protocol = self.theta[self._split :], self.protocol
+        layer, protocol = self.theta[self.split :], self.protocol
         layer[:] = 0
         descent = Descent(Adam(), layer)
         for _ in range(protocol.inner_steps):
             self._head(y, labels)
-            descent.step(self._gradient[self._split :] + protocol.alpha_c * layer, protocol.layer_rate)
+            descent.step(self._gradient[self.split :] + protocol.alpha_c * layer, protocol.layer_rate)
 
     def _penalties(self, gradient: Array) -> None:
         """Adds the gradients of smoothness and decay: every node's own rows, and in them what its layers may have."""
@@ -180,10 +170,7 @@ class DistributedModel(Model):
             for value, total, allowed in zip(
                 (*mine.K, mine.b), (*sums[i].K, sums[i].b), (*mask, everywhere), strict=True
             ):
-                steps = np.diff(value, axis=0)
-                slope = np.zeros_like(value)
-                slope[:-1] -= steps
-                slope[1:] += steps
+                _, (slope,) = smoothness([value], 1.0)
                 total += alpha * slope * allowed
         if self.protocol.decay:
             gradient += self.protocol.decay * self.net.theta

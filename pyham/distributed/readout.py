@@ -17,7 +17,7 @@ from pyham.architectures.graphs import Graph
 from pyham.distributed.layout import Layout
 from pyham.distributed.links import ByNode, Link, Via, collect, spread
 from pyham.distributed.transport import Place, Transport
-from pyham.training.losses import LOSSES
+from pyham.training.losses import of_rows
 
 Array = np.ndarray[Any, Any]
 
@@ -85,7 +85,8 @@ class Readout:
             z = {i: z[i] + sums[i] for i in z}
         loss, right, dz = 0.0, 0, {i: np.zeros_like(z[i]) for i in z}
         if self.reader in z:
-            loss, right, dz[self.reader] = self._loss(z[self.reader], labels)
+            loss, right, slopes = of_rows(self.loss, z[self.reader], labels)
+            dz[self.reader] = np.ascontiguousarray(slopes)
         for level in reversed(self.levels):
             heard = spread(level, "dLoss/dlogits", dz, down)
             dz = {i: heard[i] if level.reads[i] else dz[i] for i in dz}
@@ -103,14 +104,6 @@ class Readout:
         width = len(self.layout.own[i])
         z = layer[:, :width] @ y if i in self.reads else np.zeros((self.outputs, y.shape[1]), y.dtype)
         return z + layer[:, -1:] if i == self.reader else z
-
-    def _loss(self, z: Array, labels: Array) -> tuple[float, int, Array]:
-        """Loss, number of right ones and dLoss/dz (C, B) from z (C, B), as in ``pyham.training.updates.head``."""
-        if self.loss == "logistic":
-            loss, dz = LOSSES["logistic"](z[0], labels)
-            return loss, int(((z[0] > 0) == (labels == 1)).sum()), dz[None]
-        loss, dz = LOSSES["softmax"](z.T, labels)
-        return loss, int((z.argmax(axis=0) == labels).sum()), np.ascontiguousarray(dz.T)
 
 
 def tree(graph: Graph, reader: int, reads: Sequence[int], rows: int) -> list[Link]:

@@ -81,8 +81,10 @@ class Classifier:
 
     def __post_init__(self) -> None:
         arch, dtype = self.net.arch, self.net.dtype
-        C = 1 if _check.choice("loss", self.head.loss, LOSSES) == "logistic" else "C"
-        given = {"layer": (self.head.layer, (C, int(np.prod(arch.output_shape)) + 1))}
+        C: int | str = 1 if _check.choice("loss", self.head.loss, LOSSES) == "logistic" else "C"
+        given: dict[str, tuple[Array, tuple[int | str, ...]]] = {
+            "layer": (self.head.layer, (C, int(np.prod(arch.output_shape)) + 1))
+        }
         _check.positive("gain", self.head.gain)
         images = isinstance(arch, ImageArchitecture)
         if images == (self.lift is None):

@@ -62,10 +62,9 @@ def untrained(
         Naming the argument, what was expected and what came.
     """
     given = network if isinstance(network, Network) else None
-    arch = network.arch if given else network
+    arch: Any = network if given is None else given.arch
     if not isinstance(arch, ImageArchitecture):
-        came = type(network if given is None else arch).__name__
-        raise TypeError(f"network: expected an architecture or a network of images, got {came}")
+        raise TypeError(f"network: expected an architecture or a network of images, got {type(arch).__name__}")
     generator = _check.generator(rng)
     _check.choice("initialization", initialization, INITIALIZATIONS)
     C = arch.shape[0]

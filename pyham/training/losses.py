@@ -52,5 +52,14 @@ def softmax(logits: Array, labels: Array) -> tuple[Any, Array]:
     return loss.item(), gradient / (wrong + right)[:, None] / max(1, len(logits))
 
 
+def of_rows(name: str, z: Array, labels: Array) -> tuple[Any, int, Array]:
+    """Mean loss, how many samples are classified right, and dLoss/dz (C, B), from logits z (C, B), samples last."""
+    if name == "logistic":
+        loss, dz = logistic(z[0], labels)
+        return loss, int(((z[0] > 0) == (labels == 1)).sum()), dz[None]
+    loss, dz = softmax(z.T, labels)
+    return loss, int((z.argmax(axis=0) == labels).sum()), dz.T
+
+
 #: By name. The order is that of the branches in ``pyham.engines.compiled.updates``.
 LOSSES: dict[str, Callable[[Array, Array], tuple[Any, Array]]] = {"logistic": logistic, "softmax": softmax}

@@ -94,11 +94,40 @@ class Model(ABC):
         return total / len(order), right
 
 
-class ClassifierModel(Model):
-    """A classifier in training: lift, network and output layer.
+class LayeredModel(Model):
+    """A model whose theta ends with an output layer on y_N, from the index ``split`` on.
 
     Phases: "weights", the papers' scheme: for every batch a fresh output layer is fitted to the fixed features, and the
     gradient is that of the weights through it; "output layer", which keeps the weights; "joint", which trains all.
+    """
+
+    split: int
+
+    def __init__(self) -> None:
+        self._features: dict[int, tuple[Array, Any]] = {}
+
+    @abstractmethod
+    def outputs(self, x: Array) -> Any:
+        """y_N of the samples x (B, ...), samples last."""
+
+    def trained(self, phase: str) -> Array:
+        parts = {"weights": self.theta[: self.split], "output layer": self.theta[self.split :], "joint": self.theta}
+        return parts[phase]
+
+    def begin(self, phase: str) -> None:
+        self._features.clear()
+        if phase == "output layer":
+            self.trained(phase)[:] = 0
+
+    def features(self, x: Array) -> Any:
+        """``outputs``, kept for the array x until the next phase."""
+        if id(x) not in self._features:
+            self._features[id(x)] = x, self.outputs(x)  # with x, whose identity would otherwise be another array's
+        return self._features[id(x)][1]
+
+
+class ClassifierModel(LayeredModel):
+    """A classifier in training: lift, network and output layer.
 
     With ``shift`` s, every image of an epoch is moved by a random number of pixels from -s to s, down and to the right.
     The shifts are drawn from a generator seeded with the epoch's order of images, which decides them: a training that
@@ -108,10 +137,11 @@ class ClassifierModel(Model):
     ----------
     theta (P,) : the lift, the parameters in the order of arch.shapes, then the output layer
     params : views of the network's part by name;  layer (C, n + 1) : a view, rows (w_c, mu_c)
-    lift : views, or None;  weights : lift and parameters, a view
+    lift : views, or None
     """
 
     def __init__(self, first: Classifier, protocol: Protocol, backend: Backend = "numba", shift: int = 0) -> None:
+        super().__init__()
         self.arch, self.depth = first.net.arch, first.net.arch.depth
         self.protocol, self.backend, self.gain, self.shift = protocol, backend, first.head.gain, shift
         self.engine, self.steps = select(backend, first.net.dtype), updates.select(backend)
@@ -123,22 +153,13 @@ class ClassifierModel(Model):
         self.layer, self._layer_gradient = self._views["layer"], slopes["layer"]
         self.params = {name: self._views[name] for name in self.arch.shapes}
         self.lift = None if first.lift is None else Lift(self._views["lift"], self._views["lift_bias"])
-        self.weights = self.theta[: -self.layer.size]
+        self.split = self.theta.size - self.layer.size
         self._start = sum(part.size for part in self.lift or ())  # of the network's parameters
         self._inner = Adam()
-        self._features: dict[int, tuple[Array, Array]] = {}
 
     def network(self) -> Network:
         """The network as it is now, a copy."""
         return Network(self.arch, self.params)
-
-    def trained(self, phase: str) -> Array:
-        return {"weights": self.weights, "output layer": self.layer.reshape(-1), "joint": self.theta}[phase]
-
-    def begin(self, phase: str) -> None:
-        self._features.clear()
-        if phase == "output layer":
-            self.layer[:] = 0
 
     def batches(self, x: Array, labels: Array, order: Array, size: int) -> Iterator[tuple[Array, ...]]:
         if self.lift is None:
@@ -156,9 +177,9 @@ class ClassifierModel(Model):
             found = self.arch.pullback(sums)
         else:
             moved = np.zeros((len(x), 2), np.int64) if shifts is None else shifts
-            loss, right, of_lift, sums = self._of_images(stages, x, labels, moved)
+            loss, right, of_lift, sums = self._of_images(self.lift, stages, x, labels, moved)
             found = {"lift": of_lift.kernel, "lift_bias": of_lift.bias} | self.arch.pullback(sums)
-        weights = self._gradient[: len(self.weights)]
+        weights = self._gradient[: self.split]
         names = [name for name in self._views if name != "layer"]
         np.concatenate([found[name].ravel() for name in names], out=weights)
         if self.protocol.alpha:
@@ -166,7 +187,7 @@ class ClassifierModel(Model):
             slopes = [penalty[name].ravel() for name in self.arch.shapes]
             weights[self._start :] += self.protocol.alpha * np.concatenate(slopes)
         if self.protocol.decay:
-            weights += self.protocol.decay * self.weights
+            weights += self.protocol.decay * self.theta[: self.split]
         if phase == "weights":
             return loss, right, weights
         self._layer_gradient += self.protocol.alpha_c * self.layer
@@ -183,12 +204,12 @@ class ClassifierModel(Model):
         return loss, right, self.engine.back(stages, passed, delta.T)[2]
 
     def _of_images(
-        self, stages: AnyStages, x: Array, labels: Array, shifts: Array
+        self, lift: Lift, stages: AnyStages, x: Array, labels: Array, shifts: Array
     ) -> tuple[float, int, Lift, Any]:  # fmt: skip
         """As ``_of_points``, and the gradient of the lift; an engine may do all of it in one kernel."""
         loss_of, rows = LOSSES[self.protocol.loss], np.arange(len(x))
         loss, right, sums = self.engine.classifier_gradient(
-            self.lift, stages, *scaled(self.layer, self.gain), loss_of, x, labels, shifts, rows
+            lift, stages, *scaled(self.layer, self.gain), loss_of, x, labels, shifts, rows
         )
         gain = np.asarray(self.gain, self.theta.dtype)
         self._layer_gradient[:, :-1] = gain * sums.layer
@@ -210,7 +231,7 @@ class ClassifierModel(Model):
 
     def evaluate(self, phase: str, x: Array, labels: Array) -> tuple[float, int]:
         if self.lift is None:
-            y = self.features(x) if phase == "output layer" else self._output(x)
+            y = self.features(x) if phase == "output layer" else self.outputs(x)
             return self.steps.head(self.code, self.layer, y, labels, np.empty_like(self.layer), np.empty_like(y))
         stages, layer = self.arch.lower(self.params), scaled(self.layer, self.gain)
         pieces = [x[start : start + PIECE] for start in range(0, len(x), PIECE)]
@@ -230,13 +251,8 @@ class ClassifierModel(Model):
         lift = None if self.lift is None else Lift(*(part.copy() for part in self.lift))
         return Classifier(self.network(), head, history, lift)
 
-    def features(self, x: Array) -> Array:
-        """y_N (n, B), kept for the array x until the next phase."""
-        if id(x) not in self._features:
-            self._features[id(x)] = x, self._output(x)  # with x, whose identity would otherwise be another array's
-        return self._features[id(x)][1]
-
-    def _output(self, x: Array) -> Array:
+    def outputs(self, x: Array) -> Array:
+        """y_N (n, B)."""
         return np.ascontiguousarray(self.engine.forward(self.arch.lower(self.params), x).T)
 
     def _fit(self, y: Array, labels: Array) -> None:

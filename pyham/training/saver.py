@@ -76,19 +76,19 @@ class Saver:
             self.header["distributed"] = dict(distribution)
         self._found: tuple[dict[str, Any], dict[str, Array]] | None = None
         if resume and self.path is not None and self.path.exists():
-            self._found = self._read(net)
+            self._found = self._read(self.path, net)
 
-    def _read(self, net: Any) -> tuple[dict[str, Any], dict[str, Array]]:
-        header, arrays = archive.read(self.path)
+    def _read(self, path: Path, net: Any) -> tuple[dict[str, Any], dict[str, Array]]:
+        header, arrays = archive.read(path)
         if header.get("kind") not in ("training", "image training"):
-            raise ValueError(f"{self.path}: expected the checkpoint of a training, got a network")
+            raise ValueError(f"{path}: expected the checkpoint of a training, got a network")
         stated = header.get("about")
         for name, value in self.header["about"].items():
             came = stated.get(name) if isinstance(stated, dict) else None
             if came != value:
-                raise ValueError(f"{self.path}: expected a training with {name} {value}, got one with {came}")
+                raise ValueError(f"{path}: expected a training with {name} {value}, got one with {came}")
         if header.get("distributed") != self.header.get("distributed"):
-            raise ValueError(f"{self.path}: expected a training with the distribution of this one, got another")
+            raise ValueError(f"{path}: expected a training with the distribution of this one, got another")
         try:
             header, arrays = earlier.modern(header, arrays)
             if header["start"] != self.header["start"]:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from pyham.engines.choice import Backend
-from pyham.training.losses import LOSSES
+from pyham.training.losses import LOSSES, of_rows
 
 Array = np.ndarray[Any, Any]
 
@@ -62,16 +62,11 @@ def head(
 ) -> tuple[float, int]:  # fmt: skip
     """Loss and number of samples classified right; gradient (C, n + 1) <- dLoss/dlayer, delta (n, B) <- dLoss/dy."""
     z = layer[:, :-1] @ y + layer[:, -1:]
-    if code == 0:
-        loss, dz = LOSSES["logistic"](z[0], labels)
-        dz, right = dz[None], (z[0] > 0) == (labels == 1)
-    else:
-        loss, dz = LOSSES["softmax"](z.T, labels)
-        dz, right = dz.T, z.argmax(axis=0) == labels
+    loss, right, dz = of_rows(list(LOSSES)[code], z, labels)
     gradient[:, :-1] = dz @ y.T
     gradient[:, -1] = dz.sum(axis=1)
     delta[:] = layer[:, :-1].T @ dz
-    return loss, int(right.sum())
+    return loss, right
 
 
 def fit(
