@@ -111,7 +111,7 @@ class ArchitectureBase(ABC):
         return {"name": self.name} | plain
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.config() == other.config()  # type: ignore[attr-defined]
+        return type(self) is type(other) and self.config() == other.config()
 
     def __hash__(self) -> int:
         return hash((self.name, self.shape, tuple(self.shapes.items())))

@@ -182,7 +182,7 @@ class ConvH2(ImageArchitecture):
     @cached_property
     def groups(self) -> tuple[ConvolutionalH2, ...]:
         """The network of each group, of width C 4^i."""
-        options = {"step": self.step, "activation": self.activation, "size": self.size}
+        options: dict[str, Any] = {"step": self.step, "activation": self.activation, "size": self.size}
         return tuple(ConvolutionalH2(self.width * 4**i, depth, **options) for i, depth in enumerate(self.depths))
 
     @property

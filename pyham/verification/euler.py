@@ -55,5 +55,5 @@ def defects(
 def residual(net: Network, x: object, *, transpose: bool = True, backend: Backend = "numba") -> Array:
     """||measured - closed form||_F / (||J||_F max(1, ||D||_F^2)) (N, B): a few eps when the closed form holds."""
     measured, closed, D = defects(net, x, transpose=transpose, backend=backend)
-    size = np.maximum(1, np.linalg.norm(D, axis=(-2, -1)) ** 2) * np.linalg.norm(net.arch.J)  # type: ignore[arg-type]
+    size = np.maximum(1, np.linalg.norm(D, axis=(-2, -1)) ** 2) * np.linalg.norm(net.arch.J)
     return np.asarray(np.linalg.norm(measured - closed, axis=(-2, -1)) / size)

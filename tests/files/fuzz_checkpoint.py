@@ -282,7 +282,8 @@ def other_array(rng: np.random.Generator, array: Any) -> Any:
     if kind == 0:
         return np.full(array.shape, [np.nan, np.inf, 1e308, -5e-324][rng.integers(4)])
     if kind == 1:
-        return array.astype(np.dtype(["f4", "f8", "f2", "i8", "u1"][rng.integers(5)]))
+        with np.errstate(invalid="ignore"):  # NaN as an integer
+            return array.astype(np.dtype(["f4", "f8", "f2", "i8", "u1"][rng.integers(5)]))
     if kind == 2:
         return np.zeros(tuple(int(n) for n in rng.integers(0, 6, size=rng.integers(0, 5))))
     if kind == 3:
