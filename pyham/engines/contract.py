@@ -63,11 +63,11 @@ class Engine(ABC):
         return self.sensitivity(stages, self.trace(stages, x), last)
 
     def inverse(self, stages: AnyStages, y_N: Array) -> Array:
-        """y_0 from y_N: y[dst] <- y[dst] - W sigma(A y[src] + c), stages in reverse; each leaves y[src] alone."""
+        """y_0 from y_N: y[dst] <- (y[dst] - W sigma(A y[src] + c)) / keep, stages in reverse."""
         y = y_N.copy()
         for j in reversed(range(stages.depth)):
             for stage in reversed(stages.of_layer(j)):
-                y[stage.dst] -= stage.update(stage.inner(y))
+                y[stage.dst] = (y[stage.dst] - stage.update(stage.inner(y))) / stage.keep
             y = stages.leave(j, y)
         return y
 

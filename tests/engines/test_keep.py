@@ -5,12 +5,15 @@ The formula is written out here, and its derivatives are complex steps of it.
 
 import numpy as np
 import pytest
-from pyham.architectures.groups import Group
 
 from pyham.architectures.activations import activation
 from pyham.architectures.convolution import convolve
-from pyham.engines.compiled import images, kernels
+from pyham.architectures.maps import Convolution
+from pyham.architectures.stages import Stages
+from pyham.engines.compiled import kernels
 from pyham.engines.compiled.activations import code_of
+from pyham.engines.compiled.engine import COMPILED
+from pyham.engines.reference import REFERENCE
 from tests.oracles.rounding import eps, relative
 
 KEEPS = {"0": [0], "1": [1], "0.7": [0.7], "-0.3": [-0.3], "mixed": [1, -0.3, 0, 0.7]}
@@ -151,7 +154,8 @@ def test_image_kernels_compute_the_formula_and_its_derivatives(keep, size, rng):
     A, W = rng.standard_normal((S, r, 2, size, size)) / size, rng.standard_normal((S, 2, r, size, size)) / size
     src, dst = ((slice(a, a + 2), slice(b, b + 2)) for a, b in SHEARS)
     keeps = np.resize(np.array(keep, float), S)
-    group = Group(A, rng.standard_normal((S, r)), W, src, dst, keeps, activation("tanh"), channels)
+    maps = Convolution(size), Convolution(size)
+    group = Stages(A, rng.standard_normal((S, r)), W, src, dst, keeps, activation("tanh"), channels, maps)
     y, u = rng.standard_normal((2, 9, channels, 5, 3))
 
     def by_hand(y, c):
@@ -163,9 +167,11 @@ def test_image_kernels_compute_the_formula_and_its_derivatives(keep, size, rng):
             y = after
         return y
 
-    close(images.forward([group], y), by_hand(y, group.c))
+    for engine in (COMPILED, REFERENCE):
+        close(engine.forward(group, y), by_hand(y, group.c))
     g = rng.standard_normal(y.shape)
-    delta, (sums,) = images.adjoint([group], y, g)
+    _, delta, sums = COMPILED.back(group, COMPILED.run(group, y), g)
+    close(REFERENCE.adjoint(group, REFERENCE.trace(group, y), g)[0][0], delta)
     step = (g * by_hand(y + 1e-30j * u, group.c).imag / 1e-30).sum()
     assert abs((delta * u).sum() - step) <= 1e-12 * np.linalg.norm(delta) * np.linalg.norm(u)
     direction = rng.standard_normal(group.c.shape)
