@@ -82,29 +82,31 @@ class Stages:
     squeeze: bool = False
 
     def __post_init__(self) -> None:
-        count = len(self.A)
-        if not self.A.dtype == self.c.dtype == self.W.dtype:
-            raise TypeError(f"stages: expected one dtype, got {self.A.dtype}, {self.c.dtype} and {self.W.dtype}")
-        if len(self.c) != count or len(self.W) != count or (self._channelwise and not self._matrices_fit()):
+        count, dtype = len(self.A), self.A.dtype
+        channelwise = all(
+            isinstance(kind, (Dense, Convolution)) for kind in self.maps
+        )  # A (S, r, k, ..), W (S, d, r, ..)
+        if not dtype == self.c.dtype == self.W.dtype:
+            raise TypeError(f"stages: expected one dtype, got {dtype}, {self.c.dtype} and {self.W.dtype}")
+        if len(self.c) != count or len(self.W) != count or (channelwise and not self._matrices_fit()):
             raise ValueError(f"stages: A {self.A.shape}, c {self.c.shape} and W {self.W.shape} do not fit together")
         if len(self.src) != len(self.dst) or not self.src or count % len(self.src):
             raise ValueError(f"stages: {count} stages do not divide into layers of {len(self.src)} and {len(self.dst)}")
         if self.squeeze and not count:
             raise ValueError("stages: expected at least one stage after a squeeze, got none")
-        kept = np.broadcast_to(np.asarray(self.keep, self.dtype if self.dtype.kind != "O" else None), (count,))
-        object.__setattr__(self, "keep", kept)
+        if not isinstance(self.keep, np.ndarray):
+            object.__setattr__(self, "keep", np.full(count, self.keep, dtype if dtype.kind != "O" else None))
+        elif self.keep.shape != (count,):
+            raise ValueError(
+                f"stages: expected one number keep for each of {count} stages, got shape {self.keep.shape}"
+            )
         for name, slices in (("src", self.src), ("dst", self.dst)):
             length = slices[0].stop - slices[0].start
-            if self._channelwise:
+            if channelwise:
                 length = self.A.shape[2] if name == "src" else self.W.shape[1]
             for s in slices:
                 if not 0 <= s.start < s.stop <= self.width or s.stop - s.start != length or s.step not in (None, 1):
                     raise ValueError(f"stages: {name} expected slices of length {length} in {self.width}, got {s}")
-
-    @property
-    def _channelwise(self) -> bool:
-        """Whether A is (S, r, k, ...) and W (S, d, r, ...): matrices and convolutions."""
-        return all(isinstance(kind, (Dense, Convolution)) for kind in self.maps)
 
     def _matrices_fit(self) -> bool:
         if self.A.ndim != 3 + self.maps[0].space or self.W.ndim != 3 + self.maps[1].space:

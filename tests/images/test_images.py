@@ -10,7 +10,7 @@ from pyham import images
 from pyham.architectures import convolution
 from pyham.architectures.convolution import convolve, kernel_gradient, squeeze, transposed, unsqueeze
 from pyham.architectures.lift import Lift, shifted
-from pyham.engines.compiled import convolutions
+from pyham.engines.compiled import convolutions, image_layout
 from pyham.engines.compiled.engine import COMPILED
 from pyham.engines.reference import REFERENCE
 from pyham.training.losses import softmax
@@ -224,13 +224,13 @@ def test_a_layout_has_fewer_images_where_the_tape_is_long(monkeypatch, rng):
     stages = stages_of(ARCHITECTURES["ConvH2"], rng)
     y = rng.standard_normal((6, 2, 8, 8))
     whole = COMPILED.forward(stages, y)
-    form = tuple(map(convolutions._form, stages.sections))
-    assert convolutions._layout(form, 2, 8, 8, np.dtype(float)).space.images == convolutions.IMAGES
-    monkeypatch.setattr(convolutions, "TAPE", 1)
-    convolutions._layout.cache_clear()
-    assert convolutions._layout(form, 2, 8, 8, np.dtype(float)).space.images == 1
+    form = tuple(map(image_layout.form_of, stages.sections))
+    assert image_layout.layout_of(form, 2, 8, 8, np.dtype(float)).space.images == image_layout.IMAGES
+    monkeypatch.setattr(image_layout, "TAPE", 1)
+    image_layout.layout_of.cache_clear()
+    assert image_layout.layout_of(form, 2, 8, 8, np.dtype(float)).space.images == 1
     assert relative(COMPILED.forward(stages, y), whole) <= tolerance(stages, np.float64)
-    convolutions._layout.cache_clear()
+    image_layout.layout_of.cache_clear()
 
 
 # Architectures
