@@ -1,0 +1,190 @@
+"""The playground as its users meet it: guide, address, drawing, keyboard, screen readers, and speed."""
+
+import re
+
+import pytest
+
+from pyham.teaching import playground
+
+
+def test_page_asks_the_network_for_nothing(page):
+    asked = [e["params"]["request"]["url"] for e in page.events if e.get("method") == "Network.requestWillBeSent"]
+    assert all(url.startswith(("file:", "data:", "about:")) for url in asked)
+
+
+def test_every_guided_answer_agrees_with_what_the_page_measures(page):
+    for number in range(page.evaluate("pyhamPlayground.guide.QUESTIONS.length")):
+        outcome = page.evaluate(f"""(async () => {{
+            const page = pyhamPlayground, question = page.guide.QUESTIONS[{number}];
+            page.set({{ ...page.guide.common, ...question.setup }}, {{ restart: true }});
+            await page.settled();
+            const before = page.measured();
+            if (question.train) page.train(true, question.train); else page.set(question.change);
+            while (page.training) await new Promise(answer => setTimeout(answer, 20));
+            await page.settled();
+            const now = page.measured();
+            return [question.truth(before, now), question.lead(before) + question.after(before, now)];
+        }})()""")
+        assert outcome[0], outcome
+        assert not re.search("undefined|NaN|null", outcome[1]), outcome
+
+
+APPEARS = "new Promise(done => (function look() { document.querySelector('%s') ? done() : setTimeout(look, 10); })())"
+
+
+def test_guide_is_answered_by_keyboard(page):
+    page.evaluate("document.querySelector('#guide button').focus()")
+    page.press("Enter")
+    page.evaluate(APPEARS % "#guide fieldset")
+    assert "question 1 of" in page.evaluate("document.activeElement.textContent")
+    page.press("Tab")
+    page.press(" ")
+    page.press("ArrowDown", 2)
+    page.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Look"
+    page.press("Enter")
+    page.evaluate(APPEARS % "#verdict strong")
+    assert page.evaluate("document.activeElement.id") == "verdict"
+    assert page.evaluate("document.querySelector('#verdict').textContent").startswith("As you predicted.")
+    assert page.evaluate("pyhamPlayground.measured().settings.depth") == 16
+
+
+def test_settings_are_kept_in_the_address(page):
+    page.evaluate("document.getElementById('depth').focus()")
+    page.press("ArrowRight", 3)
+    page.evaluate("pyhamPlayground.set({ architecture: 'MS3', scheme: 'verlet', data: 'own', points: '0abcd1zz00' })")
+    page.evaluate("new Promise(done => setTimeout(done, 300))")
+    address, expected = page.evaluate("[location.hash, pyhamPlayground.measured().settings]")
+    assert "depth=56" in address and "points=0abcd1zz00" in address
+    page.open(playground.PAGE, address)
+    assert page.evaluate("pyhamPlayground.measured().settings") == expected
+
+
+@pytest.mark.parametrize(
+    "address", ["#depth=1e9&step=-1&seed=x", "#architecture=H9&points=%%%&scheme=", "#depth=&data=own"]
+)
+def test_an_address_with_nonsense_gives_allowed_settings(page, address):
+    page.open(playground.PAGE, address)
+    settings = page.evaluate(
+        "pyhamPlayground.measured ? document.getElementById('depth').getAttribute('aria-valuetext') : 0"
+    )
+    assert re.fullmatch(r"\d+ layers", settings)
+
+
+def test_points_are_drawn_by_keyboard_and_trained_on(page):
+    page.evaluate("pyhamPlayground.set({ data: 'own', depth: 8 })")
+    page.evaluate("document.getElementById('regions').focus()")
+    for moves, key in ((("ArrowLeft", 8), "Enter"), (("ArrowRight", 16), "c")):
+        page.press(*moves)
+        page.press(key)
+    page.press("Enter")
+    outcome = page.evaluate("""(async () => {
+        await pyhamPlayground.settled();
+        pyhamPlayground.train(true, 100);
+        while (pyhamPlayground.training) await new Promise(answer => setTimeout(answer, 20));
+        await pyhamPlayground.settled();
+        return pyhamPlayground.measured(); })()""")
+    assert (outcome["samples"], outcome["steps"], outcome["right"]) == (2, 100, 1)
+
+
+def test_points_are_drawn_with_the_mouse(page):
+    page.evaluate("pyhamPlayground.set({ data: 'own', depth: 8 })")
+    box = page.evaluate("""(() => {
+        const canvas = document.getElementById("regions");
+        canvas.scrollIntoView({ block: "center", behavior: "instant" });
+        return canvas.getBoundingClientRect().toJSON(); })()""")
+    for kind, share in (("mousePressed", 0.2), ("mouseMoved", 0.4), ("mouseMoved", 0.6), ("mouseReleased", 0.6)):
+        at = {"x": box["x"] + share * box["width"], "y": box["y"] + box["height"] / 2}
+        page.send("Input.dispatchMouseEvent", type=kind, button="left", buttons=1, clickCount=1, **at)
+    page.evaluate("pyhamPlayground.settled()")
+    assert page.evaluate("pyhamPlayground.measured().samples") == 3
+
+
+def test_the_link_past_the_settings_keeps_them(page):
+    page.evaluate("pyhamPlayground.set({ depth: 7 })")
+    page.press("Tab")
+    assert page.evaluate("document.activeElement.id") == "skip"
+    page.press("Enter")
+    assert page.evaluate("[document.activeElement.id, pyhamPlayground.measured().settings.depth]") == ["panels", 7]
+
+
+def test_numbers_that_are_too_large_are_called_so(page):
+    page.evaluate("pyhamPlayground.set({ depth: 1024, activation: 'identity', scale: 4, step: 1 })")
+    page.evaluate("pyhamPlayground.settled().then(() => new Promise(done => setTimeout(done, 600)))")
+    assert "too large to compute" in page.evaluate("document.getElementById('words').textContent")
+
+
+def test_layers_are_played_and_do_not_flow_where_less_motion_is_preferred(page):
+    page.resize(1440, 900, calm=True)
+    page.open(playground.PAGE, "#depth=64")
+    page.evaluate("document.getElementById('play').focus()")
+    page.press("Enter")
+    shown = page.evaluate("""(async () => {
+        const seen = new Set(), layers = new Set(), end = performance.now() + 1200;
+        while (performance.now() < end) {
+            seen.add(document.getElementById("layer").value % 4);
+            layers.add(document.getElementById("layer").value);
+            await new Promise(requestAnimationFrame);
+        }
+        return [[...seen], layers.size]; })()""")
+    assert shown[0] == [0] and shown[1] > 1  # four layers at a time
+    page.resize(1440, 900)
+
+
+@pytest.mark.parametrize("width", [375, 768, 1440])
+def test_page_does_not_scroll_sideways(page, width):
+    page.resize(width, 800)
+    page.open(playground.PAGE)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    page.resize(1440, 900)
+
+
+def test_every_control_has_a_name_for_screen_readers(page):
+    nodes = page.send("Accessibility.getFullAXTree")["nodes"]
+    roles = {"button", "slider", "combobox", "radio", "spinbutton", "img", "radiogroup", "form"}
+    found = [
+        (n["role"]["value"], n.get("name", {}).get("value", ""))
+        for n in nodes
+        if not n["ignored"] and n["role"]["value"] in roles
+    ]
+    assert len(found) > 15
+    assert all(name for _, name in found), found
+
+
+@pytest.mark.parametrize(("depth", "samples", "limit"), [(64, 200, 0.05), (1024, 500, 0.5)])
+def test_page_is_redrawn_in_time_after_a_slider_moves(page, depth, samples, limit):
+    """Seconds that the page's thread computes, best of several moves: other programs may be running on the machine."""
+    page.send("Performance.enable", timeDomain="threadTicks")
+    page.evaluate(f"pyhamPlayground.set({{ depth: {depth}, samples: {samples} }})")
+    times = []
+    for move in range(6):
+        page.evaluate("pyhamPlayground.settled()")
+        begin = busy(page)
+        page.evaluate(f"""{{
+            const slider = document.getElementById("scale");
+            slider.value = {5 + move};
+            slider.dispatchEvent(new Event("input"));
+            pyhamPlayground.settled(); }}""")
+        times.append(busy(page) - begin)
+    assert min(times) <= limit, times
+
+
+def busy(page):
+    """Seconds that the page's thread has worked since it was opened."""
+    metrics = page.send("Performance.getMetrics")["metrics"]
+    return next(metric["value"] for metric in metrics if metric["name"] == "TaskDuration")
+
+
+def test_page_answers_while_it_computes(page):
+    """The deepest network with the most stages, while it trains: no task of the page lasts half a second."""
+    longest = page.evaluate("""(async () => {
+        let longest = 0;
+        new PerformanceObserver(list => {
+            for (const task of list.getEntries()) longest = Math.max(longest, task.duration);
+        }).observe({ type: "longtask" });
+        pyhamPlayground.set({ depth: 1024, samples: 500, scheme: "yoshida4" });
+        pyhamPlayground.train(true, 5);
+        while (pyhamPlayground.training) await new Promise(answer => setTimeout(answer, 20));
+        await pyhamPlayground.settled();
+        return longest; })()""")
+    assert longest <= 500
