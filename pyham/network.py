@@ -208,7 +208,7 @@ class Network:
     def energy(self, y: object) -> Array:
         """The Hamiltonian H_j(y) = 1^T sigma~(K_j y + b_j) of every layer (N, B) at the states y (B, n)."""
         state = self._input("y", y)
-        a = np.einsum("jrk,bk->jbr", self.K.astype(state.dtype), state) + self.b[:, None].astype(state.dtype)
+        a = self.arch.products(self.params, state) + self.b[:, None].astype(state.dtype)
         energy: Array = self.stages(state.dtype).activation.integrand(a).sum(axis=-1)
         return energy
 

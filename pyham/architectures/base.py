@@ -98,15 +98,19 @@ class ArchitectureBase(ABC):
         """J (n, n), or (N, n, n) where it depends on the weights, or None where the network has none."""
         return self.J
 
+    def options(self) -> dict[str, Any]:
+        """The options by name."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+
     def __str__(self) -> str:
         """Name and options on one line; of arrays, the shape."""
-        options = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        options = self.options()
         words = {key: f"array{v.shape}" if isinstance(v, np.ndarray) else repr(v) for key, v in options.items()}
         return f"{self.name}({', '.join(f'{key}={word}' for key, word in words.items())})"
 
     def config(self) -> dict[str, Any]:
         """Name and options as plain data, from which ``pyham.architecture(**config)`` builds an equal one."""
-        options = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        options = self.options()
         plain = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in options.items()}
         return {"name": self.name} | plain
 
@@ -172,6 +176,12 @@ class Architecture(ArchitectureBase):
         """The transpose of ``weights``: gradients of the free parameters (without b) from those of every part."""
 
     @property
+    def block_shape(self) -> tuple[int, ...]:
+        """The shape of the numbers of K[rows, src] in one layer."""
+        _, rows, src = self.parts[0]
+        return rows.stop - rows.start, src.stop - src.start
+
+    @property
     def maps(self) -> tuple[Map, Map]:
         """The kinds of the linear maps A and W."""
         return DENSE, DENSE
@@ -180,6 +190,11 @@ class Architecture(ArchitectureBase):
     def inputs(self) -> int:
         """k: how many numbers each row of K y reads."""
         return self.parts[0].src.stop - self.parts[0].src.start
+
+    @property
+    def interconnected(self) -> bool:
+        """Whether G = J K^T, not I."""
+        return self.J is not None
 
     # What follows from it
 
@@ -202,9 +217,13 @@ class Architecture(ArchitectureBase):
             K[:, rows, src] = self.maps[0].dense(block)
         return K
 
-    def blocks(self, K: Array) -> list[Array]:
+    def cut(self, K: Array) -> list[Array]:
         """K[rows, src] of every part, of matrices K (N, n, n): what ``weights`` gives of the parameters."""
-        return [K[:, rows, src] for _, rows, src in self.parts]
+        return [self.maps[0].from_dense(K[:, rows, src]) for _, rows, src in self.parts]
+
+    def products(self, params: Mapping[str, Array], y: Array) -> Array:
+        """K_j y (N, B, n) of every layer."""
+        return np.einsum("jrk,bk->jbr", self.assemble(params).astype(y.dtype), y)
 
     def lower(self, params: Mapping[str, Array]) -> Stages:
         blocks, b = self.weights(params), params["b"]
@@ -217,7 +236,7 @@ class Architecture(ArchitectureBase):
             A[:, s] = blocks[part]
             c[:, s] = b[:, self.parts[part].rows]
             lift = self._lift(part, fraction, dtype)
-            outputs.append(lift[None] if self.J is None else W_map.composed(lift, A[:, s]))
+            outputs.append(lift[None] if not self.interconnected else W_map.composed(lift, A[:, s]))
         W = np.empty((N, L, *outputs[0].shape[1:]), dtype)
         for s, output in enumerate(outputs):
             W[:, s] = output
@@ -253,7 +272,7 @@ class Architecture(ArchitectureBase):
         blocks, db = [np.zeros((N, *dA.shape[2:]), dtype) for _ in self.parts], np.zeros((N, self.width), dtype)
         for s, (part, fraction) in enumerate(self.steps):
             blocks[part] += dA[:, s]
-            if self.J is not None:
+            if self.interconnected:
                 blocks[part] += self.maps[1].composed_transposed(self._lift(part, fraction, dtype), dW[:, s])
             db[:, self.parts[part].rows] += dc[:, s]
         return {**self.collect(blocks), "b": db}

@@ -34,8 +34,11 @@ def _of_vectors(config: Mapping[str, Any], params: Mapping[str, Array]) -> Any:
     depth, width = params["b"].shape  # every architecture has biases (N, n)
     if (config["depth"], config["width"]) != (depth, width) or (not depth and width > WIDTH):
         raise ValueError(f"depth, width: expected those of b, {(depth, width)}, got others")
-    if config["name"] == "H1" and params["K"].shape != (depth, width, width):  # before it builds J (n, n)
+    graph, most = config.get("graph"), max(value[:1].size for value in params.values())
+    if graph is None and config["name"] == "H1" and params["K"].shape != (depth, width, width):  # before J (n, n)
         raise ValueError(f"params['K']: expected shape {(depth, width, width)}, got {params['K'].shape}")
+    if graph == "full" and config["nodes"] ** 2 > max(most, WIDTH**2):  # before it builds the edges
+        raise ValueError(f"nodes: expected a graph of as many edges as K has entries, {most}, got {config['nodes']}")
     return architecture(**config)
 
 

@@ -18,14 +18,18 @@ from typing import Any
 
 import numpy as np
 
+from pyham.architectures.graphs import Graph
+from pyham.architectures.maps import Map
+
 Array = np.ndarray[Any, Any]
 
+EXACT = 1 << 20  # entries of a dense matrix: the norm of a larger one is bounded
 CHUNK = 1 << 15  # numbers: temporary arrays of about this size stay in the cache and bound the memory
 SCIPY = "fdgFDG"  # dtypes that SciPy's sparse matrices have
 
 
-class Edges:
-    """The pattern of matrices with ``shape`` (r, k).
+class Edges(Map):
+    """The pattern of matrices with ``shape`` (r, k): a kind of linear map whose numbers are the entries (E,).
 
     Parameters
     ----------
@@ -54,7 +58,7 @@ class Edges:
         return f"<Edges, {len(self)} entries of {self.shape}>"
 
     @classmethod
-    def identity(cls, size: int) -> "Edges":
+    def diagonal(cls, size: int) -> "Edges":
         """The pattern of diagonal matrices."""
         i = np.arange(size)
         return cls(i, i, (size, size))
@@ -80,10 +84,12 @@ class Edges:
         place = np.minimum(np.searchsorted(keys, wanted), max(len(self) - 1, 0))
         return np.where(keys[place] == wanted, place, -1) if len(self) else np.full(np.shape(wanted), -1)
 
-    # The four functions of a linear map
+    def identity(self, size: int, dtype: np.dtype[Any]) -> Array:
+        return np.ones(size, dtype)
+
+    # The functions of a linear map
 
     def apply(self, M: Array, y: Array) -> Array:
-        """M y (..., r) of M (E,) and y (..., k)."""
         if len(self) == self.shape[0] and self._one_a_row:
             return y[..., self.columns] * M
         if np.result_type(M, y).char not in SCIPY:
@@ -91,13 +97,11 @@ class Edges:
         return _product(self._sparse(M, transposed=False), y)
 
     def transposed(self, M: Array, g: Array) -> Array:
-        """M^T g (..., k) of M (E,) and g (..., r)."""
         if np.result_type(M, g).char not in SCIPY:
             return _summed(g, self.rows[self.by_column], M[self.by_column], self.column_starts)
         return _product(self._sparse(M, transposed=True), g)
 
     def outer(self, g: Array, y: Array) -> Array:
-        """Of every entry, the sum over samples of g[row] y[column] (E,), from g (..., r) and y (..., k)."""
         first, second = (np.ascontiguousarray(_rows(v).T) for v in (g, y))
         result = np.empty(len(self), np.result_type(g, y))
         step = max(1, CHUNK // max(1, first.shape[1]))
@@ -108,33 +112,30 @@ class Edges:
             result[part] = (left * right).sum(axis=1) if objects else np.einsum("eb,eb->e", left, right)
         return result
 
-    def add(self, a: Array, c: Array) -> Array:
-        """a + c of a (..., r) and c (r,)."""
-        return a + c
-
     # Dense matrices, for small ones
 
-    def to_dense(self, M: Array) -> Array:
-        """The matrices (..., r, k) with entries M (..., E)."""
+    def dense(self, M: Array) -> Array:
         result = np.zeros((*M.shape[:-1], *self.shape), M.dtype)
         result[..., self.rows, self.columns] = M
         return result
 
-    def from_dense(self, matrix: Array, name: str = "K") -> Array:
-        """The entries (..., E) of matrices (..., r, k).
-
-        Raises
-        ------
-        ValueError
-            If an entry that is not in the pattern is not 0: it names the first.
-        """
-        off = matrix != 0
+    def from_dense(self, matrices: Array) -> Array:
+        off = matrices != 0
         off[..., self.rows, self.columns] = False
         if off.any():
             where = tuple(int(i) for i in np.argwhere(off)[0])
             words = ", ".join(map(str, where))
-            raise ValueError(f"{name}: expected 0 off the edges of the graph, got {name}[{words}] = {matrix[where]}")
-        return matrix[..., self.rows, self.columns]
+            raise ValueError(f"K: expected 0 off the edges of the graph, got K[{words}] = {matrices[where]}")
+        return matrices[..., self.rows, self.columns]
+
+    def norm(self, M: Array) -> Array:
+        """Of small matrices the 2-norm, else the root of the largest sums of absolute values of a row and a column."""
+        if prod(self.shape) <= EXACT:
+            return super().norm(M)
+        r, k = self.shape
+        sizes = np.abs(M.astype(np.float64))
+        sums = [(self.apply(m, np.ones(k)).max(), self.transposed(m, np.ones(r)).max()) for m in sizes]
+        return np.array([np.sqrt(of_row * of_column) for of_row, of_column in sums])
 
     # Ways
 
@@ -181,37 +182,53 @@ def _rows(y: Array) -> Array:
     return y.reshape(prod(y.shape[:-1]), y.shape[-1])
 
 
-class Composition:
-    """W = M A^T for matrices A (r, k) of one pattern and sparse matrices M (d, k) of another, and its transpose.
+class Composition(Edges):
+    """The pattern of W = M A^T for matrices A (r, k) of one pattern and M (d, k) of another.
 
     The entry (i, j) of W is the sum of M[i, c] A[j, c] over the columns c that row i of M and row j of A share. For a
-    permutation with signs, as J1 or X = I, that is one product for every entry, and W has as many entries as A.
-
-    Parameters
-    ----------
-    M, A : their patterns
-
-    Attributes
-    ----------
-    edges : W's pattern
+    permutation with signs, as J1 or X = I, that is one product for every entry, and W has as many entries as A. The
+    first argument of ``composed`` are the entries of M (E_M,).
     """
 
     def __init__(self, M: Edges, A: Edges) -> None:
         counts = np.diff(A.column_starts)[M.columns]  # of each entry [i, c] of M, how many entries column c of A has
-        of_M = np.repeat(np.arange(len(M)), counts)
-        place = np.arange(len(of_M)) - np.repeat(np.cumsum(counts) - counts, counts)
-        of_A = A.by_column[A.column_starts[M.columns[of_M]] + place]
+        place, of_M = runs(A.column_starts[M.columns], counts)
+        of_A = A.by_column[place]
         rows, columns = M.rows[of_M], A.rows[of_A]
-        self.edges = Edges(rows, columns, (M.shape[0], A.shape[0]))
-        target = self.edges.find(rows, columns)
-        order = np.lexsort((of_A, target))
-        self._mix = Edges(target, of_A, (len(self.edges), len(A)))  # W = mix(M) A, as a map of the entries of A
-        self._of_M = of_M[order]
+        super().__init__(rows, columns, (M.shape[0], A.shape[0]))
+        target = self.find(rows, columns)
+        self._mix = Edges(target, of_A, (len(self), len(A)))  # its numbers are M[_of_M]: it maps A's entries to W's
+        self._of_M = of_M[np.lexsort((of_A, target))]
 
-    def numbers(self, M: Array, A: Array) -> Array:
-        """W (..., E_W) of M (E_M,) and A (..., E_A)."""
-        return self._mix.apply(M[self._of_M], A)
+    def composed(self, factor: Array, A: Array) -> Array:
+        return self._mix.apply(factor[self._of_M], A)
 
-    def gradient(self, M: Array, dW: Array) -> Array:
-        """The transpose of ``numbers``: dA (..., E_A) of dW (..., E_W)."""
-        return self._mix.transposed(M[self._of_M], dW)
+    def composed_transposed(self, factor: Array, dW: Array) -> Array:
+        return self._mix.transposed(factor[self._of_M], dW)
+
+
+def runs(starts: Array, counts: Array) -> tuple[Array, Array]:
+    """The numbers start, start + 1, .. of every run, one run behind the other, and for each number its run."""
+    run = np.repeat(np.arange(len(counts)), counts)
+    return np.arange(len(run)) + np.repeat(starts - (np.cumsum(counts) - counts), counts), run
+
+
+def between_neighbours(graph: Graph, rows: Array, columns: Array) -> Edges:
+    """The pattern of matrices whose row i, owned by node ``rows[i]``, reads what its neighbours own.
+
+    Parameters
+    ----------
+    graph : who hears whom
+    rows (r,), columns (k,) : the nodes that own the rows and the columns
+    """
+    degrees, counts = np.diff(graph.starts), np.bincount(columns, minlength=graph.nodes)
+    edge, row = runs(graph.starts[rows], degrees[rows])
+    sender = graph.senders[edge]
+    place, pair = runs((np.cumsum(counts) - counts)[sender], counts[sender])
+    return Edges(row[pair], np.argsort(columns, kind="stable")[place], (len(rows), len(columns)))
+
+
+def count_between_neighbours(graph: Graph, rows: Array, columns: Array) -> int:
+    """How many entries that pattern has, without making it."""
+    heights, widths = (np.bincount(owners, minlength=graph.nodes) for owners in (rows, columns))
+    return int(heights[graph.receivers] @ widths[graph.senders])

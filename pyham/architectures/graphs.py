@@ -109,6 +109,18 @@ class Graph:
     def _pairs(self) -> frozenset[tuple[int, int]]:
         return frozenset(self.edges)
 
+    def joins(self, senders: Array, receivers: Array) -> Array:
+        """Whether messages may go ``senders[e]`` -> ``receivers[e]``, as booleans."""
+        keys, wanted = (to * self.nodes + of for to, of in ((self.receivers, self.senders), (receivers, senders)))
+        return keys[np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)] == wanted
+
+    @property
+    def undirected(self) -> Array:
+        """The pairs (E, 2) of different nodes that hear each other, the smaller number first."""
+        both = self.mutual
+        kept = both.senders < both.receivers
+        return np.stack([both.senders[kept], both.receivers[kept]], axis=1)
+
     @cached_property
     def edges(self) -> tuple[tuple[int, int], ...]:
         """(sender, receiver) of every directed edge between different nodes."""

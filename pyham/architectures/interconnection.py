@@ -3,7 +3,7 @@
 Signs, stated once and tested: J1 has +I above the diagonal, J(X) has -X^T above it. So J(I) = -J1.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,6 +16,27 @@ def J1(width: int) -> Array:
     """[[0, I], [-I, 0]] (n, n), orthogonal: p' = dH/dq, q' = -dH/dp. ``width`` n is even."""
     m = half(width)
     return from_block(-np.eye(m))
+
+
+class Entries(NamedTuple):
+    """Rows, columns and values of the entries of a matrix that are not 0."""
+
+    rows: Array
+    columns: Array
+    values: Array
+
+
+def entries_of_J1(width: int, sign: float = 1.0) -> Entries:
+    """Those of ``sign`` times J1: n of them."""
+    m = half(width)
+    i = np.arange(width)
+    return Entries(i, (i + m) % width, np.where(i < m, sign, -sign))
+
+
+def entries(matrix: Array) -> Entries:
+    """Those of a matrix that has been made."""
+    rows, columns = np.nonzero(matrix)
+    return Entries(rows, columns, matrix[rows, columns])
 
 
 def J2(width: int) -> Array:
@@ -63,6 +84,19 @@ def invertible(X: object, size: int) -> Array:
             f"down to {singular_values[-1]:.3g}"
         )
     return checked
+
+
+def inverse_transpose(K: Array) -> Array:
+    """J = K^-T of MS1 and MS2 (N, n, n), or (n, n) when it is the same in all layers.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If some K_j is singular: then no J satisfies J K_j^T = I.
+    """
+    if len(K) and (K[0] == K).all():
+        return np.linalg.inv(K[0]).T
+    return np.linalg.inv(K).swapaxes(1, 2)
 
 
 def half(width: int) -> int:

@@ -80,9 +80,15 @@ class Map(ABC):
         """Matrices (S, r, k) of a stack of maps (S, ...)."""
         raise TypeError(f"expected maps that are matrices, got those of {type(self).__name__}")
 
+    def from_dense(self, matrices: Array) -> Array:
+        """The inverse of ``dense``; ValueError if it has none, as an entry that does not exist is not 0."""
+        raise TypeError(f"expected maps that are matrices, got those of {type(self).__name__}")
+
     def norm(self, M: Array) -> Array:
         """Upper bounds of the 2-norms (S,) of a stack of maps, in float64."""
         matrices = self.dense(M)
+        if not matrices.size:
+            return np.zeros(len(matrices))
         return np.asarray(np.linalg.svd(matrices.astype(np.float64), compute_uv=False)[..., 0])
 
 
@@ -109,6 +115,9 @@ class Dense(Map):
 
     def dense(self, M: Array) -> Array:
         return M
+
+    def from_dense(self, matrices: Array) -> Array:
+        return matrices
 
 
 class Convolution(Map):

@@ -26,6 +26,8 @@ import numpy as np
 from pyham import _check
 from pyham.architectures import interconnection
 from pyham.architectures.base import Architecture, Part
+from pyham.architectures.interconnection import Entries
+from pyham.architectures.on_graph import OnGraph
 from pyham.architectures.schemes import EULER, SPLITTINGS, Step
 
 Array = np.ndarray[Any, Any]
@@ -46,8 +48,7 @@ class _Whole(Architecture):
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        N, n = self.depth, self.width
-        return {"K": (N, n, n), "b": (N, n)}
+        return {"K": (self.depth, *self.block_shape), "b": (self.depth, self.width)}
 
     def weights(self, params: Mapping[str, Array]) -> Sequence[Array]:
         return (params["K"],)
@@ -56,20 +57,20 @@ class _Whole(Architecture):
         return {"K": gradients[0]}
 
 
-@dataclass(frozen=True, eq=False)
-class MLP(_Whole):
+@dataclass(frozen=True, eq=False, repr=False)
+class MLP(OnGraph, _Whole):
     """y <- sigma(K y + b). Its gradients vanish: the baseline. ``step`` has no effect."""
 
     keep = False
 
 
-@dataclass(frozen=True, eq=False)
-class ResNet(_Whole):
+@dataclass(frozen=True, eq=False, repr=False)
+class ResNet(OnGraph, _Whole):
     """y <- y + h sigma(K y + b)."""
 
 
-@dataclass(frozen=True, eq=False)
-class H1(_Whole):
+@dataclass(frozen=True, eq=False, repr=False)
+class H1(OnGraph, _Whole):
     """y <- y + h J K^T sigma(K y + b), K full, by forward Euler: not symplectic, but its defect is known exactly.
 
     ``interconnection`` is "J1", "J2" or any skew-symmetric array (n, n).
@@ -82,14 +83,25 @@ class H1(_Whole):
         if not isinstance(self.interconnection, str):
             J = interconnection.skew(self.interconnection, self.width)
             object.__setattr__(self, "interconnection", _check.read_only(J))
-        self.J  # noqa: B018  builds it now, so that a wrong name or an odd width is refused here
+            self._check_coupling("interconnection", self.entries_of_J)
+        elif _check.choice("interconnection", self.interconnection, ("J1", "J2")) == "J2":
+            self._check_full("interconnection", lambda i: np.sign(np.arange(self.width) - i))
+        else:
+            interconnection.half(self.width)
+
+    @property
+    def halves(self) -> bool:
+        return isinstance(self.interconnection, str) and self.interconnection == "J1"
+
+    @property
+    def entries_of_J(self) -> Entries:
+        return interconnection.entries_of_J1(self.width) if self.halves else interconnection.entries(self.J)
 
     @cached_property
     def J(self) -> Array:
         if isinstance(self.interconnection, str):
             named = {"J1": interconnection.J1, "J2": interconnection.J2}
-            J = named[_check.choice("interconnection", self.interconnection, named)](self.width)
-            return _check.read_only(J)
+            return _check.read_only(named[self.interconnection](self.width))
         return self.interconnection
 
 
@@ -119,7 +131,7 @@ class MS2(_Whole):
         return {"K_upper": dK[:, i, j] - dK[:, j, i]}
 
     def effective_J(self, params: Mapping[str, Array]) -> Array:
-        return inverse_transpose(self.assemble(params))
+        return interconnection.inverse_transpose(self.assemble(params))
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,8 +175,8 @@ class _Split(Architecture):
         return SPLITTINGS[self.scheme]
 
     def _blocks(self, names: tuple[str, str]) -> dict[str, tuple[int, ...]]:
-        N, m = self.depth, self.width // 2
-        return {name: (N, m, m) for name in names} | {"b": (N, self.width)}
+        block = (self.depth, *self.block_shape)
+        return dict.fromkeys(names, block) | {"b": (self.depth, self.width)}
 
     def _in_order(self, p_part: Any, q_part: Any) -> tuple[Any, Any]:
         """What belongs to the part that updates p and to the one that updates q, in the order of ``parts``."""
@@ -188,11 +200,11 @@ class MS1(_Split):
         return {"A": of_p - of_q.swapaxes(1, 2)}
 
     def effective_J(self, params: Mapping[str, Array]) -> Array:
-        return inverse_transpose(self.assemble(params))
+        return interconnection.inverse_transpose(self.assemble(params))
 
 
-@dataclass(frozen=True, eq=False)
-class MS3(_Split):
+@dataclass(frozen=True, eq=False, repr=False)
+class MS3(OnGraph, _Split):
     """p <- p + h K1^T sigma(K1 q + b1), q <- q - h K2^T sigma(K2 p + b2); free are K1, K2 (N, m, m) and b (N, n)."""
 
     @property
@@ -203,6 +215,10 @@ class MS3(_Split):
     def J(self) -> Array:
         return _check.read_only(interconnection.J1(self.width))
 
+    @property
+    def entries_of_J(self) -> Entries:
+        return interconnection.entries_of_J1(self.width)
+
     def weights(self, params: Mapping[str, Array]) -> Sequence[Array]:
         return self._in_order(params["K1"], params["K2"])
 
@@ -211,8 +227,8 @@ class MS3(_Split):
         return {"K1": of_p, "K2": of_q}
 
 
-@dataclass(frozen=True, eq=False)
-class H2(_Split):
+@dataclass(frozen=True, eq=False, repr=False)
+class H2(OnGraph, _Split):
     """p <- p - h X^T Kq^T sigma(Kq q + bq), q <- q + h X Kp^T sigma(Kp p + bp); symplectic for J = [[0, -X^T], [X, 0]].
 
     Free are Kp, Kq (N, m, m) and b = (bp, bq) (N, n). ``X`` is any nonsingular array (m, m); None stands for I.
@@ -225,6 +241,7 @@ class H2(_Split):
         if self.X is not None:
             X = interconnection.invertible(self.X, self.width // 2)
             object.__setattr__(self, "X", _check.read_only(X))
+            self._check_coupling("X", interconnection.entries(X), self.q.start)
 
     @property
     def p_part(self) -> Part:
@@ -243,25 +260,16 @@ class H2(_Split):
         X = np.eye(self.width // 2) if self.X is None else self.X
         return _check.read_only(interconnection.from_block(X))
 
+    @property
+    def entries_of_J(self) -> Entries:
+        return interconnection.entries_of_J1(self.width, -1.0) if self.X is None else interconnection.entries(self.J)
+
     def weights(self, params: Mapping[str, Array]) -> Sequence[Array]:
         return self._in_order(params["Kq"], params["Kp"])
 
     def collect(self, gradients: Sequence[Array]) -> dict[str, Array]:
         of_p, of_q = self._in_order(*gradients)
         return {"Kp": of_q, "Kq": of_p}
-
-
-def inverse_transpose(K: Array) -> Array:
-    """K^-T (N, n, n), or (n, n) when it is the same in all layers.
-
-    Raises
-    ------
-    numpy.linalg.LinAlgError
-        If some K_j is singular: then no J satisfies J K_j^T = I.
-    """
-    if len(K) and (K[0] == K).all():
-        return np.linalg.inv(K[0]).T
-    return np.linalg.inv(K).swapaxes(1, 2)
 
 
 ARCHITECTURES: dict[str, type[Architecture]] = {kind.__name__: kind for kind in (MS1, MS2, MS3, H1, H2, MLP, ResNet)}

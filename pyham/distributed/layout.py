@@ -15,6 +15,7 @@ import numpy as np
 from pyham import _check
 from pyham.architectures.base import Architecture, Part
 from pyham.architectures.graphs import Graph, graph, union
+from pyham.architectures.on_graph import OnGraph
 from pyham.architectures.patterns import Missing, Ownership, block_by_block, one_round
 from pyham.distributed.links import Link
 
@@ -57,9 +58,9 @@ class Layout:
     arch : H1, H2, MS3, ResNet or MLP: in MS1 and MS2 an entry of K is another node's, too
     graph : what ``graphs.graph`` takes, or a sequence of them, one for each layer
     nodes : M; needed for a graph given by its name
-    blocks : ``Ownership``, or None to cut p and q evenly
-    pattern : block pattern R (M, M) of K, or (N, M, M), one for each layer; None for the edges that the layer's
-        graph has both ways
+    blocks : ``Ownership``, or None for that of a network on a graph, and to cut p and q of others evenly
+    pattern : block pattern R (M, M) of K, or (N, M, M), one for each layer; None for the edges that a network on a
+        graph has its K on, and for those that the layer's graph has both ways of others
 
     Raises
     ------
@@ -82,12 +83,16 @@ class Layout:
         self.arch = arch
         each = _each_layer(graph, nodes, max(1, arch.depth))
         self.graphs = (*each[: arch.depth], union(each))
-        self.blocks = Ownership.even(arch.width, self.nodes) if blocks is None else blocks
+        self.on_graph = arch if isinstance(arch, OnGraph) and arch.graph is not None else None
+        own = None if self.on_graph is None else self.on_graph.ownership
+        self.blocks = blocks or own or Ownership.even(arch.width, self.nodes)
         if self.blocks.nodes != self.nodes or len(self.blocks.owner) != arch.width:
             raise ValueError(
                 f"blocks: expected owners of {arch.width} entries among {self.nodes} nodes, "
                 f"got {len(self.blocks.owner)} among {self.blocks.nodes}"
             )
+        if own is not None and not (own.nodes == self.nodes and np.array_equal(own.owner, self.blocks.owner)):
+            raise ValueError("blocks: expected those of the network, whose K is on the edges of a graph, got others")
         self.patterns = self._patterns(pattern)
         self.F = None if arch.J is None else self.blocks.pattern(arch.J)
         self._refuse("pattern", self.missing(block_by_block))
@@ -209,10 +214,14 @@ class Layout:
 
     def _patterns(self, pattern: object) -> tuple[Array, ...]:
         N, M = self.arch.depth, self.nodes
+        own = None if self.on_graph is None else self.on_graph.neighbours.adjacency
         if pattern is None:
-            return tuple(g.mutual.adjacency for g in self.graphs[:-1])
+            return tuple(g.mutual.adjacency if own is None else own for g in self.graphs[:-1])
         given = np.asarray(pattern)
         checked = _check.array("pattern", given, (N, M, M) if given.ndim == 3 else (M, M)) != 0
+        if own is not None and (checked & ~own).any():
+            i, k = np.argwhere(checked & ~own)[0][-2:].tolist()
+            raise ValueError(f"pattern: expected entries on the edges that K has, got one at [{i}, {k}]")
         return tuple(np.broadcast_to(checked, (N, M, M)))
 
 

@@ -78,7 +78,7 @@ def join(layout: Layout, flat: Array) -> dict[str, Array]:
         for part, columns, mine in zip(layout.arch.parts, layout.columns, weights.K, strict=True):
             K[:, _rows(layout, i, part.rows)[:, None], columns[i]] = mine
         b[:, layout.own[i]] = weights.b
-    return {**layout.arch.collect(layout.arch.blocks(K)), "b": b}
+    return {**layout.arch.collect(layout.arch.cut(K)), "b": b}
 
 
 def refuse(layout: Layout, K: Array) -> None:
@@ -99,7 +99,7 @@ def refuse(layout: Layout, K: Array) -> None:
 def restrict(layout: Layout, params: Mapping[str, Array]) -> dict[str, Array]:
     """The parameters with 0 outside the pattern."""
     K = layout.arch.assemble(params) * layout.mask
-    return {**layout.arch.collect(layout.arch.blocks(K)), "b": _check.read_only(params["b"])}
+    return {**layout.arch.collect(layout.arch.cut(K)), "b": _check.read_only(params["b"])}
 
 
 def _rows(layout: Layout, node: int, rows: slice) -> Array:

@@ -78,7 +78,8 @@ def lower(net: Network) -> Array | None:
 def excursions(net: Network) -> Array:
     """e_s = S ||W_s||_2 ||A_s||_2 of every stage, (N, stages per layer)."""
     stages = net.stages()
-    e = stages.activation.slope * spectral_norm(stages.W) * spectral_norm(stages.A)
+    A, W = stages.maps
+    e = stages.activation.slope * W.norm(stages.W) * A.norm(stages.A)
     return e.reshape(stages.depth, stages.per_layer)
 
 

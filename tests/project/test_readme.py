@@ -21,7 +21,9 @@ README = (ROOT / "README.md").read_text()
 EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
-@pytest.mark.parametrize(("code", "lines"), [*zip(EXAMPLES, (4, 3), strict=True)], ids=["ten lines", "distributed"])
+@pytest.mark.parametrize(
+    ("code", "lines"), [*zip(EXAMPLES, (4, 3, 1), strict=True)], ids=["ten lines", "distributed", "graph"]
+)
 def test_example_prints_its_comments(code, lines):
     if "networkx" in code:
         pytest.importorskip("networkx")

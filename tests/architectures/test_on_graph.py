@@ -1,0 +1,246 @@
+"""Networks on a graph: equal to the dense network with the same K in everything, with memory for the edges only."""
+
+import copy
+import pickle
+
+import networkx as nx
+import numpy as np
+import pytest
+import scipy.sparse
+
+import pyham
+from pyham import distributed
+from pyham.architectures.described import described
+from pyham.architectures.graphs import graph
+from pyham.network import Network
+
+KINDS = ("H1", "H2", "MS3", "ResNet", "MLP")
+BIPARTITE = nx.complete_bipartite_graph(2, 3)
+X = np.diag(np.arange(1.0, 6)) + np.diag([0.5] * 4, 1)  # 5 nodes with one entry of q each, on a path
+J = np.diag([0.5, 0.25] * 6, 1)[:12, :12]  # 4 nodes of 3 states, each a row of the path
+
+NETWORKS = {
+    **{f"{name} on a ring": (name, 16, {"graph": "ring", "nodes": 8}) for name in KINDS},
+    **{
+        f"{name} on a {kind}": (name, 12, {"graph": kind, "nodes": 3, "blocks": [2, 6, 4]})
+        for name in KINDS
+        for kind in ("star", "full")
+    },
+    **{f"{name} on a networkx graph": (name, 20, {"graph": BIPARTITE, "blocks": 4}) for name in KINDS},
+    **{
+        f"{name}, {scheme}, {order}": (name, 12, {"graph": "path", "nodes": 5, "scheme": scheme, "order": order})
+        for name in ("H2", "MS3")
+        for scheme in ("semi-implicit", "verlet", "yoshida4")
+        for order in ("p-first", "q-first")
+    },
+    **{
+        f"{name}, odd blocks": (name, 7, {"graph": "path", "nodes": 3, "blocks": [1, 3, 3]})
+        for name in ("MLP", "ResNet")
+    },
+    "H2, X on edges": ("H2", 10, {"graph": "path", "nodes": 5, "X": X}),
+    "H2, X on edges, q-first": ("H2", 10, {"graph": "path", "nodes": 5, "X": X, "order": "q-first"}),
+    "H1, J on edges": ("H1", 12, {"graph": "path", "nodes": 4, "blocks": 3, "interconnection": J - J.T}),
+    "H1, J2 on a full graph": ("H1", 6, {"graph": "full", "nodes": 3, "interconnection": "J2"}),
+    "H1, a node without edges": ("H1", 6, {"graph": [0, 1], "nodes": 3}),
+    "H1, a node without states": ("H1", 6, {"graph": "ring", "nodes": 4, "blocks": [2, 0, 2, 2]}),
+}  # fmt: skip
+
+
+def network(name, depth=3, step=0.2, seed=0, **init):
+    kind, width, options = NETWORKS[name]
+    return pyham.architecture(kind, width=width, depth=depth, step=step, **options).init(seed, **init)
+
+
+def twin(net):
+    """The dense network with the same K and b."""
+    options = {key: value for key, value in net.arch.options().items() if key not in ("graph", "nodes", "blocks")}
+    dense = pyham.architecture(net.arch.name, **options)
+    return Network(dense, {**dense.collect(dense.cut(net.K)), "b": net.b})
+
+
+def on_edges(net, params):
+    """Parameters of the dense network as those of the network on the graph; entries off the edges are dropped."""
+    K = twin(net).arch.assemble(params)
+    mask = net.arch.assemble({name: np.ones_like(value) for name, value in net.params.items()})
+    return {**net.arch.collect(net.arch.cut(K * mask)), "b": params["b"]}
+
+
+def close(found, expected, tolerance=1e-12):
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tolerance * np.abs(expected).max(initial=1e-300))
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("backend", ["numba", "reference"])
+def test_equal_to_the_dense_network_with_the_same_weights(name, backend, rng):
+    net = network(name)
+    dense = twin(net)
+    x, g = rng.standard_normal((2, 4, net.arch.width))
+    close(net(x, backend=backend), dense(x))
+    trace, expected = net.trace(x, backend=backend), dense.trace(x)
+    close(trace.states, expected.states)
+    found, adjoint = net.adjoint(trace, g, backend=backend), dense.adjoint(expected, g)
+    close(found.delta, adjoint.delta)
+    of_edges = on_edges(net, adjoint.params)
+    for key in net.params:
+        close(found.params[key], of_edges[key])
+    close(net.sensitivity(x, backend=backend), dense.sensitivity(x))
+    close(net.energy(x), dense.energy(x))
+    close(net.sensitivity(x, layers=[0, 2], backend=backend), dense.sensitivity(x, layers=[0, 2]))
+    for memory in ("store", "checkpoint", *(["reversible"] if net.stages().shears else [])):
+        gradient = net.gradient(x, g, memory=memory, backend=backend)
+        close(gradient.input, adjoint.delta[0])
+        for key in net.params:
+            close(gradient.params[key], of_edges[key])
+    if net.stages().shears:
+        close(net.inverse(net(x), backend=backend), x, 1e-10)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_layers_penalty_is_that_of_the_dense_network(name):
+    net = network(name)
+    dense = twin(net)
+    value, gradients = net.arch.smoothness(net.params)
+    expected, of_dense = dense.arch.smoothness(dense.params)
+    close(value, expected)
+    for key, gradient in on_edges(net, of_dense).items():
+        close(gradients[key], gradient)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_gradient_is_that_of_a_complex_step(name, rng):
+    net = network(name)
+    x, g = rng.standard_normal((2, 3, net.arch.width))
+    found = net.gradient(x, g, backend="reference").params
+    for key, value in net.params.items():
+        for index in zip(*(rng.integers(0, size, 4) for size in value.shape), strict=True):
+            moved = value.astype(complex)
+            moved[index] += 1e-30j
+            others = {other: array.astype(complex) for other, array in net.params.items()}
+            output = Network(net.arch, {**others, key: moved})(x.astype(complex), backend="reference")
+            expected = (output.imag / 1e-30 * g).sum()
+            assert abs(found[key][index] - expected) <= 1e-13 * max(1, abs(expected), np.abs(found[key]).max())
+
+
+@pytest.mark.parametrize("dtype", ["float32", "longdouble", "mpmath"])
+@pytest.mark.parametrize("name", ["H1 on a star", "H2, X on edges", "MLP, odd blocks"])
+def test_other_dtypes(name, dtype, rng):
+    mpmath = pytest.importorskip("mpmath")
+    net = network(name)
+    x = rng.standard_normal((2, net.arch.width))
+    given = np.array([[mpmath.mpf(v) for v in row] for row in x]) if dtype == "mpmath" else x.astype(dtype)
+    backend = "numba" if dtype == "float32" else "reference"
+    output, expected = net(given, backend=backend), twin(net)(given, backend=backend)
+    assert output.dtype == expected.dtype
+    close(output.astype(float), expected.astype(float), 1e-5 if dtype == "float32" else 1e-15)
+    close(net.sensitivity(given, backend=backend).astype(float), net.sensitivity(x), 1e-5)
+
+
+# What it is as data
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_saved_and_loaded_copied_and_built_from_plain_data(name, tmp_path):
+    net = network(name)
+    net.save(tmp_path / "net")
+    same = pyham.load(tmp_path / "net")
+    built = pyham.architecture(**net.arch.config())
+    for other in (same.arch, built, copy.deepcopy(net.arch), pickle.loads(pickle.dumps(net.arch))):
+        assert other == net.arch and hash(other) == hash(net.arch) and repr(other) == repr(net.arch)
+        np.testing.assert_array_equal(other.ownership.owner, net.arch.ownership.owner)
+    for key, value in net.params.items():
+        np.testing.assert_array_equal(same.params[key], value)
+
+
+def test_the_ways_to_give_a_graph_agree():
+    ring = graph("ring", 8)
+    expected = pyham.H2(16, 2, graph="ring", nodes=8).init(0)
+    pairs = [(i, (i + 1) % 8) for i in range(8)]
+    for value in (ring, ring.adjacency, scipy.sparse.csr_array(ring.adjacency), nx.cycle_graph(8), pairs):
+        net = pyham.H2(16, 2, graph=value, nodes=8, blocks=2).init(0)
+        assert net.arch.nodes == 8
+        np.testing.assert_array_equal(net.K, expected.K)
+    assert pyham.H2(16, 2, graph=ring) == pyham.H2(16, 2, graph=nx.cycle_graph(8)) != pyham.H2(16, 2)
+
+
+def test_without_a_graph_nothing_is_said_of_graphs():
+    arch = pyham.H2(4, 2)
+    assert "graph" not in repr(arch) and not {"graph", "nodes", "blocks"} & set(arch.config())
+    assert arch.ownership is None
+    assert "graph='ring', nodes=2" in str(pyham.H2(4, 2, graph="ring", nodes=2))
+
+
+def test_entries_are_those_of_neighbours_both_ways_row_by_row(rng):
+    heard = rng.random((5, 5)) < 0.5
+    net = pyham.ResNet(13, 2, graph=heard, blocks=[1, 2, 4, 3, 3]).init(0)
+    both = (heard & heard.T) | np.eye(5, dtype=bool)
+    expected = np.repeat(np.repeat(both, [1, 2, 4, 3, 3], axis=0), [1, 2, 4, 3, 3], axis=1)
+    np.testing.assert_array_equal(net.K[0] != 0, expected)
+    np.testing.assert_array_equal(net.params["K"], net.K[:, expected])  # NumPy's order is row by row
+    edges = net.arch.maps[0]
+    np.testing.assert_array_equal([edges.rows, edges.columns], np.nonzero(expected))
+
+
+def test_p_and_q_of_every_node_as_in_a_distributed_network():
+    even = pyham.MS3(20, 1, graph="ring", nodes=4)
+    np.testing.assert_array_equal(even.ownership.owner, distributed.Blocks.even(20, 4).owner)
+    given = pyham.H1(12, 1, graph="path", nodes=3, blocks=[2, 6, 4])
+    np.testing.assert_array_equal(given.ownership.owner, [0, 1, 1, 1, 2, 2] * 2)
+    assert pyham.MS3(20, 1, graph="ring", nodes=5, blocks=[4] * 5).blocks == 4
+
+
+# Initial parameters
+
+
+def test_scaled_normal_keeps_the_size_of_every_row():
+    arch = pyham.H1(64, 400, graph="star", nodes=32)
+    scaled, normal = (arch.init(0, initialization=name) for name in ("scaled-normal", "normal"))
+    close(normal.params["K"].std(), 1, 0.01)
+    count = (normal.K[0] != 0).sum(axis=1)
+    assert set(count) == {4, 64}
+    close((scaled.K**2).sum(axis=2).mean(axis=0), np.ones(64), 0.2)
+    close(scaled.b.std(axis=0) ** 2 * count, np.ones(64), 0.25)
+    given = arch.init(0, initialization={"K": scaled.params["K"][0]})
+    np.testing.assert_array_equal(given.params["K"][3], scaled.params["K"][0])
+
+
+# What is refused
+
+RING = {"graph": "ring", "nodes": 4}
+FAR = np.zeros((4, 4))
+FAR[0, 2], FAR[2, 0] = 0.5, -0.5
+
+
+@pytest.mark.parametrize(
+    ("kind", "width", "options", "message"),
+    [
+        ("H2", 8, {"graph": "ring"}, "nodes: expected an integer >= 1, got NoneType"),
+        ("H2", 8, {"graph": "wheel", "nodes": 4}, "graph: expected one of 'ring'"),
+        ("H2", 8, {"nodes": 4}, "nodes: expected none without a graph, got 4"),
+        ("MLP", 8, {"blocks": 2}, "blocks: expected none without a graph, got 2"),
+        ("MLP", 3, RING, "nodes: expected at most the width, 3, got 4"),
+        ("H2", 6, RING, "width: expected at least 2 for each of 4 nodes, got 6"),
+        ("H1", 8, RING | {"blocks": [3, 1, 2, 2]}, "blocks: expected even numbers, .* got 3"),
+        ("H2", 8, RING | {"blocks": 4}, "blocks: expected 4 numbers that add up to the width, 8, got 4 that .* to 16"),
+        ("H2", 8, RING | {"blocks": [2, 6]}, "blocks: expected 4 numbers that add up to the width, 8, got 2 that"),
+        ("H2", 8, RING | {"blocks": "2"}, "blocks: expected an integer >= 0, got str"),
+        ("H2", 8, RING | {"blocks": -2}, "blocks: expected an integer >= 0, got -2"),
+        ("H2", 8, {"graph": nx.path_graph(3), "nodes": 4}, "graph: expected 4 nodes, got 3"),
+        ("H2", 8, RING | {"X": np.eye(4) + FAR}, r"X: expected .* X\[0, 2\] = 0.5 between the nodes 0 and 2"),
+        ("H1", 8, RING | {"interconnection": "J2"}, r"interconnection\[0, 2\] = 1 between the nodes 0 and 2"),
+        ("H1", 4, RING | {"interconnection": FAR}, r"interconnection\[0, 2\] = 0.5 between the nodes 0 and 2"),
+        ("MS1", 8, RING, "graph: expected one of the options of MS1"),
+        ("MS2", 8, RING, "graph: expected one of the options of MS2"),
+    ],
+)  # fmt: skip
+def test_architectures__raise_on_what_does_not_fit(kind, width, options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        pyham.architecture(kind, width=width, depth=2, **options)
+
+
+def test_a_file_that_claims_more_edges_than_it_has_entries_is_refused_before_they_are_made():
+    config = {"name": "MLP", "width": 100_000, "depth": 1, "graph": "full", "nodes": 100_000}
+    params = {"K": np.zeros((1, 5)), "b": np.zeros((1, 100_000))}
+    with pytest.raises(ValueError, match="nodes: expected a graph of as many edges as K has entries, 100000, got"):
+        described(config, params)
+    with pytest.raises(ValueError, match="params"):
+        Network(described(config | {"graph": "ring"}, params), params)
