@@ -1,10 +1,13 @@
 """Interconnection matrices: signs, structure, and what is refused."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
 from pyham.architectures import interconnection
 from pyham.architectures.interconnection import J1, J2, from_block, half, invertible
+from tests.oracles.refusals import refused
 from tests.oracles.strategies import skew, well_conditioned
 
 EPS = np.finfo(np.float64).eps
@@ -85,98 +88,43 @@ def test_half_is_half_of_the_width():
     assert [half(n) for n in (2, 4, 100)] == [1, 2, 50]
 
 
-@pytest.mark.parametrize("function", [J1, half])
-@pytest.mark.parametrize("width", [3, 7])
-def test_width__raises_on_odd(function, width):
-    message = rf"^width: expected an even number \(the state is y = \(p, q\)\), got {width}$"
-    with pytest.raises(ValueError, match=message):
-        function(width)
-
-
-@pytest.mark.parametrize("function, minimum", [(J1, 2), (half, 2), (J2, 1)])
-@pytest.mark.parametrize("width", [0, -2])
-def test_width__raises_on_too_small(function, minimum, width):
-    with pytest.raises(ValueError, match=rf"^width: expected an integer >= {minimum}, got {width}$"):
-        function(width)
-
-
-@pytest.mark.parametrize("function", [J1, J2, half])
-@pytest.mark.parametrize("width", [4.0, True, "4", None])
-def test_width__raises_on_what_is_no_integer(function, width):
-    with pytest.raises(TypeError, match=rf"^width: expected an integer >= \d, got {type(width).__name__}$"):
-        function(width)
-
-
-@pytest.mark.parametrize("X, shape", [(np.ones((2, 3)), r"\(2, 3\)"), (np.ones(2), r"\(2,\)"), (1.0, r"\(\)")])
-def test_from_block__raises_on_what_is_not_square(X, shape):
-    with pytest.raises(ValueError, match=rf"^X: expected shape \(\d, \d\), got {shape}$"):
-        from_block(X)
-
-
-def test_skew__raises_on_symmetric_part():
-    J = J1(4)
-    J[0, 1] = 1e-300
-    message = r"^interconnection: expected a skew-symmetric matrix \(J\^T = -J\), got J\[0, 1\] = 1e-300 and J\[1, 0\]"
-    with pytest.raises(ValueError, match=message):
-        interconnection.skew(J, 4)
-
-
-def test_skew__raises_on_nonzero_diagonal():
-    with pytest.raises(ValueError, match=r"got J\[1, 1\] = 2.0 and J\[1, 1\] = 2.0$"):
-        interconnection.skew([[0, 1], [-1, 2]], 2)
-
-
-def test_skew__raises_on_wrong_shape():
-    with pytest.raises(ValueError, match=r"^interconnection: expected shape \(4, 4\), got \(2, 2\)$"):
-        interconnection.skew(J1(2), 4)
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_skew__raises_on_what_is_not_finite(bad):
-    J = J1(4)
-    J[2, 0], J[0, 2] = -bad, bad
-    with pytest.raises(ValueError, match=rf"^interconnection: expected finite numbers, got {bad} at index \(0, 2\)$"):
-        interconnection.skew(J, 4)
-
-
-def test_skew__raises_on_complex():
-    with pytest.raises(TypeError, match=r"^interconnection: expected a real matrix, got dtype complex128$"):
-        interconnection.skew(J1(4) * 1j, 4)
-
-
-def test_skew__raises_on_what_is_no_number():
-    with pytest.raises(TypeError, match=r"^interconnection: expected numbers, got dtype object$"):
-        interconnection.skew([[None, None], [None, None]], 2)
-
-
-def test_skew__raises_on_ragged_lists():
-    message = r"^interconnection: expected shape \(2, 2\), got nested sequences of unequal lengths$"
-    with pytest.raises(ValueError, match=message):
-        interconnection.skew([[0, 1], [-1]], 2)
-
-
-@pytest.mark.parametrize("X", [np.zeros((2, 2)), np.ones((2, 2)), [[1, 2], [2, 4 + 4 * EPS]]])
-def test_invertible__raises_on_singular(X):
-    message = r"^X: expected a nonsingular matrix, got singular values from \S+ down to \S+$"
-    with pytest.raises(ValueError, match=message):
-        invertible(X, 2)
-
-
 def test_invertible_takes_ill_conditioned_but_nonsingular():
     X = np.diag([1.0, 1e-12])
     np.testing.assert_array_equal(invertible(X, 2), X)
 
 
-def test_invertible__raises_on_wrong_shape():
-    with pytest.raises(ValueError, match=r"^X: expected shape \(2, 2\), got \(3, 3\)$"):
-        invertible(np.eye(3), 2)
+def J1_with(value, other=0.0):
+    """J1(4) with the first number at (0, 1), which is 0, and the other at (1, 0)."""
+    J = J1(4)
+    J[0, 1], J[1, 0] = value, other
+    return J
 
 
-def test_invertible__raises_on_nan():
-    with pytest.raises(ValueError, match=r"^X: expected finite numbers, got nan at index \(1, 0\)$"):
-        invertible([[1, 0], [np.nan, 1]], 2)
-
-
-def test_invertible__raises_on_complex():
-    with pytest.raises(TypeError, match=r"^X: expected a real matrix, got dtype complex128$"):
-        invertible(np.eye(2) * 1j, 2)
+skew_of_4, of_2 = partial(interconnection.skew, width=4), partial(invertible, size=2)
+UNEVEN = r"width: expected an even number \(the state is y = \(p, q\)\), got {}"
+NOT_SKEW = r"interconnection: expected a skew-symmetric matrix \(J\^T = -J\), got J\[{}\] = {} and J\[{}\] = {}"
+SINGULAR = r"X: expected a nonsingular matrix, got singular values from \S+ down to \S+"
+test_what_is_refused = refused([
+    *((f, n, ValueError, UNEVEN.format(n)) for f in (J1, half) for n in (3, 7)),
+    *((f, n, ValueError, f"width: expected an integer >= 2, got {n}") for f in (J1, half) for n in (0, -2)),
+    *((J2, n, ValueError, f"width: expected an integer >= 1, got {n}") for n in (0, -2)),
+    *(
+        (f, n, TypeError, rf"width: expected an integer >= \d, got {type(n).__name__}")
+        for f in (J1, J2, half) for n in (4.0, True, "4", None)
+    ),
+    (from_block, np.ones((2, 3)), ValueError, r"X: expected shape \(\d, \d\), got \(2, 3\)"),
+    (from_block, np.ones(2), ValueError, r"X: expected shape \(\d, \d\), got \(2,\)"),
+    (from_block, 1.0, ValueError, r"X: expected shape \(\d, \d\), got \(\)"),
+    (skew_of_4, J1_with(1e-300), ValueError, NOT_SKEW.format("0, 1", "1e-300", "1, 0", "0.0")),
+    (skew_of_4, J1(4) + np.diag([0, 2, 0, 0]), ValueError, NOT_SKEW.format("1, 1", "2.0", "1, 1", "2.0")),
+    (skew_of_4, J1(2), ValueError, r"interconnection: expected shape \(4, 4\), got \(2, 2\)"),
+    (skew_of_4, J1_with(np.nan, np.nan), ValueError, r"interconnection: .* finite .*, got nan at index \(0, 1\)"),
+    (skew_of_4, J1_with(np.inf, -np.inf), ValueError, r"interconnection: .* finite .*, got inf at index \(0, 1\)"),
+    (skew_of_4, J1(4) * 1j, TypeError, "interconnection: expected a real matrix, got dtype complex128"),
+    (skew_of_4, [[None, None], [None, None]], TypeError, "interconnection: expected numbers, got dtype object"),
+    (skew_of_4, [[0, 1], [-1]], ValueError, "interconnection: expected .*, got nested sequences of unequal lengths"),
+    *((of_2, X, ValueError, SINGULAR) for X in (np.zeros((2, 2)), np.ones((2, 2)), [[1, 2], [2, 4 + 4 * EPS]])),
+    (of_2, np.eye(3), ValueError, r"X: expected shape \(2, 2\), got \(3, 3\)"),
+    (of_2, [[1, 0], [np.nan, 1]], ValueError, r"X: expected finite numbers, got nan at index \(1, 0\)"),
+    (of_2, np.eye(2) * 1j, TypeError, "X: expected a real matrix, got dtype complex128"),
+])  # fmt: skip
