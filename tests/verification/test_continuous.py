@@ -1,141 +1,28 @@
-"""The equation behind a network: its field, its solutions, its sensitivities, and the period of the planar example."""
+"""The equation behind a network: its solutions and sensitivities, and what is refused."""
 
 import subprocess
 import sys
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
 import pytest
-from scipy.integrate import quad, solve_ivp
+from scipy.integrate import quad
 from scipy.linalg import expm
 
 import pyham
 from pyham.verification import bounds, continuous, symplectic
 from pyham.verification.continuous import RTOL, WEIGHTS, Field
+from tests.oracles.refusals import refused
 from tests.oracles.rounding import eps
-from tests.oracles.strategies import SMOOTH, skew, variant
-from validation import claim
+from tests.oracles.strategies import skew
+from tests.verification.test_field import HAMILTONIAN, B, N, h, n, network, samples
 
 EPS = eps(np.float64)
-N, n, B, h = 3, 4, 3, 0.4
-HAMILTONIAN = ("H1-J1", "H1-J2", "H1-skew", "H2-plain", "H2-verlet-q-first", "MS3-semi-implicit-p-first")
-PLAIN = ("MS1-semi-implicit-p-first", "MS2", "ResNet")  # J K^T = I
-TIMES = (0.0, 0.1, h, 2.5 * h, N * h)
 
 #: What a solve may miss: a local error of rtol a step in the root mean square over at most B n (n + 1) numbers, a few
 #: steps in each of at most 2 N pieces, magnified by the growth of the solution, which is below 20 for these networks.
 SOLVED = 3 * 2 * N * np.sqrt(B * n * (n + 1)) * 20 * RTOL
-
-
-def network(key="H2-plain", activation="tanh", depth=N, step=h, seed=1):
-    return variant(key, width=n, depth=depth, step=step, activation=activation).init(
-        seed, initialization="scaled-normal"
-    )
-
-
-def samples(batch=B, width=n):
-    return np.random.default_rng(2).standard_normal((batch, width))
-
-
-# The field
-
-
-@pytest.mark.parametrize("activation", SMOOTH)
-@pytest.mark.parametrize("key", HAMILTONIAN)
-def test_field_equals_J_times_the_gradient_of_the_energy(key, activation):
-    net, x, d = network(key, activation), samples(), 1e-5
-    for j in range(N):
-        gradient = np.empty_like(x)
-        for c in range(n):
-            e = d * np.eye(n)[c]
-            gradient[:, c] = (net.energy(x + e)[j] - net.energy(x - e)[j]) / (2 * d)
-        f = Field.of(net)((j + 0.5) * h, x)
-        # Central differences: d^2 from the third derivative, and rounding of energies of size 10, eps / d.
-        assert np.abs(f - gradient @ net.interconnection.T).max() <= (10 * d**2 + 100 * EPS / d) * n
-
-
-@pytest.mark.parametrize("key", [*HAMILTONIAN, *PLAIN])
-def test_a_step_of_the_network_is_a_step_along_the_field(key):
-    net, x = network(key, step=1e-6, depth=1), samples()
-    # Any consistent scheme is the field times h up to h^2; subtracting y leaves eps / h.
-    assert np.abs((net(x) - x) / 1e-6 - Field.of(net)(0.0, x)).max() <= 100 * 1e-6
-
-
-@pytest.mark.parametrize("weights", WEIGHTS)
-@pytest.mark.parametrize("activation", SMOOTH)
-@pytest.mark.parametrize("key", ["H1-J2", "H2-plain", "MS2"])
-def test_jacobian_equals_the_complex_step_of_the_field(key, activation, weights):
-    field, x = Field.of(network(key, activation), weights), samples()
-    for t in TIMES:
-        columns = [field(t, x + 1e-100j * e).imag * 1e100 for e in np.eye(n)]
-        # Two products of length n, and sigma' by two formulas
-        assert np.abs(field.jacobian(t, x) - np.stack(columns, axis=-1)).max() <= 100 * EPS
-
-
-@pytest.mark.parametrize("weights", WEIGHTS)
-@pytest.mark.parametrize("key", ["H1-J2", "MS1-semi-implicit-p-first"])
-def test_adjoint_equation_is_dual_to_the_variational_one(key, weights):
-    field, x, rng = Field.of(network(key), weights), samples(), np.random.default_rng(0)
-    X, delta = rng.standard_normal((B, n, n)), rng.standard_normal((B, n))
-    for t in TIMES:  # d/dt <delta, X v> = 0 for every v
-        change = np.einsum("bi,bij->bj", field.adjoint(t, x, delta), X)
-        change += np.einsum("bi,bij->bj", delta, field.variation(t, x, X))
-        assert np.abs(change).max() <= 100 * n * EPS
-
-
-def test_a_sample_alone_and_a_batch_agree_and_scipy_takes_the_field():
-    field, x = Field.of(network()), samples()
-    np.testing.assert_allclose(field(0.3, x[0]), field(0.3, x)[0], rtol=10 * n * EPS)
-    np.testing.assert_allclose(field.jacobian(0.3, x[0]), field.jacobian(0.3, x)[0], rtol=10 * n * EPS, atol=EPS)
-    linear = Field.of(network(), "linear")  # no jumps, so that one solve may pass over all layers
-    solved = solve_ivp(linear, (0, linear.nodes[-1]), x[0], "Radau", jac=linear.jacobian, rtol=1e-6, atol=1e-6)
-    assert np.abs(solved.y[:, -1] - continuous.flow(linear, x[:1])[-1, 0]).max() <= 1e-4  # 100 steps or fewer
-
-
-# Weights between layers
-
-
-@pytest.mark.parametrize("depth, step", [(3, 0.4), (1000, 0.1), (1000, 1 / 3)])
-def test_constant_weights_are_those_of_the_layer_whose_interval_begins_there(depth, step):
-    field = Field.of(pyham.ResNet(width=1, depth=depth, step=step).init(0))
-    inside = [field.at(t)[0] for t in field.nodes[:-1]]
-    before = [field.at(t)[0] for t in np.nextafter(field.nodes[1:], 0)]
-    np.testing.assert_array_equal(inside, field.K)  # at j h itself, which floor(t / h) may miss
-    np.testing.assert_array_equal(before, field.K)
-    np.testing.assert_array_equal(field.at(field.nodes[-1])[0], field.K[-1])
-
-
-def test_linear_weights_meet_the_layers_at_their_midpoints_and_the_mean_of_two_between():
-    net = network()
-    field, K = Field.of(net, "linear"), net.K
-    close = {"rtol": 10 * EPS, "atol": 10 * EPS}
-    for j in range(N):
-        for have, want in zip(field.at((j + 0.5) * h), (K[j], field.G[j], net.b[j]), strict=True):
-            np.testing.assert_allclose(have, want, **close)
-    np.testing.assert_allclose(field.at(h)[0], (K[0] + K[1]) / 2, **close)
-    np.testing.assert_allclose(field.at(1.25 * h)[0], K[0] / 4 + 3 * K[1] / 4, **close)
-    np.testing.assert_array_equal(field.at(0.0)[0], K[0])
-    np.testing.assert_array_equal(field.at(N * h)[0], K[-1])
-
-
-@pytest.mark.parametrize("weights", WEIGHTS)
-def test_pieces_cover_every_layer_and_read_its_own_weights_up_to_the_end(weights):
-    field = Field.of(network(), weights)
-    for j in range(N):
-        pieces = field.pieces(j)
-        assert pieces[0][1] == field.nodes[j] and pieces[-1][2] == field.nodes[j + 1]
-        assert all(first[2] == second[1] for first, second in pairwise(pieces))
-        if weights == "constant":
-            np.testing.assert_array_equal(pieces[0][0].at(field.nodes[j + 1])[0], field.K[j])
-
-
-@pytest.mark.parametrize("weights", WEIGHTS)
-def test_weights_that_are_the_same_in_all_layers_do_not_depend_on_t(weights):
-    net = network()
-    net = net.replace({name: np.broadcast_to(value[0], value.shape) for name, value in net.params.items()})
-    field = Field.of(net, weights)
-    for t in TIMES:
-        np.testing.assert_allclose(field.at(t)[0], net.K[0], rtol=4 * EPS)
 
 
 # Solutions
@@ -290,113 +177,34 @@ def test_logarithmic_norm_with_linear_weights_is_below_its_trapezoidal_rule():
     assert integral <= continuous.log_upper(net, "linear")[0] * (1 + 1e-8)  # 1e-8: quad's own tolerance
 
 
-# The period
-
-
-@pytest.mark.parametrize("energy", [0.01, 0.3, 1.0, 2.5, 6.0])
-@pytest.mark.parametrize("rate", [1.0, 0.3])
-def test_period_equals_that_of_the_integrated_orbit(energy, rate):
-    # From the axis y_2 = 0 until y_2 = 0 is crossed again in the same direction
-    start = [np.arccosh(np.exp(energy)), 0.0]
-
-    def crossing(t, y):
-        return y[1]
-
-    crossing.direction = 1.0
-    late = 1.5 * continuous.period(energy, rate)
-    solved = solve_ivp(
-        lambda t, y: rate * np.array([-np.tanh(y[1]), np.tanh(y[0])]),
-        (0, late),
-        start,
-        "DOP853",
-        events=crossing,
-        rtol=1e-12,
-        atol=1e-13,
-    )
-    found = [t for t in solved.t_events[0] if t > 0.1 * late]
-    # Local errors over some hundred steps; the crossing by a root in the dense output, of seventh order
-    assert found[0] == pytest.approx(continuous.period(energy, rate), rel=1e-9)
-
-
-@pytest.mark.parametrize("energy", [0.01, 0.3, 1.0, 2.5])
-def test_period_equals_the_eighth_of_an_orbit_by_quadrature(energy):
-    def time(u):
-        return 1 / np.tanh(np.arccosh(np.exp(energy) / np.cosh(u)))
-
-    eighth, error = quad(time, 0, np.arccosh(np.exp(energy / 2)), epsabs=0, epsrel=1e-12)
-    # arccosh loses digits near 1, where its condition number is 1 / (energy); then quad's own estimate
-    assert continuous.period(energy) == pytest.approx(8 * eighth, rel=100 * EPS / energy + 8 * error)
-
-
-@pytest.mark.parametrize("energy", [0.05, 0.5, 1.0, 3.0, 10.0])
-def test_period_derivative_equals_differences_extrapolated(energy):
-    def central(d):
-        return (continuous.period(energy + d) - continuous.period(energy - d)) / (2 * d)
-
-    d = 1e-2 * min(energy, 1)
-    difference = (64 * central(d / 4) - 20 * central(d / 2) + central(d)) / 45  # Richardson: error of order d^6
-    rounding = 20 * EPS * continuous.period(energy) / d
-    scale = continuous.period_derivative(energy) / min(energy, 1) ** 6
-    assert abs(continuous.period_derivative(energy) - difference) <= scale * d**6 + rounding
-
-
-def test_small_oscillations_are_harmonic_and_large_ones_slow():
-    assert continuous.period(1e-12) == pytest.approx(2 * np.pi, rel=1e-12)  # P = 2 pi + pi E
-    assert continuous.period_derivative(1e-12) == pytest.approx(np.pi, rel=1e-11)
-    # K(m) = log(4 / sqrt(1 - m)) + O((1 - m) log(1 - m)): the orbit becomes a square, run through at unit speed
-    assert continuous.period(100.0) == pytest.approx(4 * (np.log(4) + 100), rel=10 * EPS)
-    assert continuous.period_derivative(100.0) == pytest.approx(4, rel=10 * EPS)
-
-
 # Errors
 
-
-def test_an_mlp_has_no_equation():
-    net = network("MLP")
-    for call in (
-        lambda: Field.of(net),
-        lambda: continuous.flow(net, samples()),
-        lambda: continuous.sensitivity(net, samples()),
-    ):
-        with pytest.raises(ValueError, match=r"^net: expected a network that discretises an equation, got MLP$"):
-            call()
-
-
-def bad(net):
-    x = samples()
-    empty, complex_net = network(depth=0), network().replace({k: v + 0j for k, v in net.params.items()})
-    yield ValueError, r"net: expected at least one layer, got depth 0", lambda: Field.of(empty)
-    yield TypeError, r"net: expected a Network, got str", lambda: continuous.flow("H2", x)
-    yield TypeError, r"net: expected real parameters, got complex128", lambda: Field.of(complex_net)
-    yield ValueError, r"weights: expected one of 'constant', 'linear', got 'cubic'", lambda: Field.of(net, "cubic")
-    yield ValueError, r"weights: expected one of .*", lambda: continuous.log_upper(net, "cubic")
-    yield ValueError, r"x: expected shape \(B, 4\), got \(3, 5\)", lambda: continuous.flow(net, np.ones((3, 5)))
-    yield ValueError, r"x: expected finite numbers, got nan at .*", lambda: continuous.flow(net, x * np.nan)
-    yield TypeError, r"x: expected a real dtype, got complex128", lambda: continuous.sensitivity(net, x + 0j)
-    yield ValueError, r"g: expected shape \(3, 4\), got \(2, 4\)", lambda: continuous.adjoint(net, x, np.ones((2, 4)))
-    yield (
-        ValueError,
-        r"rtol: expected a number from 2.22e-14 to 1, got 1e-15",
-        lambda: continuous.flow(net, x, rtol=1e-15),
-    )
-    yield ValueError, r"rtol: expected a positive .*, got -1", lambda: continuous.flow(net, x, rtol=-1)
-    yield TypeError, r"rtol: expected a positive .*, got str", lambda: continuous.flow(net, x, rtol="small")
-    yield (
-        ValueError,
-        r"net: expected a network with one .*, got ResNet",
-        lambda: continuous.log_upper(network("ResNet")),
-    )
-    yield ValueError, r"energy: expected a positive finite number, got 0", lambda: continuous.period(0)
-    yield ValueError, r"energy: expected a number up to 350, got 1000.0", lambda: continuous.period_derivative(1000.0)
-    yield TypeError, r"energy: expected a positive .*, got list", lambda: continuous.period([1.0])
-    yield ValueError, r"eps: expected a positive finite number, got 0", lambda: continuous.period(1.0, 0)
-
-
-@pytest.mark.parametrize("case", range(17))
-def test_continuous__raises_naming_the_argument(case):
-    error, message, call = list(bad(network()))[case]
-    with pytest.raises(error, match=f"^{message}$"):
-        call()
+NET, BATCH, MLP, RESNET = network(), samples(), network("MLP"), network("ResNet")
+COMPLEX = NET.replace({name: value + 0j for name, value in NET.params.items()})
+NO_EQUATION = "net: expected a network that discretises an equation, got MLP"
+log_upper, period, derivative = continuous.log_upper, continuous.period, continuous.period_derivative
+test_what_is_refused = refused([
+    (Field.of, MLP, ValueError, NO_EQUATION),
+    (partial(continuous.flow, x=BATCH), MLP, ValueError, NO_EQUATION),
+    (partial(continuous.sensitivity, x=BATCH), MLP, ValueError, NO_EQUATION),
+    (Field.of, network(depth=0), ValueError, "net: expected at least one layer, got depth 0"),
+    (Field.of, COMPLEX, TypeError, "net: expected real parameters, got complex128"),
+    (partial(continuous.flow, x=BATCH), "H2", TypeError, "net: expected a Network, got str"),
+    (partial(Field.of, NET), "cubic", ValueError, "weights: expected one of 'constant', 'linear', got 'cubic'"),
+    (partial(log_upper, NET), "cubic", ValueError, "weights: expected one of .*"),
+    (partial(continuous.flow, NET), np.ones((3, 5)), ValueError, r"x: expected shape \(B, 4\), got \(3, 5\)"),
+    (partial(continuous.flow, NET), BATCH * np.nan, ValueError, "x: expected finite numbers, got nan at .*"),
+    (partial(continuous.sensitivity, NET), BATCH + 0j, TypeError, "x: expected a real dtype, got complex128"),
+    (partial(continuous.adjoint, NET, BATCH), np.ones((2, 4)), ValueError, r"g: expected shape \(3, 4\), got \(2, 4\)"),
+    (lambda rtol: continuous.flow(NET, BATCH, rtol=rtol), 1e-15, ValueError, "rtol: .* from 2.22e-14 to 1, got 1e-15"),
+    (lambda rtol: continuous.flow(NET, BATCH, rtol=rtol), -1, ValueError, "rtol: expected a positive .*, got -1"),
+    (lambda rtol: continuous.flow(NET, BATCH, rtol=rtol), "small", TypeError, "rtol: expected a positive .*, got str"),
+    (log_upper, RESNET, ValueError, "net: expected a network with one .*, got ResNet"),
+    (period, 0, ValueError, "energy: expected a positive finite number, got 0"),
+    (derivative, 1000.0, ValueError, "energy: expected a number up to 350, got 1000.0"),
+    (period, [1.0], TypeError, "energy: expected a positive .*, got list"),
+    (partial(period, 1.0), 0, ValueError, "eps: expected a positive finite number, got 0"),
+])  # fmt: skip
 
 
 def test_flow__raises_where_the_solution_leaves_all_bounds():
@@ -409,16 +217,6 @@ def test_flow__raises_where_the_solution_leaves_all_bounds():
 def test_importing_the_module_does_not_import_scipy():
     code = "import sys, pyham.continuous; sys.exit('scipy' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
-
-
-# The claims
-
-
-def test_claim_of_the_counterexample_notices_a_wrong_period(monkeypatch):
-    exact = continuous.period_derivative
-    monkeypatch.setattr(continuous, "period_derivative", lambda *arguments: exact(*arguments) * (1 + 1e-6))
-    results = list(claim.modules(["V13"])["V13"].check(claim.Lab(0, quick=True)))
-    assert [r.passed for r in results] == [False, False, True, False]  # the third is the harmonic oscillator
 
 
 @pytest.mark.parametrize("J", [skew(5, 0), "J2"])
