@@ -36,14 +36,18 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "ResNet": ("ResNet", {}),
 }
 
-#: Every variant, and every activation with every architecture: pairs (key of ``VARIANTS``, activation). What depends on
-#: the activation through sigma and sigma' alone needs no more: of a variant only the matrices differ.
-PAIRS: list[tuple[str, str]] = [
-    (keys[i % len(keys)], ACTIVATIONS[i % len(ACTIVATIONS)])
-    for name in NAMES
-    for keys in [[key for key, (other, _) in VARIANTS.items() if other == name]]
-    for i in range(max(len(keys), len(ACTIVATIONS)))
-]
+
+def pairs(activations: tuple[str, ...] = ACTIVATIONS, names: tuple[str, ...] = NAMES) -> list[tuple[str, str]]:
+    """Every variant, and every activation with every architecture: pairs (key of ``VARIANTS``, activation).
+
+    What depends on the activation through sigma and sigma' alone needs no more: variants differ in their matrices.
+    """
+    found = []
+    for name in names:
+        keys = [key for key, (other, _) in VARIANTS.items() if other == name]
+        for i in range(max(len(keys), len(activations))):
+            found.append((keys[i % len(keys)], activations[i % len(activations)]))
+    return found
 
 
 def variant(key: str, *, width: int, depth: int, step: float = 0.1, activation: str = "tanh", seed: int = 0) -> Any:
