@@ -59,37 +59,22 @@ def test_compiled_engine_equals_reference(key, dtype, rng):
             assert relative(fast[name], oracle) <= 50 * eps(dtype), (activation, name)
 
 
-@pytest.mark.parametrize("key", ["H2-semi-implicit-p-first", "MLP", "H1-J2"])
-@pytest.mark.parametrize("width", [2, 8, 16, 34])
-def test_compiled_engine_equals_reference_for_other_widths(key, width, rng):
-    x, g = rng.standard_normal((2, 10, width))
+@pytest.mark.parametrize(
+    ("key", "width", "batch"),
+    [(key, width, 10) for key in ("H2-semi-implicit-p-first", "MLP", "H1-J2") for width in (2, 8, 16, 34)]
+    + [(key, n, batch) for key in ("MS1-verlet-q-first", "MS2", "MLP") for batch in EDGES],
+)
+def test_compiled_engine_equals_reference_for_other_widths_and_at_the_edges_of_tiles_and_blocks(
+    key, width, batch, rng, small_blocks
+):
+    x, g = rng.standard_normal((2, batch, width))
     net = network(key, width=width)
-    fast, plain = (results(net, x, g, backend) for backend in ("numba", "reference"))
-    for name, oracle in plain.items():
-        assert relative(fast[name], oracle) <= 50 * eps(np.float64), name  # as above
-
-
-@pytest.mark.parametrize("batch", EDGES)
-@pytest.mark.parametrize("key", ["MS1-verlet-q-first", "MS2", "MLP"])
-def test_compiled_engine_equals_reference_at_the_edges_of_tiles_and_blocks(key, batch, rng):
-    x, g = rng.standard_normal((2, batch, n))
-    net = network(key)
+    assert (compiled._blocks(net.stages(), batch).count > 1) == (batch > 128)
     fast, plain = (results(net, x, g, backend) for backend in ("numba", "reference"))
     for name, oracle in plain.items():
         # As above; a sum of B terms adds an error of at most B eps relative to the sum of their sizes, and in practice
         # sqrt(B) eps.
         assert relative(fast[name], oracle) <= (50 + np.sqrt(batch)) * eps(np.float64), name
-
-
-@pytest.mark.parametrize("batch", [129, 1025, 2049])
-@pytest.mark.parametrize("key", ["MS1-verlet-q-first", "MS2", "MLP"])
-def test_compiled_engine_equals_reference_where_a_batch_is_cut_into_blocks(key, batch, small_blocks, rng):
-    x, g = rng.standard_normal((2, batch, n))
-    net = network(key)
-    assert compiled._blocks(net.stages(), batch).count > 1
-    fast, plain = (results(net, x, g, backend) for backend in ("numba", "reference"))
-    for name, oracle in plain.items():
-        assert relative(fast[name], oracle) <= (50 + np.sqrt(batch)) * eps(np.float64), name  # as above
 
 
 @pytest.mark.parametrize("key", ["MS3-yoshida4-p-first", "ResNet"])
@@ -119,35 +104,24 @@ def test_gradients_of_a_batch_are_the_sum_of_those_of_its_parts(key, backend, rn
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("key", VARIANTS)
-@pytest.mark.parametrize("batch, depth", [(0, N), (1, N), (5, 0), (0, 0)])
-def test_shapes_and_dtype_are_those_stated(key, batch, depth, dtype, backend, rng):
-    net = network(key, depth=depth)
-    x, g = rng.standard_normal((2, batch, n)).astype(dtype)
-    out = results(net, x, g, backend)
-    assert {name: value.dtype for name, value in out.items()} == dict.fromkeys(out, np.dtype(dtype))
-    assert {name: value.shape for name, value in out.items()} == {
-        "output": (batch, n),
-        "states": (depth + 1, batch, n),
-        "delta": (depth + 1, batch, n),
-        "phi": (depth + 1, batch, n, n),
-    } | net.arch.shapes
-
-
-@pytest.mark.parametrize("key", VARIANTS)
-def test_no_layers_are_the_identity(key, backend, rng):
-    net = network(key, depth=0)
-    x, g = rng.standard_normal((2, 5, n))
-    out = results(net, x, g, backend)
-    np.testing.assert_array_equal(out["output"], x)
-    np.testing.assert_array_equal(out["states"], x[None])
-    np.testing.assert_array_equal(out["delta"], g[None])
-    np.testing.assert_array_equal(out["phi"], np.broadcast_to(np.eye(n), (1, 5, n, n)))
-
-
-@pytest.mark.parametrize("key", VARIANTS)
-def test_no_samples_have_zero_gradients(key, backend):
-    out = results(network(key), np.empty((0, n)), np.empty((0, n)), backend)
-    assert not any(out[name].any() for name in network(key).params)
+def test_shapes_and_dtype_are_those_stated_and_nothing_is_the_identity(key, dtype, backend, rng):
+    for batch, depth in ((0, N), (1, N), (5, 0), (0, 0)):
+        net = network(key, depth=depth)
+        x, g = rng.standard_normal((2, batch, n)).astype(dtype)
+        out = results(net, x, g, backend)
+        assert {name: value.dtype for name, value in out.items()} == dict.fromkeys(out, np.dtype(dtype))
+        assert {name: value.shape for name, value in out.items()} == {
+            "output": (batch, n),
+            "states": (depth + 1, batch, n),
+            "delta": (depth + 1, batch, n),
+            "phi": (depth + 1, batch, n, n),
+        } | net.arch.shapes
+        assert batch or not any(out[name].any() for name in net.params)
+        if depth == 0:
+            np.testing.assert_array_equal(out["output"], x)
+            np.testing.assert_array_equal(out["states"], x[None])
+            np.testing.assert_array_equal(out["delta"], g[None])
+            np.testing.assert_array_equal(out["phi"], np.broadcast_to(np.eye(n), (1, batch, n, n)))
 
 
 def test_trace_starts_with_the_input_and_ends_in_the_output(backend, rng):
@@ -334,37 +308,27 @@ def below(module, stages, x, g):
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("module", [compiled.DENSE, reference], ids=["numba", "reference"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("key", ["H2-plain", "MS1-yoshida4-p-first", "H1-J2", "MLP"])
-def test_bad_numbers_stay_in_their_sample(key, activation, module, bad, rng):
+def test_bad_numbers_stay_in_their_sample_and_both_engines_pass_them_on_alike(key, activation, bad, rng):
     stages = network(key, activation).stages()
     x, g = rng.standard_normal((2, 70, n))
-    clean, _ = below(module, stages, x, g)
-    x[40, 3] = bad
-    dirty, gradients = below(module, stages, x, g)
-    others = np.arange(70) != 40
-    for name in clean:
-        axis = 0 if name == "output" else 1
-        np.testing.assert_array_equal(
-            dirty[name].compress(others, axis), clean[name].compress(others, axis), err_msg=name
-        )
-    assert not np.isfinite(dirty["states"][0, 40]).all()
-    if np.isnan(bad):
-        assert np.isnan(dirty["output"][40]).any()
-        assert np.isnan(gradients["W"]).any()  # a sum over samples tells of it
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-@pytest.mark.parametrize("activation", ACTIVATIONS)
-@pytest.mark.parametrize("key", ["H2-plain", "MS1-yoshida4-p-first", "H1-J2", "MLP"])
-def test_both_engines_pass_bad_numbers_on_alike(key, activation, bad, rng):
-    stages = network(key, activation).stages()
-    x, g = rng.standard_normal((2, 5, n))
-    x[2, 3] = bad
-    fast, plain = (
-        {**out, **gradients} for out, gradients in (below(e, stages, x, g) for e in (compiled.DENSE, reference))
-    )
+    others, found = np.arange(70) != 40, []
+    bad_x = x.copy()
+    bad_x[40, 3] = bad
+    for engine in (compiled.DENSE, reference):
+        clean, _ = below(engine, stages, x, g)
+        dirty, gradients = below(engine, stages, bad_x, g)
+        for name in clean:
+            axis = 0 if name == "output" else 1
+            here, there = (value[name].compress(others, axis) for value in (dirty, clean))
+            np.testing.assert_array_equal(here, there, err_msg=name)
+        assert not np.isfinite(dirty["states"][0, 40]).all()
+        if np.isnan(bad):
+            assert np.isnan(dirty["output"][40]).any()
+            assert np.isnan(gradients["W"]).any()  # a sum over samples tells of it
+        found.append(dirty | gradients)
+    fast, plain = found
     for name, oracle in plain.items():
         np.testing.assert_array_equal(np.isnan(fast[name]), np.isnan(oracle), err_msg=name)
         np.testing.assert_array_equal(np.isinf(fast[name]), np.isinf(oracle), err_msg=name)
