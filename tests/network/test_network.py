@@ -1,18 +1,15 @@
-"""Networks: immutable parameters, what they assemble, the Hamiltonian; files that come back bitwise or not at all."""
+"""Networks: immutable parameters, what they assemble, the Hamiltonian; what is refused."""
 
-import json
-import os
-import threading
+from functools import partial
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
 import pyham
-from pyham.files import archive
 from pyham.verification.neighbours import forward_euler
+from tests.oracles.refusals import refused
 from tests.oracles.rounding import eps
-from tests.oracles.strategies import ACTIVATIONS, NAMES, SPLIT, VARIANTS, variant
+from tests.oracles.strategies import ACTIVATIONS, SPLIT, VARIANTS, variant
 
 EPS = eps(np.float64)
 N, n, m, h = 3, 4, 2, 0.3
@@ -24,16 +21,6 @@ def network(key="H2-plain", activation="tanh", depth=N, dtype=np.float64, width=
 
 def samples(batch=5):
     return np.random.default_rng(0).standard_normal((batch, n))
-
-
-def assert_same(first, second):
-    """Equal architectures, and parameters of the same bits."""
-    assert first.arch == second.arch
-    assert set(first.params) == set(second.params)
-    for name, value in first.params.items():
-        assert value.dtype == second.params[name].dtype
-        assert value.shape == second.params[name].shape
-        assert value.tobytes() == second.params[name].tobytes()
 
 
 # Parameters
@@ -59,7 +46,7 @@ def test_parameters_are_copied():
     before = other(samples())
     given["Kp"][:] = 0
     np.testing.assert_array_equal(other(samples()), before)
-    assert_same(other, net)
+    assert all(np.array_equal(other.params[name], value) for name, value in net.params.items())
 
 
 @pytest.mark.parametrize("key", VARIANTS)
@@ -206,326 +193,29 @@ def test_energy_is_conserved_by_small_symplectic_steps_and_drifts_with_forward_e
     assert (one.energy(forward_euler(net)(samples()))[0] > 1.5 * energy[0]).all()
 
 
-# Files
-
-
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("key", VARIANTS)
-def test_files_give_back_every_bit(key, dtype, tmp_path):
-    net = network(key, dtype=dtype)
-    net.save(tmp_path / "net")
-    loaded = pyham.load(tmp_path / "net")
-    assert_same(loaded, net)
-    np.testing.assert_array_equal(loaded(samples()), net(samples()))
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("depth", [0, 1])
-def test_files_hold_networks_without_or_with_one_layer(name, depth, tmp_path):
-    net = pyham.architecture(name, width=n, depth=depth).init(0)
-    net.save(tmp_path / "net")
-    assert_same(pyham.load(tmp_path / "net"), net)
-
-
-def test_files_hold_extreme_numbers_and_steps(tmp_path):
-    net = pyham.H2(width=2, depth=1, step=1 / 3, X=[[1e-300]]).init(0)
-    net = net.replace({"Kp": np.array([[[5e-324]]]), "Kq": np.array([[[-1.7e308]]]), "b": np.array([[-0.0, 0.1]])})
-    net.save(tmp_path / "net")
-    loaded = pyham.load(tmp_path / "net")
-    assert_same(loaded, net)
-    assert loaded.arch.step == 1 / 3
-
-
-def test_files_hold_networks_of_another_byte_order(tmp_path):
-    net = network()
-    swapped = net.replace({name: value.astype(">f8") for name, value in net.params.items()})
-    swapped.save(tmp_path / "net")
-    for name, value in pyham.load(tmp_path / "net").params.items():
-        np.testing.assert_array_equal(value, net.params[name])
-
-
-def test_loaded_parameters_are_read_only(tmp_path):
-    network().save(tmp_path / "net")
-    with pytest.raises(ValueError, match="read-only"):
-        pyham.load(tmp_path / "net").params["b"][0] = 0
-
-
-@pytest.mark.parametrize("kind", [str, os.fspath, lambda path: path])
-def test_paths_are_strings_or_paths(kind, tmp_path):
-    path = kind(tmp_path / "net.pyham")
-    network().save(path)
-    assert_same(pyham.load(path), network())
-    assert os.listdir(tmp_path) == ["net.pyham"]
-
-
-def test_saving_again_replaces_the_file(tmp_path):
-    network().save(tmp_path / "net")
-    other = network("MS2")
-    other.save(tmp_path / "net")
-    assert_same(pyham.load(tmp_path / "net"), other)
-    assert os.listdir(tmp_path) == ["net"]
-
-
-def test_files_have_the_permissions_of_other_new_files(tmp_path):
-    network().save(tmp_path / "net")
-    (tmp_path / "other").touch()
-    assert (tmp_path / "net").stat().st_mode == (tmp_path / "other").stat().st_mode
-
-
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-@pytest.mark.parametrize("error", [OSError("no space"), KeyboardInterrupt()])
-def test_a_failing_write_leaves_the_old_file_and_nothing_else(step, error, tmp_path, monkeypatch):
-    old = network()
-    old.save(tmp_path / "net")
-
-    def fail(*arguments, **options):
-        raise error
-
-    with monkeypatch.context() as patch:
-        patch.setattr(archive.os, step, fail)
-        with pytest.raises(type(error)):
-            network("MS2").save(tmp_path / "net")
-    assert os.listdir(tmp_path) == ["net"]
-    assert_same(pyham.load(tmp_path / "net"), old)
-
-
-def test_readers_see_whole_files_while_others_write(tmp_path):
-    first, second = network(), network("MS2")
-    first.save(tmp_path / "net")
-    stop = threading.Event()
-
-    def write():
-        while not stop.is_set():
-            second.save(tmp_path / "net")
-            first.save(tmp_path / "net")
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
-        seen = {pyham.load(tmp_path / "net").arch.name for _ in range(100)}
-    finally:
-        stop.set()
-        writer.join()
-    assert seen <= {"H2", "MS2"}
-
-
-def test_no_pickle_is_read_or_written(tmp_path):
-    network().save(tmp_path / "net")
-    arrays = load_file(tmp_path / "net")  # another program's reader
-    assert set(arrays) == set(network().params)
-    content = (tmp_path / "net").read_bytes()
-    size = int.from_bytes(content[:8], "little")
-    assert json.loads(content[8 : 8 + size])["__metadata__"].keys() == {"pyham"}
-
-
-# Damaged and foreign files
-
-
-@pytest.fixture
-def saved(tmp_path):
-    """(path, content, net) of a small network."""
-    net = pyham.H2(width=2, depth=2, step=0.1).init(0)
-    net.save(tmp_path / "net")
-    return tmp_path / "net", (tmp_path / "net").read_bytes(), net
-
-
-def test_load__raises_on_every_truncation(saved):
-    path, content, _ = saved
-    for length in range(len(content)):
-        path.write_bytes(content[:length])
-        with pytest.raises(ValueError, match=r"net: expected a"):
-            pyham.load(path)
-
-
-def test_load__raises_on_appended_bytes(saved):
-    path, content, _ = saved
-    path.write_bytes(content + b"\0")
-    with pytest.raises(ValueError, match=r"net: expected a whole file written by pyham, got a damaged one"):
-        pyham.load(path)
-
-
-def test_load__raises_on_every_flipped_bit(saved):
-    path, content, _ = saved
-    survived = []
-    for position in range(len(content)):
-        for bit in range(8):
-            damaged = bytearray(content)
-            damaged[position] ^= 1 << bit
-            path.write_bytes(damaged)
-            try:
-                pyham.load(path)
-            except ValueError as error:  # any other exception fails the test
-                assert str(error).startswith(f"{path}: expected "), (position, bit)
-            else:
-                survived.append((position, bit, content[position : position + 1], bytes([damaged[position]])))
-    assert survived == []
-
-
-def test_load__raises_on_random_bytes_in_place_of_others(saved):
-    path, content, _ = saved
-    rng = np.random.default_rng(0)
-    for _ in range(500):
-        damaged = bytearray(content)
-        position = rng.integers(len(content))
-        damaged[position] = (damaged[position] + rng.integers(1, 256)) % 256
-        path.write_bytes(damaged)
-        with pytest.raises(ValueError, match="net: expected "):
-            pyham.load(path)
-
-
-def test_load__raises_on_random_bytes_throughout(saved):
-    path, content, _ = saved
-    rng = np.random.default_rng(0)
-    for length in (1, 7, 8, 9, 100, len(content)):
-        path.write_bytes(rng.bytes(length))
-        with pytest.raises(ValueError, match=r"net: expected a whole file written by pyham, got a damaged one"):
-            pyham.load(path)
-
-
-def test_load__raises_on_empty_file(saved):
-    path, _, _ = saved
-    path.write_bytes(b"")
-    with pytest.raises(ValueError, match=r"net: expected a whole file written by pyham, got a damaged one"):
-        pyham.load(path)
-
-
-@pytest.mark.parametrize("metadata", [None, {}, {"format": "pt"}, {"version": "1"}])
-def test_load__raises_on_file_of_another_program(metadata, tmp_path):
-    save_file({"b": np.zeros(3)}, tmp_path / "net", metadata)
-    with pytest.raises(ValueError, match=r"net: expected a file written by pyham, got another program's$"):
-        pyham.load(tmp_path / "net")
-
-
-@pytest.mark.parametrize("version", [3, 10])
-def test_load__raises_on_newer_version(version, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(archive, "VERSION", version)
-        network().save(tmp_path / "net")
-    with pytest.raises(ValueError, match=rf"net: expected format version <= 2, got '{version}'$"):
-        pyham.load(tmp_path / "net")
-
-
-@pytest.mark.parametrize("version", ["", "one", "-1", "1.5"])
-def test_load__raises_on_what_is_no_version(version, tmp_path, monkeypatch):
-    with monkeypatch.context() as patch:
-        patch.setattr(archive, "VERSION", version)
-        network().save(tmp_path / "net")
-    with pytest.raises(ValueError, match=rf"net: expected format version <= 2, got '{version}'$"):
-        pyham.load(tmp_path / "net")
-
-
-@pytest.mark.parametrize(
-    "header",
-    [
-        {},
-        {"architecture": None},
-        {"architecture": []},
-        {"architecture": {}},
-        {"architecture": {"name": "H3", "width": 2, "depth": 2}},
-        {"architecture": {"name": "H2", "width": 3, "depth": 2}},
-        {"architecture": {"name": "H2", "width": 2, "depth": 3}},
-        {"architecture": {"name": "H2", "width": 2, "depth": 2, "layers": 2}},
-        {"architecture": {"name": "H2", "width": 2, "depth": 2, "X": {"a": 1}}},
-        {"architecture": {"name": "H2", "width": 2, "depth": 10**400}},
-        {"architecture": {"name": ["H2"], "width": 2, "depth": 2}},
-    ],
-)
-def test_load__raises_on_header_that_describes_no_network(header, tmp_path):
-    arrays = pyham.H2(width=2, depth=2).init(0).params
-    archive.write(tmp_path / "net", header, arrays)
-    with pytest.raises(ValueError, match=r"net: expected a network, got a header that describes none \("):
-        pyham.load(tmp_path / "net")
-
-
-def test_load__raises_on_header_that_is_no_object(tmp_path):
-    archive.write(tmp_path / "net", [1, 2], {})
-    with pytest.raises(ValueError, match=r"net: expected a JSON object as header, got list$"):
-        pyham.load(tmp_path / "net")
-
-
-@pytest.mark.parametrize("change", [{"b": np.zeros((2, 3))}, {"b": np.zeros((2, 2), np.float32)}, {"c": np.zeros(1)}])
-def test_load__raises_on_arrays_that_are_not_those_of_the_header(change, tmp_path):
-    net = pyham.H2(width=2, depth=2).init(0)
-    archive.write(tmp_path / "net", {"architecture": net.arch.config()}, {**net.params, **change})
-    with pytest.raises(ValueError, match=r"net: expected a network, got "):
-        pyham.load(tmp_path / "net")
-
-
-def test_load__raises_os_error_on_missing_file(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        pyham.load(tmp_path / "nothing")
-
-
-def test_load__raises_os_error_on_directory(tmp_path):
-    with pytest.raises(IsADirectoryError):
-        pyham.load(tmp_path)
-
-
-def test_save__raises_os_error_on_missing_directory(tmp_path):
-    with pytest.raises(FileNotFoundError):
-        network().save(tmp_path / "nothing" / "net")
-
-
-def test_save__raises_os_error_on_directory_and_leaves_nothing(tmp_path):
-    (tmp_path / "net").mkdir()
-    with pytest.raises(OSError, match="directory"):
-        network().save(tmp_path / "net")
-    assert os.listdir(tmp_path) == ["net"]
-
-
-@pytest.mark.parametrize("dtype", [np.complex64, np.complex128, np.longdouble])
-def test_save__raises_on_dtype_that_files_do_not_hold(dtype, tmp_path):
-    net = network(dtype=dtype)
-    with pytest.raises(TypeError, match=rf"^\w+: expected a real dtype of at most 64 bits, got {np.dtype(dtype)}$"):
-        net.save(tmp_path / "net")
-    assert os.listdir(tmp_path) == []
-
-
 # What is refused
 
-
-@pytest.mark.parametrize("wrong", [None, "H2", pyham.H2])
-def test_network__raises_on_what_is_no_architecture(wrong):
-    with pytest.raises(TypeError, match=rf"^arch: expected an Architecture, got {type(wrong).__name__}$"):
-        pyham.Network(wrong, {})
+EMPTY, GIVEN = pyham.H2(width=n, depth=N), network()
+NOT_FINITE = r"params\['b'\]: expected finite numbers, got {} at index \(2, 1\)"
+FOUND = [{}, {"b": 0}, {"Kp": 0, "Kq": 0, "b": 0, "c": 0}, None, [1, 2]]
 
 
-@pytest.mark.parametrize("params", [{}, {"b": 0}, {"Kp": 0, "Kq": 0, "b": 0, "c": 0}, None, [1, 2]])
-def test_network__raises_on_wrong_names(params):
-    with pytest.raises(ValueError, match=r"^params: expected the names Kp, Kq, b, got "):
-        pyham.Network(pyham.H2(width=n, depth=N), params)
+def b_with(value):
+    return {"b": np.where(np.arange(N * n).reshape(N, n) == 2 * n + 1, value, GIVEN.b)}
 
 
-def test_network__raises_on_wrong_shape():
-    net = network()
-    with pytest.raises(ValueError, match=r"^params\['b'\]: expected shape \(3, 4\), got \(3, 3\)$"):
-        net.replace({"b": np.ones((3, 3))})
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_network__raises_on_parameters_that_are_not_finite(bad):
-    net = network()
-    b = net.b.copy()
-    b[2, 1] = bad
-    with pytest.raises(ValueError, match=rf"^params\['b'\]: expected finite numbers, got {bad} at index \(2, 1\)$"):
-        net.replace({"b": b})
-
-
-def test_network__raises_on_two_dtypes():
-    net = network()
-    with pytest.raises(TypeError, match=r"^params: expected one dtype, got float64, float64, float32$"):
-        net.replace({"b": net.b.astype(np.float32)})
-
-
-def test_replace__raises_on_unknown_name():
-    with pytest.raises(ValueError, match=r"^params: expected the names Kp, Kq, b, got Kp, Kq, b, K$"):
-        network().replace({"K": np.ones((N, n, n))})
-
-
-@pytest.mark.parametrize("value", ["b", None, [[None] * n] * N])
-def test_network__raises_on_what_is_no_number(value):
-    with pytest.raises(TypeError, match=r"^params\['b'\]: expected numbers, got dtype "):
-        network().replace({"b": value})
+test_what_is_refused = refused([
+    *((partial(pyham.Network, params={}), wrong, TypeError, f"arch: expected an Architecture, got {type(wrong).__name__}")
+      for wrong in (None, "H2", pyham.H2)),
+    *((partial(pyham.Network, EMPTY), names, ValueError, "params: expected the names Kp, Kq, b, got .*") for names in FOUND),
+    (GIVEN.replace, {"K": np.ones((N, n, n))}, ValueError, "params: expected the names Kp, Kq, b, got Kp, Kq, b, K"),
+    (GIVEN.replace, {"b": np.ones((3, 3))}, ValueError, r"params\['b'\]: expected shape \(3, 4\), got \(3, 3\)"),
+    (GIVEN.replace, b_with(np.nan), ValueError, NOT_FINITE.format("nan")),
+    (GIVEN.replace, b_with(np.inf), ValueError, NOT_FINITE.format("inf")),
+    (GIVEN.replace, {"b": GIVEN.b.astype("f4")}, TypeError, "params: .* one dtype, got float64, float64, float32"),
+    *((GIVEN.replace, {"b": wrong}, TypeError, r"params\['b'\]: expected numbers, got dtype .*")
+      for wrong in ("b", None, [[None] * n] * N)),
+])  # fmt: skip
 
 
 def test_interconnection__raises_where_weights_are_singular():
