@@ -205,9 +205,9 @@ def b_with(value):
 
 
 test_what_is_refused = refused([
-    *((partial(pyham.Network, params={}), wrong, TypeError, f"arch: expected an Architecture, got {type(wrong).__name__}")
+    *((partial(pyham.Network, params={}), wrong, TypeError, f"arch: .* an Architecture, got {type(wrong).__name__}")
       for wrong in (None, "H2", pyham.H2)),
-    *((partial(pyham.Network, EMPTY), names, ValueError, "params: expected the names Kp, Kq, b, got .*") for names in FOUND),
+    *((partial(pyham.Network, EMPTY), names, ValueError, "params: .* the names Kp, Kq, b, got .*") for names in FOUND),
     (GIVEN.replace, {"K": np.ones((N, n, n))}, ValueError, "params: expected the names Kp, Kq, b, got Kp, Kq, b, K"),
     (GIVEN.replace, {"b": np.ones((3, 3))}, ValueError, r"params\['b'\]: expected shape \(3, 4\), got \(3, 3\)"),
     (GIVEN.replace, b_with(np.nan), ValueError, NOT_FINITE.format("nan")),
