@@ -57,8 +57,9 @@ def test_a_message_that_is_wrong_or_missing_ends_every_rank_with_an_error(what, 
         assert re.search(f"rank {rank}, nodes {nodes}: TransportError: backward pass, layer 1", result.stderr)
 
 
-def test_a_killed_rank_ends_the_run_and_the_run_goes_on_bit_by_bit(capsys):
-    assert kill_rank.main(["--count", "1", "--ranks", "3", "--epochs", "3"]) == 0
+def test_a_killed_rank_ends_the_run_and_the_run_goes_on_bit_by_bit(capsys, slow):
+    count, ranks, epochs = (20, 4, 40) if slow else (1, 3, 3)
+    assert kill_rank.main(["--count", str(count), "--ranks", str(ranks), "--epochs", str(epochs)]) == 0
     assert "at least 2 ranks said where they were; the same bits at the end" in capsys.readouterr().out
 
 

@@ -118,8 +118,9 @@ def steps(models, count, protocol, width=12):
     return found
 
 
-@pytest.mark.parametrize("optimizer", [RECOMMENDED.optimizer, SGD(0.9, nesterov=True), AdamW()])
-@pytest.mark.parametrize("name", ["H1", "H2"])
+@pytest.mark.parametrize(
+    ("name", "optimizer"), [("H1", RECOMMENDED.optimizer), ("H2", SGD(0.9, nesterov=True)), ("H2", AdamW())]
+)
 def test_a_hundred_steps_end_where_those_of_one_place_do(name, optimizer):
     protocol = replace(RECOMMENDED, optimizer=optimizer)
     found, reference = steps(pair(pyham.architecture(name, width=12, depth=4, step=0.5), protocol), 100, protocol)

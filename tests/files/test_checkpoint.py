@@ -39,8 +39,8 @@ def rewrite(path, header, rest, length=None):
     path.write_bytes(fuzz_checkpoint.with_header(json.dumps(header).encode(), rest, length))
 
 
-def test_mutated_files_are_refused_within_time_and_memory(capsys):
-    assert fuzz_checkpoint.main(["--count", "400", "--seed", "1"]) == 0
+def test_mutated_files_are_refused_within_time_and_memory(capsys, slow):
+    assert fuzz_checkpoint.main(["--count", "20000" if slow else "400", "--seed", "1"]) == 0
     assert "0 violations" in capsys.readouterr().out
 
 

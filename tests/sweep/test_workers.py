@@ -206,10 +206,14 @@ def test_mpi_writes_what_one_process_does(path, expected):
 
 
 def test_sweep_goes_on_after_its_processes_are_killed(path, expected):
-    """The short form of ``python -m tests.sweep.kill_sweep``."""
     tally = kill_sweep.disturb(path, runs=12, kills=2, seed=0)
     assert tally.failures == ()
     assert sorted(path.read_text().splitlines()) == expected
+
+
+@pytest.mark.slow
+def test_long_sweeps_go_on_after_many_kills():
+    assert kill_sweep.main(["--runs", "200", "--kills", "60"]) == 0
 
 
 def test_orphans_end(path):

@@ -326,9 +326,10 @@ def test_resume__raises_on_a_state_that_is_none_although_its_checksum_is_right(c
         train(**options)
 
 
-def test_kills_at_random_moments_lose_nothing(capsys):
-    assert kill_training.main(["--count", "5", "--epochs", "60"]) == 0
-    assert "5 kills" in capsys.readouterr().out
+def test_kills_at_random_moments_lose_nothing(capsys, slow):
+    count, epochs = (300, 400) if slow else (2, 60)
+    assert kill_training.main(["--count", str(count), "--epochs", str(epochs)]) == 0
+    assert f"{count} kills" in capsys.readouterr().out
 
 
 def test_the_killer_notices_lost_epochs_and_other_bits(stopped, monkeypatch):

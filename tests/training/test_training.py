@@ -1,16 +1,13 @@
 """Training: the papers' protocol on the Swiss roll, joint and multilevel training, and what it refuses."""
 
-import os
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 import pyham
 from pyham.data import plane as datasets
+from pyham.engines.compiled import threads
 from pyham.training.losses import LOSSES
 from pyham.training.optimizers import SGD, AdamW
 from pyham.training.protocol import Protocol
@@ -236,24 +233,12 @@ def test_validation_data_change_nothing_of_the_training():
 
 
 @pytest.mark.parametrize("scheme", ["alternating", "joint"])
-def test_threads_do_not_change_a_bit(scheme, tmp_path):
-    code = f"""
-import sys, os
-count = int(sys.argv[1])
-os.cpu_count = lambda: count
-import numpy as np, pyham
-from pyham.data import plane as datasets
-from pyham.training.protocol import Protocol
-from pyham.training.trainer import train
-x, labels = datasets.swiss_roll(600, rng=0)
-protocol = Protocol(epochs=2, output_epochs=2, batch=300, scheme={scheme!r})
-classifier = train(pyham.H1(4, 8, 0.1).init(0), x, labels, protocol=protocol, rng=0)
-print(hash((classifier.net.b.tobytes(), classifier.net.params['K'].tobytes(), classifier.w.tobytes())))
-"""
-    environment = os.environ | {"PYTHONHASHSEED": "0", "PYTHONPATH": str(Path(pyham.__file__).parents[1])}
-
-    def run(threads):
-        options = {"capture_output": True, "text": True, "check": True, "env": environment}
-        return subprocess.run([sys.executable, "-c", code, str(threads)], **options).stdout
-
-    assert run(1) == run(2) == run(5) != ""
+def test_threads_do_not_change_a_bit(scheme, small_blocks, monkeypatch):
+    x, labels = datasets.swiss_roll(600, rng=0)
+    protocol = Protocol(epochs=2, output_epochs=2, batch=300, scheme=scheme)
+    found = []
+    for count in (1, 2, 5):
+        monkeypatch.setattr(threads, "_threads", count)
+        trained = train(pyham.H1(4, 8, 0.1).init(0), x, labels, protocol=protocol, rng=0)
+        found.append([array.tobytes() for array in (*trained.net.params.values(), trained.w)])
+    assert found[0] == found[1] == found[2]
