@@ -95,12 +95,11 @@ def train(
     if settings.levels > 1:
         raise ValueError(f"levels: expected 1 for a distributed network, got {settings.levels}")
     whole = net.gather()
-    data, target = samples("x", "labels", x, labels, whole, settings.loss)
+    data, target = samples("", x, labels, whole, settings.loss)
     outputs = outputs_of(target, settings.loss)
     held_out = None
     if validation is not None:
-        names = ("validation x", "validation labels")
-        held_out = samples(*names, *validation, whole, settings.loss, outputs)
+        held_out = samples("validation ", *validation, whole, settings.loss, outputs)
     readout = Readout(net.layout, reads, reader, outputs, settings.loss)
     stated = distribution(readout) | {"one round": net.one_round is not None}
     saver = Saver(checkpoint, save_every, resume, net, about, stated)

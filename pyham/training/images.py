@@ -1,8 +1,6 @@
 """Training classifiers of images: how they begin, ``untrained``, and ``train``, on the loop and the files of all."""
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
-from os import PathLike
 from typing import Any
 
 import numpy as np
@@ -10,15 +8,13 @@ import numpy as np
 from pyham import _check
 from pyham.architectures.images import ConvH2, ImageArchitecture
 from pyham.architectures.lift import MEAN, SPREAD, Lift
-from pyham.engines.choice import Backend
 from pyham.network import Network
+from pyham.training import trainer
 from pyham.training.classifier import Classifier
 from pyham.training.optimizers import Adam
 from pyham.training.protocol import Protocol
-from pyham.training.samples import outputs_of, samples
-from pyham.training.saver import Epoch, Saver
+from pyham.training.samples import outputs_of
 from pyham.training.schedules import Cosine
-from pyham.training.trainer import fit
 
 Array = np.ndarray[Any, Any]
 
@@ -93,63 +89,36 @@ def train(
     gain: float | None = None,
     protocol: Protocol | None = None,
     rng: np.random.Generator | int | None = None,
-    shift: int = 0,
     dtype: Any = np.float32,
-    callback: Callable[[Epoch], None] | None = None,
-    backend: Backend = "numba",
-    validation: tuple[object, object] | None = None,
-    checkpoint: str | PathLike[str] | None = None,
-    save_every: int = 1,
-    resume: bool = False,
-    about: Mapping[str, Any] | None = None,
+    **options: Any,
 ) -> Classifier:
     """Train a classifier on pixels (B, rows, columns) of dtype uint8 and labels (B,) from 0 to C - 1.
 
     Parameters
     ----------
     network : a classifier to begin with; or an architecture or a network, of which ``untrained`` makes one
-    classes : C, if not all of them are among the labels
+    classes : C, if there are more than the largest label says
     gain : of the output layer, as in ``untrained``
     protocol : ``RECOMMENDED`` unless given (ConvH2: ``CONVOLUTIONAL``); the scheme is "joint", the loss "softmax"
     rng : of the initial parameters, the batches and the shifts
-    shift : by how many pixels every image may be moved in every epoch, in both directions
     dtype : of the parameters and the computation, if ``network`` is an architecture: float32 or float64
-    callback, validation, checkpoint, save_every, resume, about : as in ``pyham.training.train``
+    options : the others of ``pyham.training.train``: shift, callback, backend, validation, checkpoint, and so on
 
     Raises
     ------
-    TypeError, ValueError
-        Naming the argument, what was expected and what came; a checkpoint that is damaged or another training's.
-    FloatingPointError
-        If training diverges.
-    OSError
-        If a checkpoint cannot be read or written.
+    TypeError, ValueError, FloatingPointError, OSError
+        As ``pyham.training.train``.
     """
     first, generator = network, _check.generator(rng)
-    if isinstance(first, Classifier):
-        if classes is not None or gain is not None:
-            raise ValueError("classes, gain: expected none with a classifier, which has them, got one")
-        classes = first.classes
-    else:
-        known = _check.integer("classes", classes, 2) if classes is not None else _classes_of(labels)
+    if not isinstance(first, Classifier):
+        known = _classes_of(labels) if classes is None else classes
         first = untrained(first, generator, classes=known, gain=gain, dtype=dtype)
         # Earlier versions drew an output layer, too, before they set it to 0: so the batches stay what they were.
         generator.uniform(size=first.head.layer.shape)
-    net = first.net
-    settings = protocol or (CONVOLUTIONAL if isinstance(net.arch, ConvH2) else RECOMMENDED)
-    for name, only in (("scheme", "joint"), ("loss", "softmax"), ("levels", 1)):
-        if getattr(settings, name) != only:
-            raise ValueError(f"{name}: expected {only!r} for images, got {getattr(settings, name)!r}")
-    moved = _check.integer("shift", shift, 0)
-    if moved >= max(net.arch.rows, net.arch.columns):
-        raise ValueError(f"shift: expected less than the rows and columns of an image, got {shift}")
-    data = samples("pixels", "labels", pixels, labels, net, "softmax", classes)
-    held_out = None
-    if validation is not None:
-        names = ("validation pixels", "validation labels")
-        held_out = samples(*names, *validation, net, "softmax", first.classes)
-    saver = Saver(checkpoint, save_every, resume, net, {"shift": moved} | dict(about or {}))
-    return fit(first, data, held_out, settings, generator, saver, callback=callback, backend=backend, shift=moved)
+    elif classes is not None or gain is not None:
+        raise ValueError("classes, gain: expected none with a classifier, which has them, got one")
+    usual = CONVOLUTIONAL if isinstance(first.net.arch, ConvH2) else RECOMMENDED
+    return trainer.train(first, pixels, labels, protocol=protocol or usual, rng=generator, **options)
 
 
 def _classes_of(labels: object) -> int:

@@ -24,14 +24,16 @@ def pixels_of(argument: str, pixels: object, arch: ArchitectureBase) -> Array:
 
 
 def samples(
-    x_name: str, labels_name: str, x: object, labels: object, net: Network, loss: str, classes: int | None = None
+    prefix: str, x: object, labels: object, net: Network, loss: str, classes: int | None = None
 ) -> tuple[Array, Array]:
     """x (B, n) in the network's dtype, or pixels (B, rows, columns), and labels (B,) as integers.
 
     Labels are 0 and 1, or each of 0 .. C - 1 at least once; with ``classes`` they are C known ones, of which some may
-    be missing.
+    be missing. In messages the arguments' names begin with ``prefix``.
     """
-    if isinstance(net.arch, ImageArchitecture):
+    images = isinstance(net.arch, ImageArchitecture)
+    x_name, labels_name = f"{prefix}pixels" if images else f"{prefix}x", f"{prefix}labels"
+    if images:
         data = pixels_of(x_name, x, net.arch)
     else:
         data = _check.array(x_name, x, ("B", net.arch.width)).astype(net.dtype)

@@ -1,4 +1,4 @@
-"""Training a classifier: ``train`` for points, ``fit`` for whatever has a lift, a network and an output layer.
+"""Training a classifier of points or images: ``train``.
 
 The objective is the mean over a batch of the loss of the logits z = gain (w^T y_N + mu) (``pyham.training.losses``)
 
@@ -32,17 +32,15 @@ from pyham.training.protocol import Protocol
 from pyham.training.samples import outputs_of, samples
 from pyham.training.saver import Epoch, Saver
 
-Array = np.ndarray[Any, Any]
-Samples = tuple[Array, Array]
-
 
 def train(
-    net: Network,
+    net: Network | Classifier,
     x: object,
     labels: object,
     *,
     protocol: Protocol | None = None,
     rng: np.random.Generator | int | None = None,
+    shift: int = 0,
     callback: Callable[[Epoch], None] | None = None,
     backend: Backend = "numba",
     validation: tuple[object, object] | None = None,
@@ -51,12 +49,16 @@ def train(
     resume: bool = False,
     about: Mapping[str, Any] | None = None,
 ) -> Classifier:
-    """Train ``net`` on x (B, n) and labels (B,); the parameters' dtype is that of the computation.
+    """Train ``net`` on x (B, n), or pixels (B, rows, columns), and labels (B,).
+
+    The parameters' dtype is that of the computation.
 
     Parameters
     ----------
+    net : a network of points; or a classifier, of points or images, which goes on as it is
     labels : 0 and 1, or 0 .. C - 1 with the softmax loss
-    rng : of the batches, and of the output layer in the joint scheme
+    rng : of the batches, and in the joint scheme of a network's output layer
+    shift : by how many pixels every image may be moved in every epoch, in both directions
     callback : called after every epoch
     validation : None, or samples and labels that are not trained on; needed for ``protocol.patience``
     checkpoint : None, or the file that holds the training's state, written every ``save_every`` epochs and at the end;
@@ -79,42 +81,49 @@ def train(
         If a checkpoint cannot be read or written.
     """
     settings = protocol or Protocol()
-    if len(net.arch.shape) > 1:
-        raise TypeError(f"net: expected a network of points, got {net.arch.name}: pyham.images.train takes those")
-    if settings.levels > 1 and not net.arch.keep:
-        raise ValueError(f"levels: expected 1, as an {net.arch.name} discretises no equation, got {settings.levels}")
-    if net.dtype.kind != "f":
-        raise TypeError(f"net: expected real parameters, got {net.dtype}")
-    data = samples("x", "labels", x, labels, net, settings.loss)
-    outputs = outputs_of(data[1], settings.loss)
+    generator = _check.generator(rng)
+    _refuse(net, settings)
+    whole = net if isinstance(net, Classifier) else None
+    alone = net.net if isinstance(net, Classifier) else net
+    classes = None if whole is None else whole.classes
+    data = samples("", x, labels, alone, settings.loss, classes)
+    outputs = outputs_of(data[1], settings.loss) if classes is None else classes
     held_out = None
     if validation is not None:
-        names = ("validation x", "validation labels")
-        held_out = samples(*names, *validation, net, settings.loss, outputs)
-    saver = Saver(checkpoint, save_every, resume, net, about)
-    generator = _check.generator(rng)
-    first = Classifier.untrained(net, outputs, settings.loss)
-    if settings.scheme == "joint":
-        first.head.layer[:] = generator.uniform(-1, 1, first.head.layer.shape) / np.sqrt(net.arch.width)
-    return fit(first, data, held_out, settings, generator, saver, callback=callback, backend=backend)
-
-
-def fit(
-    first: Classifier,
-    data: Samples,
-    held_out: Samples | None,
-    protocol: Protocol,
-    generator: np.random.Generator,
-    saver: Saver,
-    *,
-    callback: Callable[[Epoch], None] | None = None,
-    backend: Backend = "numba",
-    shift: int = 0,
-) -> Classifier:
-    """Train the classifier that ``saver``'s file has reached, or ``first``, to the end; all arguments are checked."""
-    model = ClassifierModel(saver.reached(first), protocol, backend, shift)
-    run = Run(model, *data, protocol, generator, held_out)
+        held_out = samples("validation ", *validation, alone, settings.loss, outputs)
+    moved = _check.integer("shift", shift, 0)
+    about = dict(about or {})
+    if whole is not None and whole.lift is not None:
+        about = {"shift": moved} | about
+        if moved >= max(data[0].shape[1:]):
+            raise ValueError(f"shift: expected less than the rows and columns of an image, got {shift}")
+    elif moved:
+        raise ValueError(f"shift: expected 0 for points, got {shift}")
+    saver = Saver(checkpoint, save_every, resume, alone, about)
+    if whole is None:
+        whole = Classifier.untrained(alone, outputs, settings.loss)
+        if settings.scheme == "joint":
+            whole.head.layer[:] = generator.uniform(-1, 1, whole.head.layer.shape) / np.sqrt(alone.arch.width)
+    model = ClassifierModel(saver.reached(whole), settings, backend, moved)
+    run = Run(model, *data, settings, generator, held_out)
     saver.restore(run)
     saver.follow(run, callback)
     classifier: Classifier = run.model.classifier(run.history)
     return classifier
+
+
+def _refuse(net: Network | Classifier, protocol: Protocol) -> None:
+    """Refuse what cannot be trained, or not by this protocol."""
+    arch, dtype = (net.net.arch, net.net.dtype) if isinstance(net, Classifier) else (net.arch, net.dtype)
+    if isinstance(net, Classifier) and net.lift is not None:
+        for name, only in (("scheme", "joint"), ("loss", "softmax"), ("levels", 1)):
+            if getattr(protocol, name) != only:
+                raise ValueError(f"{name}: expected {only!r} for images, got {getattr(protocol, name)!r}")
+    elif len(arch.shape) > 1:
+        raise TypeError(f"net: expected a classifier of images, or a network of points, got {arch.name}")
+    if isinstance(net, Classifier) and net.head.loss != protocol.loss:
+        raise ValueError(f"loss: expected {net.head.loss!r}, as the classifier has, got {protocol.loss!r}")
+    if protocol.levels > 1 and not arch.keep:
+        raise ValueError(f"levels: expected 1, as an {arch.name} discretises no equation, got {protocol.levels}")
+    if dtype.kind != "f":
+        raise TypeError(f"net: expected real parameters, got {dtype}")

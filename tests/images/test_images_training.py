@@ -99,8 +99,8 @@ def test_training_learns_digits(data):
         ({"pixels": np.zeros((3, 2, 2))}, TypeError, "pixels: expected pixels of dtype uint8, got float64"),
         ({"pixels": np.zeros((3, 2, 2), np.uint8)}, ValueError, r"pixels: expected shape \(B, \d+, \d+\), got"),
         ({"labels": np.arange(200), "classes": 10}, ValueError, "labels: expected integers from 0 to 9, got 10"),
-        ({"labels": np.arange(200) + 1}, ValueError, "labels: expected integers from 0 to C - 1, got 200"),
-        ({"labels": np.arange(200) - 1}, ValueError, "labels: expected integers from 0 to C - 1, got -1"),
+        ({"labels": np.arange(200) + 1}, ValueError, "labels: expected integers from 0 to 199, got 200"),
+        ({"labels": np.arange(200) - 1}, ValueError, "labels: expected integers from 0 to 198, got -1"),
         ({"validation": (np.zeros((1, 2, 2), np.uint8), [0])}, ValueError, r"validation pixels: expected shape \(B,"),
         ({"labels": np.zeros(3)}, ValueError, r"labels: expected shape \(200,\), got \(3,\)"),
         ({"resume": True}, ValueError, "checkpoint: expected a path to resume from, got None"),
@@ -119,7 +119,7 @@ def test_train__raises_on_classes_beside_a_classifier_and_on_images_among_points
     first = images.untrained(pixelwise(pixels), 0)
     with pytest.raises(ValueError, match="classes, gain: expected none with a classifier, which has them, got one"):
         images.train(first, pixels, labels, gain=1.0)
-    with pytest.raises(TypeError, match="net: expected a network of points, got Pixelwise: "):
+    with pytest.raises(TypeError, match="net: expected a classifier of images, or a network of points, got P"):
         pyham.training.train(first.net, pixels, labels)
 
 

@@ -36,6 +36,26 @@ def test_training_repeats_bit_for_bit_with_its_seed():
     assert not np.array_equal(first.w, other.w)
 
 
+def test_a_classifier_goes_on_from_where_it_is():
+    x, labels, _, _ = roll(samples=200)
+    joint = Protocol(epochs=1, batch=50, scheme="joint", optimizer=SGD())
+    first = train(pyham.H1(4, 4, 0.2).init(0), x, labels, protocol=joint, rng=np.random.default_rng(0))
+    kept = first.head.layer.copy()
+    generator = np.random.default_rng(0)
+    generator.uniform(size=5)  # the output layer of a training that begins with a network
+    generator.permutation(len(x))
+    second = train(first, x, labels, protocol=joint, rng=generator)
+    whole = train(pyham.H1(4, 4, 0.2).init(0), x, labels, protocol=replace(joint, epochs=2), rng=0)
+    np.testing.assert_array_equal(second.head.layer, whole.head.layer)
+    np.testing.assert_array_equal(first.head.layer, kept)
+    for options, message in (
+        ({"protocol": Protocol(loss="softmax")}, "loss: expected 'logistic', as the classifier has, got 'softmax'"),
+        ({"shift": 1}, "shift: expected 0 for points, got 1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            train(first, x, labels, **options)
+
+
 def test_backends_take_the_same_first_steps():
     x, labels, _, _ = roll(samples=240)
     net, protocol = pyham.H2(width=4, depth=6, step=0.1).init(0), Protocol(epochs=1, output_epochs=1, batch=60)
