@@ -17,9 +17,9 @@ def smoothness(weights: Sequence[Array], step: float) -> tuple[Any, list[Array]]
     penalty: Any = 0.0
     gradients = []
     for K in weights:
-        steps = np.diff(K, axis=0)
+        steps = K[1:] - K[:-1]
         penalty = penalty + (steps * steps).sum()
-        gradient = np.zeros_like(K)  # the transpose of np.diff
+        gradient = np.zeros_like(K)  # the transpose of the difference
         gradient[:-1] -= steps
         gradient[1:] += steps
         gradients.append(np.asarray(step, K.dtype) * gradient)
