@@ -1,0 +1,152 @@
+"""Architectures of images as data, how their classifiers begin, and what they refuse."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import pyham
+from pyham import images
+from pyham.architectures import convolution
+from pyham.architectures.lift import Lift
+from pyham.engines.compiled.engine import COMPILED
+from pyham.engines.reference import REFERENCE
+from pyham.training.losses import softmax
+from tests.images.test_images import ARCHITECTURES, EPS, batch, classifier, relative, stages_of
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_architectures_are_plain_data(name):
+    arch = ARCHITECTURES[name]
+    assert images.image_architecture(**arch.config()) == arch
+    net = arch.init(0)
+    assert {key: value.shape for key, value in net.params.items()} == arch.shapes
+
+
+@pytest.mark.parametrize("name", ["ConvH2", "H1", "H2", "MS1"])
+def test_the_background_stays_0_in_a_centred_network(name):
+    arch = ARCHITECTURES[name]
+    found = images.untrained(arch, 0, dtype=np.float64)
+    y = found.lifted(np.zeros((1, arch.rows, arch.columns), np.uint8))
+    inside = y[..., 1:-1, 1:-1]  # outside an image there are zeros, not background
+    assert np.abs(inside).max(initial=0) <= 20 * EPS
+    assert not REFERENCE.forward(found.net.stages(), np.zeros_like(y)).any()
+    assert not found.head.layer.any()
+
+
+@pytest.mark.parametrize("initialization", images.INITIALIZATIONS)
+def test_a_classifier_begins_with_a_lift_whose_outputs_are_of_the_size_of_its_inputs(initialization):
+    arch = images.ConvH2(4, 4, width=16, depths=(2, 1))
+    found = images.untrained(arch, 0, classes=7, initialization=initialization)
+    kernel, bias = found.lift
+    assert np.abs(kernel).max() <= 1 / 3 and abs(kernel.var() - 1 / 27) <= 0.01  # uniform: a third of (1 / 3)^2
+    assert found.head.layer.shape == (7, 16 * 16 + 1) and found.net.dtype == np.float32
+    scale = {"normal": 1.0}.get(initialization, (9 * 8) ** -0.5)  # inputs of a row of K: 8 channels of 3 x 3 pixels
+    assert abs(found.net.params["Kp0"].std() - scale) <= 0.1 * scale
+    assert found.net.params["b0"].any() != (initialization == "centred")
+    assert np.abs(bias).max() <= 1 / 3 or initialization == "centred"
+
+
+def test_a_classifier_takes_a_network_as_it_is():
+    net = ARCHITECTURES["ConvH2"].init(0)
+    found = images.untrained(net, 1)
+    assert found.net is net and found.lift.kernel.dtype == np.float64 and found.head.gain == 0.3
+    assert images.untrained(ARCHITECTURES["H1"], 1).head.gain == 0.025
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_smoothness_is_the_penalty_of_the_paper(name, rng):
+    arch = ARCHITECTURES[name]
+    params = {key: value.astype(complex) for key, value in arch.init(rng).params.items()}
+    penalty, gradients = arch.smoothness(params)
+    assert set(gradients) == set(params)
+    if name.startswith("ConvH2"):
+        steps = [np.diff(params[key], axis=0) for key in params]
+        assert penalty == pytest.approx(arch.step / 2 * sum((s * s).sum() for s in steps))
+    for key in params:
+        place = tuple(rng.integers(0, side) for side in params[key].shape)
+        params[key][place] += 1e-100j
+        step = arch.smoothness(params)[0]
+        params[key][place] = params[key][place].real
+        assert abs(np.imag(step) / 1e-100 - gradients[key][place]) <= 1e-13 * max(1, np.abs(gradients[key]).max())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": 3}, "width: expected an even integer, got 3"),
+        ({"depths": ()}, r"depths: expected one or more integers >= 1, got \(\)"),
+        ({"depths": (2, 0)}, "depths: expected an integer >= 1, got 0"),
+        ({"depths": (1,) * 13}, "depths: expected at most 12 groups, got 13"),
+        ({"depths": (1, 1, 1, 1)}, "rows: expected a multiple of 8 for 4 groups, got 28"),
+        ({"size": 2}, "size: expected an odd integer, got 2"),
+        ({"step": 0}, "step: expected a positive finite number, got 0"),
+        ({"rows": 10**9, "depths": (1,)}, "rows, columns: expected at most 16777216 numbers of a state, got "),
+        ({"activation": "sine"}, "activation: expected one of "),
+    ],
+)
+def test_ConvH2__raises_on_wrong_options(options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        images.ConvH2(**options)
+
+
+def test_Pixelwise__raises_on_what_is_no_architecture():
+    with pytest.raises(TypeError, match="network: expected an Architecture, got str"):
+        images.Pixelwise(network="H1")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"gain": 0.0}, "gain: expected a positive finite number, got 0.0"),
+        ({"classes": 1}, "classes: expected an integer >= 2, got 1"),
+        ({"initialization": "uniform"}, "initialization: expected one of 'centred', 'scaled-normal', 'normal', got"),
+        ({"network": pyham.H2(4, 2)}, "network: expected an architecture or a network of images, got H2"),
+        ({"network": pyham.H2(4, 2).init(0)}, "network: expected an architecture or a network of images, got H2"),
+        ({"rng": -1}, "rng: expected an integer >= 0, got -1"),
+    ],
+)
+def test_untrained__raises_on_wrong_arguments(options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        images.untrained(**{"network": ARCHITECTURES["H1"]} | options)
+
+
+def test_stages_of_images__raise_on_what_does_not_fit_together():
+    stages = stages_of(ARCHITECTURES["ConvH2"], 0).sections[0]
+    for change, message in (
+        ({"c": stages.c[:1]}, "stages: A .* do not fit together"),
+        ({"c": stages.c[:, :0]}, "stages: A .* do not fit together"),
+        ({"src": (slice(0, 1),) * 3}, "stages: 4 stages do not divide into layers of 3 and 2"),
+        ({"dst": (slice(0, 2),) * 2}, "stages: dst expected slices of length 1 in 2"),
+        ({"A": stages.A[:0], "c": stages.c[:0], "W": stages.W[:0], "keep": 1, "squeeze": True}, "at least one stage"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            replace(stages, **change)
+
+
+def test_a_network_without_layers_is_lift_and_output_layer(rng):
+    arch = images.image_architecture("H1", rows=3, columns=4, width=4, depth=0)
+    model = classifier(arch, rng)
+    pixels, labels, shifts = batch(arch, rng)
+    arguments = model.lift, model.net.stages(), *model.head.scaled
+    assert relative(COMPILED.logits(*arguments, pixels), REFERENCE.logits(*arguments, pixels)) <= 1000 * EPS
+    data = softmax, pixels, labels, shifts, np.arange(len(pixels))
+    found, expected = (engine.classifier_gradient(*arguments, *data)[2] for engine in (COMPILED, REFERENCE))
+    assert relative(found.lift.kernel, expected.lift.kernel) <= 1000 * EPS
+
+
+@pytest.mark.parametrize("backend", ["numba", "reference"])
+def test_pixelwise_is_the_network_of_vectors_at_every_pixel(backend, rng):
+    arch = ARCHITECTURES["H2"]
+    net = arch.init(rng)
+    at_one_pixel = pyham.Network(arch.network, net.params)
+    y = rng.standard_normal((2, *arch.shape))
+    expected = at_one_pixel(np.moveaxis(y, 1, -1).reshape(-1, 4)).reshape(2, 3, 4, 4)
+    assert relative(np.moveaxis(net(y, backend=backend), 1, -1), expected) <= 100 * EPS
+
+
+def test_lift_is_a_convolution_with_a_bias(rng):
+    x, lift = rng.standard_normal((2, 4, 5)), Lift(rng.standard_normal((3, 1, 3, 3)), rng.standard_normal(3))
+    np.testing.assert_array_equal(
+        lift.apply(x), convolution.convolve(x[:, None], lift.kernel) + lift.bias[:, None, None]
+    )
