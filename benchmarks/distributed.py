@@ -22,22 +22,14 @@ import numpy as np
 
 import pyham
 from benchmarks.timing import interleaved
-from pyham.distributed import DistributedNetwork, distribute, ring
-from pyham.distributed.cost import Model, Work, total
+from figures.ring import GRAPHS, NODES, RESULTS, SAMPLES, build, work
+from pyham.distributed import ring
+from pyham.distributed.cost import CostModel, Work
 from pyham.distributed.mpi import MPITransport
 from pyham.distributed.transport import Hop, Place
 from pyham.files.archive import replace_file
 
-RESULTS = Path(__file__).parent / "results" / "distributed.json"
-STATES, LAYERS, SAMPLES = 2, 4, 125
-GRAPHS = ("ring", "grid", "full")
-NODES = (4, 8, 16, 32, 64, 128, 256)
 TIMED = ((8, 125), (32, 125), (128, 125), (8, 4000), (32, 4000))  # nodes and samples
-
-
-def build(graph: str, nodes: int) -> DistributedNetwork:
-    """H1 with random weights in the graph's pattern."""
-    return distribute(pyham.H1(STATES * nodes, LAYERS, 0.5).init(0), graph, nodes=nodes, restrict=True)
 
 
 def count(graph: str, nodes: int) -> dict[str, Any]:
@@ -76,12 +68,6 @@ def times(graph: str, nodes: int, samples: int, seconds: float) -> dict[str, Any
     return found | {name: 1e3 * timing.best for name, timing in interleaved(runs, seconds=seconds).items()}
 
 
-def work(graph: str, nodes: int, samples: int = SAMPLES) -> Work:
-    """What a step costs all nodes, by formula."""
-    degrees = build(graph, nodes).layout.graphs[-1].adjacency.sum(axis=1) - 1
-    return total(degrees, states=STATES, layers=LAYERS, samples=samples)
-
-
 def rounds(sizes: Sequence[int], repeats: int) -> tuple[bool, list[float]]:
     """Whether this is the first rank, and the shortest seconds of a round with messages of so many numbers."""
     transport = MPITransport([ring(2)])
@@ -105,7 +91,7 @@ def over_mpi(path: Path) -> int:
     first, seconds = rounds(sizes, 40)
     if first:
         works = [Work(0, 1, 8 * size, 0) for size in sizes]
-        model = Model.fit(works, seconds)
+        model = CostModel.fit(works, seconds)
         for size, taken in zip(sizes, seconds, strict=True):
             print(f"{8 * size:9} bytes {1e6 * taken:9.1f} us")
         print(f"latency {1e6 * model.message:.1f} us, bandwidth {1e-9 / model.byte:.2f} GB/s")
@@ -145,7 +131,7 @@ def main(argv: list[str] | None = None) -> int:
             print(f"{graph:5} {nodes:6} {samples:7} {row['distributed']:7.2f} {ratios[0]:8.1f}x {ratios[1]:9.1f}x",
                   flush=True)  # fmt: skip
     works = [work(row["graph"], row["nodes"], row["samples"]) for row in timed]
-    model = Model.fit(works, [row["distributed"] / 1e3 for row in timed])
+    model = CostModel.fit(works, [row["distributed"] / 1e3 for row in timed])
     errors = [model.seconds(w) * 1e3 / row["distributed"] - 1 for w, row in zip(works, timed, strict=True)]
     print(f"model: {1e6 * model.layer:.2f} us a layer and node, {1e6 * model.message:.2f} us a message, "
           f"{1e9 * model.byte:.3f} ns a byte, {1e9 * model.operation:.4f} ns an operation; off by "

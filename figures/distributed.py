@@ -16,8 +16,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from benchmarks import distributed as benchmark
-from figures import command, style
+from figures import command, ring, style
 from figures import setup as setups
 from pyham.architectures.graphs import graph
 from pyham.distributed import cost
@@ -25,39 +24,39 @@ from pyham.distributed import cost
 Array = np.ndarray[Any, Any]
 
 CAPTION = "On a graph, messages travel between neighbours only; their number grows with the edges."
-USES = (benchmark, cost)
+USES = (ring, cost)
 RING = 8
-GRAPHS = benchmark.GRAPHS
+GRAPHS = ring.GRAPHS
 LOOK = {"ring": (style.BLUE, "-", "o"), "grid": (style.GREEN, "--", "s"), "full": (style.RED, "-.", "^")}
-SIZES = {"states": benchmark.STATES, "layers": benchmark.LAYERS, "samples": benchmark.SAMPLES}
+SIZES = {"states": ring.STATES, "layers": ring.LAYERS, "samples": ring.SAMPLES}
 FAR = 1_000_000  # nodes, of the model
 
 
 def compute(setup: setups.Setup) -> dict[str, Array]:
     """Bytes on the ring's edges, patterns, counts (graphs, sizes), times and the model's constants and curves."""
-    net = benchmark.build("ring", RING)
-    x = setup.rng("distributed").standard_normal((benchmark.SAMPLES, net.arch.width))
+    net = ring.build("ring", RING)
+    x = setup.rng("distributed").standard_normal((ring.SAMPLES, net.arch.width))
     net.adjoint(net.trace(x), x)
     whole = net.gather()
-    path = Path(benchmark.RESULTS)
+    path = Path(ring.RESULTS)
     found = json.loads(path.read_text())
     between = json.loads(path.with_stem(path.stem + "_mpi").read_text())["model"]
     counts, rows = found["counts"], found["times"]
-    local = cost.Model(**found["model"])
-    network = cost.Model(local.layer, between["message"], between["byte"], local.operation)
+    local = cost.CostModel(**found["model"])
+    network = cost.CostModel(local.layer, between["message"], between["byte"], local.operation)
     many = np.unique(np.geomspace(4, FAR, 60).astype(int))
     return {
         "bytes": net.traffic.bytes,
         "K": whole.K[0] != 0,
         "layer": net.layout.blocks.pattern(whole.sensitivity(x[:1])[-2, 0].T),
-        "nodes": np.array(benchmark.NODES),
+        "nodes": np.array(ring.NODES),
         "messages": np.array([[row["messages"] for row in counts if row["graph"] == name] for name in GRAPHS]),
         "graph": np.array([row["graph"] for row in rows]),
         "samples": np.array([row["samples"] for row in rows]),
         "size": np.array([row["nodes"] for row in rows]),
         "measured": np.array([row["distributed"] for row in rows]) / 1e3,
         "fitted": np.array([
-            local.seconds(benchmark.work(row["graph"], row["nodes"], row["samples"])) for row in rows
+            local.seconds(ring.work(row["graph"], row["nodes"], row["samples"])) for row in rows
         ]),
         "many": many,
         "passes": np.array([[network.seconds(cost.node(degree(name, M), **SIZES)) for M in many] for name in GRAPHS]),
@@ -77,15 +76,15 @@ def depth(name: str, nodes: int) -> float:
     return {"ring": nodes / 2, "grid": 2 * nodes**0.5, "full": 1.0}[name]
 
 
-def hop(model: cost.Model) -> float:
+def hop(model: cost.CostModel) -> float:
     """Seconds of a message with one number for each sample."""
-    return model.seconds(cost.Work(0, 1, 8 * benchmark.SAMPLES, 0))
+    return model.seconds(cost.Work(0, 1, 8 * ring.SAMPLES, 0))
 
 
 def plot(arrays: dict[str, Array]) -> Figure:
     """Graph, patterns and traffic above; counts, times and the model below."""
     figure, axes = style.panels(2, 3, width=3.7, height=3.5)
-    ring(axes[0, 0], arrays["bytes"])
+    draw_ring(axes[0, 0], arrays["bytes"])
     axes[0, 1].imshow(arrays["K"], cmap="Blues", vmin=0, vmax=1.4)
     axes[0, 1].set(title="Entries of $K$, $R$ the ring: two states a node", xlabel="column $(p, q)$", ylabel="row")
     axes[0, 1].set(xticks=range(0, len(arrays["K"]), 2), yticks=range(0, len(arrays["K"]), 2))
@@ -120,7 +119,7 @@ def plot(arrays: dict[str, Array]) -> Figure:
     return figure
 
 
-def ring(axis: Any, sent: Array) -> None:
+def draw_ring(axis: Any, sent: Array) -> None:
     """Nodes on a circle; edges both ways, as wide as their bytes."""
     angle = np.pi / 2 - 2 * np.pi * np.arange(RING) / RING
     x, y = np.cos(angle), np.sin(angle)

@@ -35,7 +35,7 @@ FLOOR, CEILING = 1e-16, 1e8  # of the axes: bounds lead far beyond what a pictur
 TINY = 1e-300  # in place of 0, which has no logarithm
 
 
-class Case(NamedTuple):
+class ShownNetwork(NamedTuple):
     """A network to train."""
 
     title: str
@@ -45,15 +45,15 @@ class Case(NamedTuple):
     protocol: Protocol
 
 
-def cases(setup: Setup) -> list[Case]:
+def cases(setup: Setup) -> list[ShownNetwork]:
     """The four networks."""
     deep = 16 if setup.quick else 64
     public = protocols.PUBLIC.protocol
     return [
-        Case("MLP, 8 layers", "MLP", 6, 8, BASELINE),
-        Case("MLP, 32 layers", "MLP", 6, 32, BASELINE),
-        Case(f"H1, J1, {deep} layers", "H1", 4, deep, public),
-        Case(f"H2, {deep} layers", "H2", 4, deep, public),
+        ShownNetwork("MLP, 8 layers", "MLP", 6, 8, BASELINE),
+        ShownNetwork("MLP, 32 layers", "MLP", 6, 32, BASELINE),
+        ShownNetwork(f"H1, J1, {deep} layers", "H1", 4, deep, public),
+        ShownNetwork(f"H2, {deep} layers", "H2", 4, deep, public),
     ]
 
 

@@ -86,7 +86,7 @@ def engines(function: str) -> Iterator[BrokenEngine]:
                 yield BrokenEngine(term, kind)
 
 
-class Case(NamedTuple):
+class Sample(NamedTuple):
     """A network with an input x (B, n) and a gradient g (B, n) at its output."""
 
     name: str
@@ -95,7 +95,7 @@ class Case(NamedTuple):
     g: Array
 
 
-def networks() -> list[Case]:
+def networks() -> list[Sample]:
     """Width 4, depth 3, 3 samples: keep 0 and 1; src, dst equal and disjoint; 1 to 3 stages a layer; W of each kind."""
     X = np.array([[1.0, -0.4], [0.9, 0.7]])  # neither symmetric nor orthogonal, so that no transpose hides
     architectures = {
@@ -110,5 +110,5 @@ def networks() -> list[Case]:
         rng = np.random.default_rng(seed)
         net = arch.init(rng)
         x, g = rng.standard_normal((2, 3, 4))
-        cases.append(Case(name, net, x, g))
+        cases.append(Sample(name, net, x, g))
     return cases

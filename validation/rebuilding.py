@@ -42,19 +42,19 @@ SLOPE = 2  # the largest |d sigma' / d sigma|, as the kernels compute slopes fro
 Array = np.ndarray[Any, Any]
 
 
-class Case(NamedTuple):
+class RebuiltCase(NamedTuple):
     """A network, samples x and output gradients g (B, n)."""
 
     net: pyham.Network
     x: Array
     g: Array
 
-    def astype(self, dtype: type) -> "Case":
-        return Case(self.net, self.x.astype(dtype), self.g.astype(dtype))
+    def astype(self, dtype: type) -> "RebuiltCase":
+        return RebuiltCase(self.net, self.x.astype(dtype), self.g.astype(dtype))
 
-    def first(self) -> "Case":
+    def first(self) -> "RebuiltCase":
         """The first sample alone."""
-        return Case(self.net, self.x[:1], self.g[:1])
+        return RebuiltCase(self.net, self.x[:1], self.g[:1])
 
 
 class Walk(NamedTuple):
@@ -84,7 +84,7 @@ def distance(z: Array, y: Array) -> Array:
     return np.asarray(gap / size)
 
 
-def rounding(case: Case) -> Array:
+def rounding(case: RebuiltCase) -> Array:
     """Bound on max |z_0 - y_0| / max |y_0| of every sample (B,), in eps."""
     stages, y = case.net.stages(np.float64), case.x.astype(np.float64)
     G = np.tile(np.eye(y.shape[1]), (len(y), 1, 1))
@@ -102,7 +102,7 @@ def rounding(case: Case) -> Array:
     return np.asarray(total.max(axis=1) / np.abs(case.x).max(axis=1))
 
 
-def rebuild(case: Case, budget: float) -> Walk:
+def rebuild(case: RebuiltCase, budget: float) -> Walk:
     """What ``memory="reversible"`` does, said again stage by stage with the engine's ``forward`` and ``inverse``."""
     stages = case.net.stages(case.x.dtype)
     one, L = single(stages), stages.per_layer
@@ -129,7 +129,7 @@ def rebuild(case: Case, budget: float) -> Walk:
     return Walk(np.array(y), np.array(z), error, count)
 
 
-def gradient_gap(case: Case, value: Gradient, walk: Walk) -> Gap:
+def gradient_gap(case: RebuiltCase, value: Gradient, walk: Walk) -> Gap:
     """How far a gradient from the states of ``walk`` is from the stored one, and how far it may be."""
     off, exact = _difference(case, value)
     size, error = _norm(exact), _norm(off)
@@ -138,13 +138,13 @@ def gradient_gap(case: Case, value: Gradient, walk: Walk) -> Gap:
     return Gap(error / size, (drift + 2 * passes) / size)
 
 
-def gradient_error(case: Case, value: Gradient) -> float:
+def gradient_error(case: RebuiltCase, value: Gradient) -> float:
     """||value - stored|| / ||stored||."""
     off, exact = _difference(case, value)
     return _norm(off) / _norm(exact)
 
 
-def _difference(case: Case, value: Gradient) -> tuple[dict[str, Array], dict[str, Array]]:
+def _difference(case: RebuiltCase, value: Gradient) -> tuple[dict[str, Array], dict[str, Array]]:
     """value - stored, and stored, all parameters and the input by name, in float64."""
     stored = case.net.gradient(case.x, case.g)
     exact = {name: array.astype(np.float64) for name, array in {**stored.params, "input": stored.input}.items()}
@@ -152,7 +152,7 @@ def _difference(case: Case, value: Gradient) -> tuple[dict[str, Array], dict[str
     return {name: found[name] - exact[name] for name in exact}, exact
 
 
-def first_order(case: Case, walk: Walk, u: dict[str, Array]) -> tuple[float, float]:
+def first_order(case: RebuiltCase, walk: Walk, u: dict[str, Array]) -> tuple[float, float]:
     """sum_s |h_s| . |d_s|, and the rounding errors of one backward pass, for a direction u."""
     net, eps = case.net, float(np.finfo(case.x.dtype).eps)
     stages = net.stages(np.float64)

@@ -75,12 +75,12 @@ def rounding(net: pyham.Network, x: Array) -> float:
     return 4 * EPS * (len(net.stages().A) + net.arch.width + len(x)) * growth
 
 
-def hardest(function: str, measure: Callable[[broken.Case, Any], dict[str, float]]) -> float:
+def hardest(function: str, measure: Callable[[broken.Sample, Any], dict[str, float]]) -> float:
     """The smallest, over planted faults of that function, of the largest residual over networks."""
     return min(residual(engine, measure) for engine in broken.engines(function))
 
 
-def residual(engine: Any, measure: Callable[[broken.Case, Any], dict[str, float]]) -> float:
+def residual(engine: Any, measure: Callable[[broken.Sample, Any], dict[str, float]]) -> float:
     largest = 0.0
     for case in broken.networks():
         try:

@@ -38,7 +38,7 @@ from pyham.engines.compiled import dense as compiled
 from pyham.engines.results import Drift, Gradient
 from validation.claim import Lab, Result, worst
 from validation.look import BLUE, GREEN, GREY, panels
-from validation.rebuilding import Case, distance, gradient_error, gradient_gap, rebuild, rounding
+from validation.rebuilding import RebuiltCase, distance, gradient_error, gradient_gap, rebuild, rounding
 from validation.v02_symplectic import describe
 from validation.v18_precision import Arithmetic, arithmetics
 
@@ -81,7 +81,7 @@ def check(lab: Lab) -> Iterator[Result]:
         yield from budgets(deep, dtype)
 
 
-def networks(name: str, lab: Lab, rng: np.random.Generator) -> Iterator[Case]:
+def networks(name: str, lab: Lab, rng: np.random.Generator) -> Iterator[RebuiltCase]:
     """Random networks with T = 1: depths and widths; schemes, orders and activations; any X."""
     sizes = ((1, 2), (16, 8), (1024, 16)) if lab.quick else ((1, 2), (16, 8), (256, 4), (1024, 16), (4096, 2))
     for depth, width in sizes:
@@ -92,7 +92,7 @@ def networks(name: str, lab: Lab, rng: np.random.Generator) -> Iterator[Case]:
                 yield draw(name, width, 24, rng, scheme=scheme, order=order, activation=activation)
 
 
-def draw(name: str, width: int, depth: int, rng: np.random.Generator, **options: Any) -> Case:
+def draw(name: str, width: int, depth: int, rng: np.random.Generator, **options: Any) -> RebuiltCase:
     m = width // 2
     if name == "H2":
         options["X"] = np.linalg.qr(rng.standard_normal((m, m)))[0] * rng.uniform(0.5, 2, m)
@@ -100,17 +100,17 @@ def draw(name: str, width: int, depth: int, rng: np.random.Generator, **options:
     return with_gradients(arch.init(rng, initialization="scaled-normal"), rng.standard_normal((3, width)), rng)
 
 
-def plain(width: int, depth: int, rng: np.random.Generator) -> Case:
+def plain(width: int, depth: int, rng: np.random.Generator) -> RebuiltCase:
     """H2 with h = 0.1 and standard normal weights: it amplifies rounding errors by many powers of ten."""
     net = pyham.H2(width=width, depth=depth, step=0.1).init(rng)
     return with_gradients(net, rng.standard_normal((2, width)), rng)
 
 
-def with_gradients(net: pyham.Network, x: Array, rng: np.random.Generator) -> Case:
-    return Case(net, x, np.asarray(rng.standard_normal(x.shape)))
+def with_gradients(net: pyham.Network, x: Array, rng: np.random.Generator) -> RebuiltCase:
+    return RebuiltCase(net, x, np.asarray(rng.standard_normal(x.shape)))
 
 
-def inputs(label: str, cases: list[Case], limits: list[Array], kind: Arithmetic, fault: Case) -> Result:
+def inputs(label: str, cases: list[RebuiltCase], limits: list[Array], kind: Arithmetic, fault: RebuiltCase) -> Result:
     """The input that comes back worst, relative to its bound."""
     found = []
     for case, limit in zip(cases, limits, strict=True):
@@ -123,7 +123,7 @@ def inputs(label: str, cases: list[Case], limits: list[Array], kind: Arithmetic,
     return Result(label, measured, limit_, faulty_inputs(fault.astype(dtype)), FAULTS, note)
 
 
-def missed(case: Case, kind: Arithmetic) -> Array:
+def missed(case: RebuiltCase, kind: Arithmetic) -> Array:
     """max |z_0 - y_0| / max |y_0| of every sample (B,), both ways in that arithmetic."""
     backend = "numba" if kind.dtype in COMPILED else "reference"
     with kind.precision():
@@ -148,7 +148,7 @@ def faulty(stages: Stages) -> Iterator[list[Stages]]:
     yield swapped
 
 
-def faulty_inputs(case: Case) -> float:
+def faulty_inputs(case: RebuiltCase) -> float:
     """The smallest, over the faults, of what the input comes back with."""
     y = case.net(case.x)
     return min(
@@ -157,7 +157,7 @@ def faulty_inputs(case: Case) -> float:
     )
 
 
-def gradients(label: str, cases: list[Case], dtype: type, fault: Case) -> Result:
+def gradients(label: str, cases: list[RebuiltCase], dtype: type, fault: RebuiltCase) -> Result:
     """The gradient that is off most, relative to its bound."""
     found, same, between = [], 0, 0.0
     for case in (case.astype(dtype) for case in cases):
@@ -174,13 +174,13 @@ def gradients(label: str, cases: list[Case], dtype: type, fault: Case) -> Result
     return Result(label, measured, limit, faulty_gradients(fault.astype(dtype)), FAULTS, note)
 
 
-def reversible(case: Case, budget: float | None = None) -> tuple[Gradient, Drift]:
+def reversible(case: RebuiltCase, budget: float | None = None) -> tuple[Gradient, Drift]:
     value = case.net.gradient(case.x, case.g, memory="reversible", budget=budget)
     assert value.drift is not None
     return value, value.drift
 
 
-def faulty_gradients(case: Case) -> float:
+def faulty_gradients(case: RebuiltCase) -> float:
     """The smallest, over the faults, of the relative error of dLoss/dy_0 from states that are rebuilt with it."""
     stages, y = case.net.stages(case.x.dtype), case.net(case.x)
     exact = case.net.gradient(case.x, case.g).input
@@ -195,7 +195,7 @@ def faulty_gradients(case: Case) -> float:
     return min(max(error(other) for other in broken) for broken in faulty(stages))
 
 
-def unlimited(label: str, cases: list[Case], dtype: type) -> Result:
+def unlimited(label: str, cases: list[RebuiltCase], dtype: type) -> Result:
     """Gradients of networks that cannot be rebuilt in one go, with the default budget and without."""
     found, controls, notes = [], {}, []
     for case in (case.astype(dtype) for case in cases):
@@ -209,7 +209,7 @@ def unlimited(label: str, cases: list[Case], dtype: type) -> Result:
     return Result(label, measured, limit, controls[which], "no budget", "; ".join(notes))
 
 
-def budgets(cases: list[Case], dtype: type) -> Iterator[Result]:
+def budgets(cases: list[RebuiltCase], dtype: type) -> Iterator[Result]:
     """Drift and states kept with budgets from infinity to zero, of networks that need them."""
     default = reversible(cases[0].astype(dtype))[1].budget
     drifts = [[reversible(case.astype(dtype), factor * default)[1] for factor in FACTORS] for case in cases]
@@ -275,7 +275,7 @@ def figures(lab: Lab) -> Iterator[tuple[str, Figure]]:
     )
 
 
-def first_layers(case: Case, depth: int) -> Case:
+def first_layers(case: RebuiltCase, depth: int) -> RebuiltCase:
     """The same samples and the first ``depth`` layers."""
     arch = pyham.architecture(**{**case.net.arch.config(), "depth": depth})
     return case._replace(net=pyham.Network(arch, {name: value[:depth] for name, value in case.net.params.items()}))

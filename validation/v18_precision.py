@@ -34,7 +34,7 @@ DIGITS = 50
 Array = np.ndarray[Any, Any]
 
 
-class Case(NamedTuple):
+class PrecisionCase(NamedTuple):
     """A network and samples x (B, n) in float64."""
 
     label: str
@@ -92,7 +92,7 @@ def check(lab: Lab) -> Iterator[Result]:
         yield Result(f"{case.label}, factor", spread(exact), stages**0.5, spread(broken), "forward Euler", note)
 
 
-def cases(lab: Lab) -> list[Case]:
+def cases(lab: Lab) -> list[PrecisionCase]:
     """The trained network, and random ones with any X, another scheme and other architectures."""
     rng = lab.rng("V18")
     depth, samples = (32, 2) if lab.quick else (128, 4)
@@ -102,14 +102,14 @@ def cases(lab: Lab) -> list[Case]:
         "MS3, Verlet": pyham.MS3(width=4, depth=depth, step=1 / 16, scheme="verlet"),
         "MS1, one A": pyham.MS1(width=4, depth=depth, step=1 / 16),
     }
-    found = [Case("H2 trained", lab.trained, lab.samples[:4])]
+    found = [PrecisionCase("H2 trained", lab.trained, lab.samples[:4])]
     for label, arch in random.items():
         start = {"A": rng.standard_normal((2, 2))} if arch.name == "MS1" else "normal"
-        found.append(Case(label, arch.init(rng, initialization=start), rng.standard_normal((samples, 4))))
+        found.append(PrecisionCase(label, arch.init(rng, initialization=start), rng.standard_normal((samples, 4))))
     return found
 
 
-def rho(case: Case, arithmetic: Arithmetic) -> float:
+def rho(case: PrecisionCase, arithmetic: Arithmetic) -> float:
     """max over layers and samples of ||Phi^T J Phi - J|| / (||J|| max(1, ||Phi||^2)), Frobenius, in that arithmetic."""
     with arithmetic.precision():
         phi = case.net.sensitivity(arithmetic.convert(case.x), backend="reference")

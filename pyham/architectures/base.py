@@ -29,7 +29,7 @@ from pyham.architectures.activations import activation as find_activation
 from pyham.architectures.initialization import draw
 from pyham.architectures.maps import DENSE, Map
 from pyham.architectures.penalties import smoothness
-from pyham.architectures.schemes import Step
+from pyham.architectures.schemes import Substep
 from pyham.architectures.stages import AnyStages, StageGradients, Stages
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class Architecture(ArchitectureBase):
 
     @property
     @abstractmethod
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[Substep, ...]:
         """The scheme: one stage per entry."""
 
     @abstractmethod

@@ -19,7 +19,7 @@ The weights are constant within a layer, so the order is that of approaching the
 from typing import NamedTuple
 
 
-class Step(NamedTuple):
+class Substep(NamedTuple):
     """Apply ``part`` of the field for ``coefficient`` times the step size."""
 
     part: int
@@ -29,18 +29,18 @@ class Step(NamedTuple):
 _w1 = 1 / (2 - 2 ** (1 / 3))
 _w0 = 1 - 2 * _w1
 
-SPLITTINGS: dict[str, tuple[Step, ...]] = {
-    "semi-implicit": (Step(0, 1.0), Step(1, 1.0)),
-    "verlet": (Step(0, 0.5), Step(1, 1.0), Step(0, 0.5)),
+SPLITTINGS: dict[str, tuple[Substep, ...]] = {
+    "semi-implicit": (Substep(0, 1.0), Substep(1, 1.0)),
+    "verlet": (Substep(0, 0.5), Substep(1, 1.0), Substep(0, 0.5)),
     "yoshida4": (
-        Step(0, _w1 / 2),
-        Step(1, _w1),
-        Step(0, (_w1 + _w0) / 2),
-        Step(1, _w0),
-        Step(0, (_w0 + _w1) / 2),
-        Step(1, _w1),
-        Step(0, _w1 / 2),
+        Substep(0, _w1 / 2),
+        Substep(1, _w1),
+        Substep(0, (_w1 + _w0) / 2),
+        Substep(1, _w0),
+        Substep(0, (_w0 + _w1) / 2),
+        Substep(1, _w1),
+        Substep(0, _w1 / 2),
     ),
 }
 
-EULER: tuple[Step, ...] = (Step(0, 1.0),)
+EULER: tuple[Substep, ...] = (Substep(0, 1.0),)

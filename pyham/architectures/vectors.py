@@ -28,7 +28,7 @@ from pyham.architectures import interconnection
 from pyham.architectures.base import Architecture, Part
 from pyham.architectures.interconnection import Entries
 from pyham.architectures.on_graph import OnGraph
-from pyham.architectures.schemes import EULER, SPLITTINGS, Step
+from pyham.architectures.schemes import EULER, SPLITTINGS, Substep
 
 Array = np.ndarray[Any, Any]
 
@@ -43,7 +43,7 @@ class _Whole(Architecture):
         return (Part(everything, everything, everything),)
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[Substep, ...]:
         return EULER
 
     @property
@@ -171,7 +171,7 @@ class _Split(Architecture):
         return self._in_order(self.p_part, self.q_part)
 
     @property
-    def steps(self) -> tuple[Step, ...]:
+    def steps(self) -> tuple[Substep, ...]:
         return SPLITTINGS[self.scheme]
 
     def _blocks(self, names: tuple[str, str]) -> dict[str, tuple[int, ...]]:

@@ -43,7 +43,7 @@ def total(degrees: Array, **sizes: int) -> Work:
 
 
 @dataclass(frozen=True)
-class Model:
+class CostModel:
     """Seconds that each unit of ``Work`` takes."""
 
     layer: float
@@ -57,7 +57,7 @@ class Model:
         return float(sum(a * b for a, b in parts))
 
     @classmethod
-    def fit(cls, works: Sequence[Work], seconds: Sequence[float]) -> "Model":
+    def fit(cls, works: Sequence[Work], seconds: Sequence[float]) -> "CostModel":
         """The model whose relative errors have the smallest sum of squares; no unit takes less than no time."""
         from scipy.optimize import nnls  # here, because importing pyham should not import SciPy
 

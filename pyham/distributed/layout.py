@@ -25,7 +25,7 @@ ENTRIES = ("H1", "H2", "MS3", "MLP", "ResNet")  # their parameters are entries o
 
 
 @dataclass(frozen=True, eq=False)
-class Stage:
+class NodeStage:
     """A stage of one layer, for all nodes.
 
     Parameters
@@ -160,22 +160,22 @@ class Layout:
         )
 
     @cached_property
-    def stages(self) -> tuple[tuple[Stage, ...], ...]:
+    def stages(self) -> tuple[tuple[NodeStage, ...], ...]:
         """The stages of each layer; layers of one pattern share them."""
-        known: dict[bytes, tuple[Stage, ...]] = {}
+        known: dict[bytes, tuple[NodeStage, ...]] = {}
         for R in self.patterns:
             if R.tobytes() not in known:
                 known[R.tobytes()] = tuple(self._stage(R, *step) for step in self.arch.steps)
         return tuple(known[R.tobytes()] for R in self.patterns)
 
-    def _stage(self, R: Array, number: int, fraction: float) -> Stage:
+    def _stage(self, R: Array, number: int, fraction: float) -> NodeStage:
         part = self.arch.parts[number]
         h = fraction * self.arch.step if self.arch.keep else 1.0
         shares = {name: self._share(getattr(part, name)) for name in ("src", "rows", "dst")}
         K = self._link(R, part)
         columns = tuple(self._columns(number, K, i) for i in range(self.nodes))
         if self.arch.J is None:
-            return Stage(number, **shares, K=K, J=None, M=(), h=h, columns=columns, keep=self.arch.keep)
+            return NodeStage(number, **shares, K=K, J=None, M=(), h=h, columns=columns, keep=self.arch.keep)
         F = self._interconnection(part)
         assert F is not None  # as J is not
         J = Link(F, K.rows)
@@ -185,7 +185,7 @@ class Layout:
             for i in range(self.nodes)
         ]
         blocks = tuple(M[np.ix_(self.own[i][shares["dst"][i]], owned[i])] for i in range(self.nodes))
-        return Stage(number, **shares, K=K, J=J, M=blocks, h=h, columns=columns, keep=self.arch.keep)
+        return NodeStage(number, **shares, K=K, J=J, M=blocks, h=h, columns=columns, keep=self.arch.keep)
 
     def _link(self, R: Array, part: Part) -> Link:
         """K's link in a part: only between nodes that own some of its rows and some of what they read."""

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyham.architectures.activations import Activation
-from pyham.distributed.layout import Layout, Stage
+from pyham.distributed.layout import Layout, NodeStage
 from pyham.distributed.links import ByNode, Link, Via, collect, spread
 from pyham.distributed.stepping import Kept
 from pyham.distributed.weights import Weights, sizes, views
@@ -82,7 +82,7 @@ class OneRound:
                 pattern |= _needs(stage)
         return Link(pattern | np.eye(M, dtype=bool), sizes(self.layout))
 
-    def wide(self, stage: Stage) -> Wide:
+    def wide(self, stage: NodeStage) -> Wide:
         """The stage's links, made once."""
         if id(stage) not in self._known:
             self._known[id(stage)] = self._wide(stage)
@@ -92,7 +92,7 @@ class OneRound:
     def _known(self) -> dict[int, Wide]:
         return {}
 
-    def _wide(self, stage: Stage) -> Wide:
+    def _wide(self, stage: NodeStage) -> Wide:
         needs = _needs(stage)
         link = Link(needs.astype(int) @ stage.K.pattern > 0, stage.K.rows)
         assert stage.J is not None  # as the layout has passed the check
@@ -127,7 +127,7 @@ class OneRound:
         }
 
     def forward(
-        self, stage: Stage, sigma: Activation, copies: Copies, j: int, y: ByNode, via: Via
+        self, stage: NodeStage, sigma: Activation, copies: Copies, j: int, y: ByNode, via: Via
     ) -> tuple[ByNode, Kept]:
         """As ``stepping.forward``."""
         wide = self.wide(stage)
@@ -141,7 +141,15 @@ class OneRound:
         return after, Kept(Y, a)
 
     def backward(
-        self, stage: Stage, sigma: Activation, copies: Copies, sums: Copies, j: int, kept: Kept, delta: ByNode, via: Via
+        self,
+        stage: NodeStage,
+        sigma: Activation,
+        copies: Copies,
+        sums: Copies,
+        j: int,
+        kept: Kept,
+        delta: ByNode,
+        via: Via,
     ) -> ByNode:
         """As ``stepping.backward``; gradients are added to each node's copies."""
         wide = self.wide(stage)
@@ -166,7 +174,7 @@ class OneRound:
         return before
 
 
-def assemble(stage: Stage, local: Local, copies: dict[int, Weights], j: int, Y: Array) -> tuple[Array, Array]:
+def assemble(stage: NodeStage, local: Local, copies: dict[int, Weights], j: int, Y: Array) -> tuple[Array, Array]:
     """A and b at a node: the rows of its members, one below the other, with the columns of its stack."""
     rows = [copies[m].K[stage.part][j][:, stage.columns[m]] for m in local.members]
     A = np.zeros((sum(map(len, rows)), len(Y)), Y.dtype)
@@ -177,7 +185,7 @@ def assemble(stage: Stage, local: Local, copies: dict[int, Weights], j: int, Y: 
     return A, np.concatenate([np.zeros(0, Y.dtype), *(copies[m].b[j, stage.rows[m]] for m in local.members)])
 
 
-def _needs(stage: Stage) -> Array:
+def _needs(stage: NodeStage) -> Array:
     """(F R^T)[i, m]: whether node i needs node m's rows."""
     assert stage.J is not None
     return stage.J.pattern.astype(int) @ stage.K.pattern.T > 0

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyham.architectures.activations import Activation
-from pyham.distributed.layout import Stage
+from pyham.distributed.layout import NodeStage
 from pyham.distributed.links import ByNode, Via, collect, spread
 from pyham.distributed.weights import Weights
 
@@ -39,7 +39,7 @@ class Kept(NamedTuple):
 
 
 def forward(
-    stage: Stage, sigma: Activation, weights: dict[int, Weights], j: int, y: ByNode, via: Via
+    stage: NodeStage, sigma: Activation, weights: dict[int, Weights], j: int, y: ByNode, via: Via
 ) -> tuple[ByNode, Kept]:
     """The blocks of y after the stage, and what is kept for the way back."""
     Y = spread(stage.K, "y", {i: y[i][stage.src[i]] for i in y}, via)
@@ -60,7 +60,7 @@ def forward(
 
 
 def backward(
-    stage: Stage, sigma: Activation, weights: dict[int, Weights], gradients: dict[int, Weights], j: int,
+    stage: NodeStage, sigma: Activation, weights: dict[int, Weights], gradients: dict[int, Weights], j: int,
     kept: Kept, delta: ByNode, via: Via,
 ) -> ByNode:  # fmt: skip
     """The blocks of dLoss/dy before the stage, from those after it; adds to the gradients of the weights."""
@@ -89,6 +89,6 @@ def backward(
     return before
 
 
-def _rows(stage: Stage, weights: dict[int, Weights], j: int) -> ByNode:
+def _rows(stage: NodeStage, weights: dict[int, Weights], j: int) -> ByNode:
     """Every node's rows of K in layer j, with the columns of the blocks that they read there."""
     return {i: mine.K[stage.part][j][:, stage.columns[i]] for i, mine in weights.items()}

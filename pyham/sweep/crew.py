@@ -109,7 +109,7 @@ class Crew:
         self._end(at_once=error is not None)
 
 
-class Bar:
+class RunsBar:
     """Progress on standard error: runs done, and how many of them failed; a context manager."""
 
     def __init__(self, name: str, total: int, done: int, visible: bool) -> None:
@@ -131,7 +131,7 @@ class Bar:
         note = {"note": f"{self._failed} failed"} if self._failed else {}
         self._progress.update(self._task, advance=1, **note)  # type: ignore[arg-type]
 
-    def __enter__(self) -> "Bar":
+    def __enter__(self) -> "RunsBar":
         self._progress.__enter__()
         return self
 

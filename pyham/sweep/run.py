@@ -17,7 +17,7 @@ from typing import Any
 
 from pyham import _check
 from pyham.engines.compiled.threads import get_num_threads
-from pyham.sweep.crew import Attempt, Bar, Crew
+from pyham.sweep.crew import Attempt, Crew, RunsBar
 from pyham.sweep.ledger import Ledger, Outcome, key
 from pyham.sweep.pool import Processes
 
@@ -86,7 +86,10 @@ def run(
         missing = deque(k for k in wanted if k not in ledger.outcomes)
         if missing:
             maker = (lambda: Processes(min(count, len(wanted)))) if executor is None else executor
-            with Crew(maker, function) as crew, Bar(name, len(wanted), len(wanted) - len(missing), progress) as bar:
+            with (
+                Crew(maker, function) as crew,
+                RunsBar(name, len(wanted), len(wanted) - len(missing), progress) as bar,
+            ):
                 _Flight(crew, ledger, name, wanted, missing, limit, attempts, bar).fly()
         return [ledger.outcomes[k] for k in wanted]
 
@@ -96,7 +99,7 @@ class _Flight:
 
     def __init__(
         self, crew: Crew, ledger: Ledger, name: str, wanted: Mapping[str, dict[str, Any]], missing: Iterable[str],
-        limit: int, attempts: int, bar: Bar,
+        limit: int, attempts: int, bar: RunsBar,
     ) -> None:  # fmt: skip
         self.crew, self.ledger, self.name, self.wanted = crew, ledger, name, wanted
         self.limit, self.attempts, self.bar = limit, attempts, bar

@@ -23,6 +23,7 @@ networks of shears the reciprocal of "sharp" bounds every singular value of Phi_
 The first inequality needs no symplecticity; where singular values pair (orthogonal J) it also follows from ||Phi_j||.
 """
 
+import math
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def log_upper(net: Network, kind: str = "sharp") -> Array:
         if not arch.keep:
             raise ValueError("kind: expected 'product' or 'sharp' for an MLP, got 'paper'")
         Q = e.sum(axis=1).max(initial=0) / arch.step
-        return np.asarray(np.log(arch.width) / 2 + Q * arch.step * np.arange(arch.depth, -1, -1))
+        return np.asarray(np.log(math.prod(arch.shape)) / 2 + Q * arch.step * np.arange(arch.depth, -1, -1))
     if not arch.keep:
         with np.errstate(divide="ignore"):
             factors = np.log(e)
@@ -77,10 +78,11 @@ def lower(net: Network) -> Array | None:
 
 def excursions(net: Network) -> Array:
     """e_s = S ||W_s||_2 ||A_s||_2 of every stage, (N, stages per layer)."""
-    stages = net.stages()
-    A, W = stages.maps
-    e = stages.activation.slope * W.norm(stages.W) * A.norm(stages.A)
-    return e.reshape(stages.depth, stages.per_layer)
+    found = [
+        (s.activation.slope * s.maps[1].norm(s.W) * s.maps[0].norm(s.A)).reshape(s.depth, s.per_layer)
+        for s in net.stages().sections
+    ]
+    return np.concatenate(found)
 
 
 def gradient_ratio(delta: Array) -> Array:

@@ -7,7 +7,7 @@ import pytest
 
 from benchmarks import distributed as benchmark
 from pyham.architectures.graphs import graph
-from pyham.distributed.cost import Model, Work, node, total
+from pyham.distributed.cost import CostModel, Work, node, total
 
 
 @pytest.mark.parametrize("nodes", [4, 9])
@@ -28,9 +28,9 @@ def test_operations_are_six_products_with_all_rows_of_K():
 
 
 def test_fit_finds_what_made_the_times(rng):
-    made_by = Model(1e-5, 2e-6, 3e-9, 4e-10)
+    made_by = CostModel(1e-5, 2e-6, 3e-9, 4e-10)
     works = [Work(*rng.uniform(1, [1e2, 1e3, 1e6, 1e7])) for _ in range(20)]
-    found = Model.fit(works, [made_by.seconds(w) for w in works])
+    found = CostModel.fit(works, [made_by.seconds(w) for w in works])
     np.testing.assert_allclose([*vars(found).values()], [*vars(made_by).values()], rtol=1e-9)
 
 

@@ -140,17 +140,17 @@ def test_an_attempt_says_how_long_it_took_and_where():
 
 @pytest.mark.parametrize(("there", "note"), [(0, ""), (2, "2 were there")])
 def test_the_bar_counts_on_standard_error(there, note, capsys, tmp_path):
-    with crew.Bar("module:name", 5, there, True) as bar:
+    with crew.RunsBar("module:name", 5, there, True) as bar:
         bar.advance(failed=False)
     first = capsys.readouterr()
     assert f"{there + 1}/5" in first.err and note in first.err and "module:name" in first.err and not first.out
-    with crew.Bar("module:name", 5, there, True) as bar:
+    with crew.RunsBar("module:name", 5, there, True) as bar:
         for failed in (True, True, False):
             bar.advance(failed=failed)
     assert " 2 failed" in capsys.readouterr().err
     sweep.run(odd_fails, RUNS, tmp_path / "a", executor=ThreadPoolExecutor)
     assert " 3 failed" in capsys.readouterr().err
-    with crew.Bar("module:name", 5, there, False) as bar:
+    with crew.RunsBar("module:name", 5, there, False) as bar:
         bar.advance(failed=True)
     assert capsys.readouterr() == ("", "")
 

@@ -16,7 +16,7 @@ from pyham.architectures.convolution import transposed
 from pyham.architectures.lift import Lift, normalise
 from pyham.architectures.stages import AnyStages, StageGradients, Stages
 from pyham.engines.compiled import image_kernels as kernels
-from pyham.engines.compiled.image_layout import LIFTED, VECTOR, Layout, form_of, layout_of
+from pyham.engines.compiled.image_layout import LIFTED, VECTOR, ImageLayout, form_of, layout_of
 from pyham.engines.compiled.threads import Cut
 from pyham.engines.contract import stacked
 from pyham.engines.reference import Reference
@@ -163,7 +163,7 @@ def _both(sections: Sequence[Stages], y: Array, g: Array) -> tuple[Array, Array,
 
 def _common(
     lift: Lift, groups: Sequence[Stages], layer: Array, mu: Array, pixels: Array
-) -> tuple[Layout, tuple[Any, ...]]:
+) -> tuple[ImageLayout, tuple[Any, ...]]:
     """The layout, and the kernels' arguments before the images."""
     rows, columns = pixels.shape[1:]
     layout = layout_of(tuple(map(form_of, groups)), len(lift.bias), rows, columns, layer.dtype)
@@ -191,7 +191,7 @@ def _stage_gradients(own: Array, groups: Sequence[Stages], lift: Lift) -> list[S
     return found
 
 
-def _net(layout: Layout, lift: Lift, groups: Sequence[Stages]) -> tuple[Array, ...]:
+def _net(layout: ImageLayout, lift: Lift, groups: Sequence[Stages]) -> tuple[Array, ...]:
     """The network as the kernels take it."""
     weights = _weights(lift, groups)
     return layout.plan, np.concatenate([*(group.keep for group in groups), weights[:0]]), weights, layout.masks

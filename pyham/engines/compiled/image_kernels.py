@@ -71,7 +71,7 @@ class Memory(NamedTuple):
     constants: Any
 
 
-class Net(NamedTuple):
+class ImageNet(NamedTuple):
     """The kernels' argument ``net``, with addresses of the weights and masks."""
 
     plan: Any
@@ -103,9 +103,9 @@ def memory(space, work):
 
 @part
 def describe(net):
-    """The argument ``net`` as ``Net``."""
+    """The argument ``net`` as ``ImageNet``."""
     plan, keep, weights, masks = net
-    return Net(plan, keep, address(weights), address(masks))
+    return ImageNet(plan, keep, address(weights), address(masks))
 
 
 @part

@@ -21,7 +21,7 @@ TAPE = 1 << 20  # bytes of a tile: about what the second-level cache holds; with
 LIFTED = 3  # size of the lift's kernels
 
 
-class Form(NamedTuple):
+class ImageForm(NamedTuple):
     """What the layout of a group depends on."""
 
     stages: int
@@ -36,7 +36,7 @@ class Form(NamedTuple):
     squeeze: bool
 
 
-class Layout(NamedTuple):
+class ImageLayout(NamedTuple):
     """How the kernels go through a network, whatever its weights and keep are."""
 
     space: kernels.Space
@@ -46,15 +46,17 @@ class Layout(NamedTuple):
     work: int  # operations on an image, roughly
 
 
-def form_of(group: Stages) -> Form:
+def form_of(group: Stages) -> ImageForm:
     count, r, k, size, _ = group.A.shape
     src, dst = (tuple(s.start for s in slices) for slices in (group.src, group.dst))
     names = code_of(group.activation), group.width, group.squeeze
-    return Form(count, r, k, group.W.shape[1], size, src, dst, *names)
+    return ImageForm(count, r, k, group.W.shape[1], size, src, dst, *names)
 
 
 @lru_cache(maxsize=64)
-def layout_of(forms: tuple[Form, ...], channels: int, rows: int, columns: int, dtype: np.dtype[Any]) -> Layout:
+def layout_of(
+    forms: tuple[ImageForm, ...], channels: int, rows: int, columns: int, dtype: np.dtype[Any]
+) -> ImageLayout:
     """The plan for tiles of as many images as keep their tape in the cache."""
     for images in range(IMAGES, 0, -1):
         layout = _planned(forms, channels, rows, columns, dtype, images)
@@ -64,8 +66,8 @@ def layout_of(forms: tuple[Form, ...], channels: int, rows: int, columns: int, d
 
 
 def _planned(
-    forms: tuple[Form, ...], channels: int, rows: int, columns: int, dtype: np.dtype[Any], images: int
-) -> Layout:
+    forms: tuple[ImageForm, ...], channels: int, rows: int, columns: int, dtype: np.dtype[Any], images: int
+) -> ImageLayout:
     lanes = VECTOR // dtype.itemsize
 
     def whole(pixels: int) -> int:
@@ -107,10 +109,10 @@ def _planned(
         images, rows, columns, whole(rows * columns), channels, guard, state, inner, gathered, tape, zeros
     )
     table = np.array(plan, dtype=np.int64).reshape(-1, FIELDS)
-    return Layout(space, table, np.concatenate(masks), first, work)
+    return ImageLayout(space, table, np.concatenate(masks), first, work)
 
 
-_LIFT = Form(0, 0, 1, 0, LIFTED, (), (), 0, 0, False)
+_LIFT = ImageForm(0, 0, 1, 0, LIFTED, (), (), 0, 0, False)
 
 
 def _masks(rows: int, columns: int, size: int, images: int, T: int, dtype: np.dtype[Any]) -> Array:

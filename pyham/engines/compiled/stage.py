@@ -50,7 +50,7 @@ class Sums(NamedTuple):
     W: Any
 
 
-class Constants(NamedTuple):
+class TileConstants(NamedTuple):
     """Addresses of T ones and of r zeros or more."""
 
     ones: Any
@@ -62,7 +62,7 @@ def constants_in(ones, zeros, T, r):
     """The constants, in memory for T and r numbers."""
     fill(ones, 1, T)
     fill(zeros, 0, r)
-    return Constants(ones, zeros)
+    return TileConstants(ones, zeros)
 
 
 @part
