@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks import distributed as benchmark
+from figures import ring
 from pyham.architectures.graphs import graph
 from pyham.distributed.cost import CostModel, Work, node, total
 
@@ -15,9 +16,9 @@ from pyham.distributed.cost import CostModel, Work, node, total
 def test_counts_are_those_of_the_transport(name, nodes):
     found = benchmark.count(name, nodes)
     degrees = graph(name, nodes).adjacency.sum(axis=1) - 1
-    expected = total(degrees, states=benchmark.STATES, layers=benchmark.LAYERS, samples=benchmark.SAMPLES)
+    expected = total(degrees, states=ring.STATES, layers=ring.LAYERS, samples=ring.SAMPLES)
     assert (found["messages"], found["bytes"], found["astray"]) == (expected.messages, expected.bytes, 0)
-    busiest = node(degrees.max(), states=2, layers=benchmark.LAYERS, samples=benchmark.SAMPLES)
+    busiest = node(degrees.max(), states=2, layers=ring.LAYERS, samples=ring.SAMPLES)
     assert found["busiest node"] == busiest.messages
 
 
