@@ -1,0 +1,86 @@
+"""Certificates as text and as plain data, and what is refused."""
+
+import dataclasses
+import json
+from functools import partial
+
+import numpy as np
+import pytest
+
+import pyham
+from tests.oracles.refusals import refused
+from tests.oracles.strategies import (
+    VARIANTS,
+)
+from tests.verification.test_certificate import SABOTAGE, n, network, samples
+
+# Forms
+
+
+@pytest.mark.parametrize("key", VARIANTS)
+def test_to_dict_is_plain_data_fit_for_json(key):
+    certificate = pyham.certify(network(key), samples(dtype=np.float32))
+    data = certificate.to_dict()
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    assert data["passed"] is True
+    assert (data["samples"], data["dtype"]) == (20, "float32")
+    assert [row["name"] for row in data["checks"]] == [check.name for check in certificate.checks]
+    assert set(data["checks"][0]) == {field.name for field in dataclasses.fields(certificate.checks[0])}
+
+
+def test_print_of_a_certificate_that_passes():
+    lines = str(pyham.certify(network(), samples())).splitlines()
+    assert lines[0].startswith("H2(width=4, depth=8, step=0.2, activation='tanh'")
+    assert lines[0].endswith("20 samples, float64: PASSED")
+    assert set(lines[1]) == {"-"}
+    assert lines[2].split() == ["check", "measured", "tolerance", "verdict", "control", "measured"]
+    statements = [
+        "Phi^T J Phi = J",
+        "det Phi = 1",
+        "eigenvalues in pairs l, 1/l",
+        "singular values in pairs s, 1/s",
+        "every norm of Phi >= 1",
+        "||Phi_j|| <= sharp bound",
+        "1/bound <= |delta_j|/|delta_N| <= bound",
+        "delta_j = Phi_j delta_N",
+    ]
+    assert len(lines) == 3 + len(statements) + 1
+    assert lines[-1].startswith("at the input: smallest norm 1.")
+    for line, statement in zip(lines[3:-1], statements, strict=True):
+        measured, tolerance, verdict = line.removeprefix(statement).split()[:3]
+        assert float(measured) <= float(tolerance) == 1.4e-14  # 4 eps, 16 stages
+        assert verdict == "holds"
+        assert line.endswith(" fails")
+        assert len(line) <= len(lines[1])
+
+
+def test_print_of_a_certificate_that_does_not_pass():
+    text = str(pyham.certify(network(), samples(), backend=SABOTAGE["noise in Phi"]))
+    assert "float64: NOT PASSED" in text
+    assert next(line for line in text.splitlines() if "VIOLATED" in line).startswith("Phi^T J Phi = J  ")
+
+
+def test_print_tells_of_a_control_that_does_not_fail():
+    certificate = pyham.certify(network(), samples())
+    blind = dataclasses.replace(certificate.checks[0], control_failed=False)
+    assert "DOES NOT FAIL" in str(dataclasses.replace(certificate, checks=(blind,)))
+
+
+def test_print_of_what_holds_without_being_promised_has_a_footnote():
+    text = str(pyham.certify(network("MS2", step=1e-3), samples(1)))
+    assert ("holds*" in text) == ("* found on these samples, not promised by theory" in text)
+
+
+# What is refused
+
+
+test_what_is_refused = refused([
+    (partial(pyham.certify, x=samples()), None, TypeError, "net: expected a Network, got NoneType"),
+    (partial(pyham.certify, x=samples()), "H2", TypeError, "net: expected a Network, got str"),
+    (partial(pyham.certify, x=samples()), pyham.H2(width=4, depth=1), TypeError, "net: expected a Network, got H2"),
+    (partial(pyham.certify, network()), np.ones((20, 3)), ValueError, r"x: expected shape \(B, 4\), got \(20, 3\)"),
+    (partial(pyham.certify, network()), np.full((2, n), np.nan), ValueError, r"x: .*, got nan at index \(0, 0\)"),
+    (partial(pyham.certify, network(), backend="reference"), samples() * 1j, TypeError, "x: .*"),
+    (lambda name: pyham.certify(network(), samples(), backend=name), "torch", ValueError,
+     "backend: expected one of 'numba', 'reference', got 'torch'"),
+])  # fmt: skip
