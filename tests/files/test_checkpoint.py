@@ -14,6 +14,7 @@ from safetensors.numpy import save_file
 import pyham
 from pyham.files import archive
 from tests.files import fuzz_checkpoint
+from tests.oracles import checkpoint_mutations
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def saved(tmp_path):
     """(path, header, rest): a network's file, its safetensors header and the bytes after it."""
     path = tmp_path / "net"
     pyham.H2(width=2, depth=2, step=0.1).init(0).save(path)
-    return path, *fuzz_checkpoint.parts(path.read_bytes())
+    return path, *checkpoint_mutations.parts(path.read_bytes())
 
 
 def refused(path, match):
@@ -36,7 +37,7 @@ def refused(path, match):
 
 
 def rewrite(path, header, rest, length=None):
-    path.write_bytes(fuzz_checkpoint.with_header(json.dumps(header).encode(), rest, length))
+    path.write_bytes(checkpoint_mutations.with_header(json.dumps(header).encode(), rest, length))
 
 
 def test_mutated_files_are_refused_within_time_and_memory(capsys, slow):
@@ -51,7 +52,7 @@ def test_mutated_files_are_refused_within_time_and_memory(capsys, slow):
         ("message", lambda path: int("x")),
         ("hang", lambda path: time.sleep(10)),
         ("memory", lambda path: np.ones(10**6)),
-        ("error", lambda path: fuzz_checkpoint.pit()),
+        ("error", lambda path: checkpoint_mutations.pit()),
         ("read", lambda path: None),
     ],
 )
@@ -94,7 +95,7 @@ def test_version_1_is_read(tmp_path):
     assert net.arch == expected.arch
     assert all(np.array_equal(net.params[name], expected.params[name]) for name in net.params)
     net.save(tmp_path / "net")
-    header, _ = fuzz_checkpoint.parts((tmp_path / "net").read_bytes())
+    header, _ = checkpoint_mutations.parts((tmp_path / "net").read_bytes())
     assert json.loads(header["__metadata__"]["pyham"])["version"] == "2"
 
 
@@ -141,7 +142,7 @@ def test_load__raises_on_nested_brackets(brackets, where, depth, saved):
     inner = "1" if brackets == "[]" else '"a":1}' + "}" * (depth - 1)
     text = "[" * depth + inner + "]" * depth if brackets == "[]" else '{"a":' * (depth - 1) + "{" + inner
     if where == "outside":
-        path.write_bytes(fuzz_checkpoint.with_header(text.encode(), rest))
+        path.write_bytes(checkpoint_mutations.with_header(text.encode(), rest))
     else:
         header["__metadata__"]["pyham"] = f'{{"version": "2", "sha256": "", "header": {text}}}'
         rewrite(path, header, rest)

@@ -9,9 +9,7 @@ import pytest
 
 import pyham
 from tests.oracles.refusals import refused
-from tests.oracles.strategies import (
-    VARIANTS,
-)
+from tests.oracles.strategies import VARIANTS
 from tests.verification.test_certificate import SABOTAGE, n, network, samples
 
 # Forms
@@ -26,6 +24,12 @@ def test_to_dict_is_plain_data_fit_for_json(key):
     assert (data["samples"], data["dtype"]) == (20, "float32")
     assert [row["name"] for row in data["checks"]] == [check.name for check in certificate.checks]
     assert set(data["checks"][0]) == {field.name for field in dataclasses.fields(certificate.checks[0])}
+
+
+def test_a_control_that_does_not_fail_makes_a_certificate_fail():
+    certificate = pyham.certify(network(), samples())
+    blind = dataclasses.replace(certificate.checks[0], control_failed=False)
+    assert not dataclasses.replace(certificate, checks=(blind, *certificate.checks[1:])).passed
 
 
 def test_print_of_a_certificate_that_passes():
