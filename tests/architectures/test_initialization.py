@@ -10,6 +10,7 @@ from scipy import stats
 
 import pyham
 from pyham.architectures.initialization import draw
+from tests.oracles.refusals import refused
 from tests.oracles.strategies import NAMES, SPLIT
 
 CHANCE = 1e-6
@@ -117,64 +118,31 @@ def test_draw_scales_by_the_number_of_inputs():
     np.testing.assert_array_equal(scaled, normal / 4)  # a power of 2: exactly
 
 
-def test_init__raises_on_unknown_initialization():
-    with pytest.raises(ValueError, match=r"^initialization: expected one of 'normal', 'scaled-normal', got 'glorot'$"):
-        make("H1").init(0, initialization="glorot")
+INIT = make("H1").init
+ONE_OF = "initialization: expected one of 'normal', 'scaled-normal', got {}"
+DTYPE = "dtype: expected a floating or complex dtype, got .*"
 
 
-@pytest.mark.parametrize("wrong", [None, 1.0, ["normal"]])
-def test_init__raises_on_what_is_neither_name_nor_mapping(wrong):
-    with pytest.raises(TypeError, match=r"^initialization: expected one of 'normal', 'scaled-normal', got "):
-        make("H1").init(0, initialization=wrong)
+def given(b):
+    return INIT(0, initialization={"b": b})
 
 
-def test_init__raises_on_unknown_parameter():
-    with pytest.raises(ValueError, match=r"^initialization: expected one of 'K', 'b', got 'A'$"):
-        make("H1").init(0, initialization={"A": 0.0})
-
-
-def test_init__raises_on_array_that_does_not_broadcast():
-    with pytest.raises(ValueError, match=r"^initialization\['K'\]: expected shape \(60, 8, 8\), got \(3, 8\)$"):
-        make("H1").init(0, initialization={"K": np.ones((3, 8))})
-
-
-@pytest.mark.parametrize("bad", [np.nan, -np.inf])
-def test_init__raises_on_numbers_that_are_not_finite(bad):
-    with pytest.raises(ValueError, match=rf"'b'\]: expected finite numbers, got {bad} at index \(0, 0\)$"):
-        make("H1").init(0, initialization={"b": bad})
-
-
-@pytest.mark.parametrize(
-    "wrong, error, message",
-    [
-        ("one", TypeError, "expected numbers, got dtype <U3"),
-        (None, TypeError, "expected numbers, got dtype object"),
-        ([[1, 2], [3]], ValueError, ".*got nested sequences of unequal lengths"),
-        (1j, TypeError, "expected a real .*got .*complex128"),
-    ],
-)
-def test_init__raises_on_given_arrays_that_are_not_real_numbers(wrong, error, message):
-    with pytest.raises(error, match=rf"^initialization\['b'\]: {message}"):
-        make("H1").init(0, initialization={"b": wrong})
-
-
-@pytest.mark.parametrize("dtype", [int, bool, "U3", object])
-def test_init__raises_on_dtype_that_is_not_floating(dtype):
-    with pytest.raises(TypeError, match=r"^dtype: expected a floating or complex dtype, got "):
-        make("H1").init(0, dtype=dtype)
-
-
-def test_init__raises_on_what_is_no_dtype():
-    with pytest.raises(TypeError, match=r"^dtype: expected a floating or complex dtype, got 'half a double'"):
-        make("H1").init(0, dtype="half a double")
-
-
-@pytest.mark.parametrize("seed", [1.0, "1", True, np.random.RandomState(0)])
-def test_init__raises_on_what_is_no_seed(seed):
-    with pytest.raises(TypeError, match=rf"^rng: expected an integer >= 0, got {type(seed).__name__}$"):
-        make("H1").init(seed)
-
-
-def test_init__raises_on_negative_seed():
-    with pytest.raises(ValueError, match=r"^rng: expected an integer >= 0, got -1$"):
-        make("H1").init(-1)
+test_what_is_refused = refused([
+    (lambda kind: INIT(0, initialization=kind), "glorot", ValueError, ONE_OF.format("'glorot'")),
+    *((lambda kind: INIT(0, initialization=kind), wrong, TypeError, ONE_OF.format(".*"))
+      for wrong in (None, 1.0, ["normal"])),
+    (lambda kind: INIT(0, initialization=kind), {"A": 0.0}, ValueError, ".*: expected one of 'K', 'b', got 'A'"),
+    (lambda K: INIT(0, initialization={"K": K}), np.ones((3, 8)), ValueError,
+     r"initialization\['K'\]: expected shape \(60, 8, 8\), got \(3, 8\)"),
+    (given, np.nan, ValueError, r".*'b'\]: expected finite numbers, got nan at index \(0, 0\)"),
+    (given, -np.inf, ValueError, r".*'b'\]: expected finite numbers, got -inf at index \(0, 0\)"),
+    (given, "one", TypeError, r"initialization\['b'\]: expected numbers, got dtype <U3"),
+    (given, None, TypeError, r"initialization\['b'\]: expected numbers, got dtype object"),
+    (given, [[1, 2], [3]], ValueError, r"initialization\['b'\]: .*got nested sequences of unequal lengths"),
+    (given, 1j, TypeError, r"initialization\['b'\]: expected a real .*got .*complex128"),
+    *((lambda dtype: INIT(0, dtype=dtype), dtype, TypeError, DTYPE) for dtype in (int, bool, "U3", object)),
+    (lambda dtype: INIT(0, dtype=dtype), "half a double", TypeError, ".* dtype, got 'half a double'"),
+    *((INIT, seed, TypeError, f"rng: expected an integer >= 0, got {type(seed).__name__}")
+      for seed in (1.0, "1", True, np.random.RandomState(0))),
+    (INIT, -1, ValueError, "rng: expected an integer >= 0, got -1"),
+])  # fmt: skip

@@ -1,5 +1,8 @@
 """What engines make of numbers that are not finite, and what they refuse."""
 
+import re
+from functools import partial
+from itertools import product
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +15,7 @@ from pyham.engines.compiled.engine import COMPILED
 from pyham.engines.reference import REFERENCE as reference
 from pyham.engines.reference import Reference
 from tests.engines.test_engine import N, n, network
+from tests.oracles.refusals import refused
 from tests.oracles.strategies import ACTIVATIONS, NAMES
 
 # NaN and inf
@@ -113,77 +117,41 @@ def test_an_engine_of_ones_own_is_taken(rng):
     assert calls[0][0] is net.stages()
 
 
-@pytest.mark.parametrize("dtype", [np.complex128, np.longdouble, np.float16])
-def test_compiled_engine__raises_on_dtype_that_it_does_not_have(dtype):
-    net = network("H2-plain")
-    x = np.ones((2, n), dtype)
-    message = rf"^x: expected float32 or float64 for backend='numba', got {np.dtype(dtype)}; backend='reference' "
-    for function in (net, net.trace, net.sensitivity):
-        with pytest.raises(TypeError, match=message):
-            function(x)
+NET, ONES = network("H2-plain"), np.ones((3, n))
+COMPLEX = [pyham.architecture(name, width=n, depth=N).init(0, dtype=np.complex128) for name in NAMES]
+ENGINES = ("numba", "reference")
 
 
-@pytest.mark.parametrize("wrong", ["torch", "Numba", ""])
-def test_backend__raises_on_unknown_name(wrong):
-    with pytest.raises(ValueError, match=rf"^backend: expected one of 'numba', 'reference', got '{wrong}'$"):
-        network("H2-plain")(np.ones((2, n)), backend=wrong)
+def refusals():
+    for dtype in (np.complex128, np.longdouble, np.float16):
+        message = f"x: expected float32 or float64 for backend='numba', got {np.dtype(dtype)}; backend='reference' .*"
+        for function in (NET, NET.trace, NET.sensitivity):
+            yield function, ONES.astype(dtype), TypeError, message
+    for wrong in ("torch", "Numba", ""):
+        message = f"backend: expected one of 'numba', 'reference', got '{wrong}'"
+        yield lambda backend: NET(ONES, backend=backend), wrong, ValueError, message
+    for wrong in (None, 1, SimpleNamespace(forward=reference.forward)):
+        message = f"backend: expected 'numba', 'reference' or an engine, got {type(wrong).__name__}"
+        yield lambda backend: NET(ONES, backend=backend), wrong, TypeError, message
+    for shape in ((5, 3), (n,), (1, 5, n), ()):
+        message = rf"[xy]: expected shape \(B, {n}\), got {re.escape(str(shape))}"
+        yield NET.energy, np.ones(shape), ValueError, message
+        for function, backend in product((NET, NET.trace, NET.sensitivity), ENGINES):
+            yield partial(function, backend=backend), np.ones(shape), ValueError, message
+    for wrong in (None, "x", [["a"] * n], np.full((1, n), None)):
+        yield NET, wrong, TypeError, "x: expected numbers, got dtype .*"
+    yield NET, [[1, 2], [3]], ValueError, r"x: expected shape \(B, 6\), got nested sequences of unequal lengths"
+    for backend in ENGINES:
+        trace, other = (net.trace(ONES, backend=backend) for net in (NET, network("H2-plain", depth=N + 1)))
+        against = partial(NET.adjoint, g=ONES, backend=backend)
+        yield partial(NET.adjoint, trace), ONES[:2], ValueError, r"g: expected shape \(3, 6\), got \(2, 6\)"
+        yield against, other, ValueError, r"trace: expected shape \(4, B, 6\), got \(5, 3, 6\)"
+        yield against, np.ones((4, 3, n)), TypeError, "trace: expected the Trace of a forward pass, got ndarray"
+    message = "g: expected a real dtype, as the trace is float64, got complex128"
+    yield partial(NET.adjoint, trace, backend="reference"), ONES * 1j, TypeError, message
+    for net in COMPLEX:
+        message = "x: expected a complex dtype, as the parameters are complex128, got float64"
+        yield partial(net, backend="reference"), ONES, TypeError, message
 
 
-@pytest.mark.parametrize("wrong", [None, 1, SimpleNamespace(forward=reference.forward)])
-def test_backend__raises_on_what_is_no_engine(wrong):
-    message = rf"^backend: expected 'numba', 'reference' or an engine, got {type(wrong).__name__}$"
-    with pytest.raises(TypeError, match=message):
-        network("H2-plain")(np.ones((2, n)), backend=wrong)
-
-
-@pytest.mark.parametrize("shape", [(5, 3), (n,), (1, 5, n), ()])
-def test_network__raises_on_wrong_shape(shape, backend):
-    net = network("H2-plain")
-    came = str(shape).replace("(", r"\(").replace(")", r"\)")
-    for function in (net, net.trace, net.sensitivity, lambda x, backend: net.energy(x)):
-        with pytest.raises(ValueError, match=rf"^[xy]: expected shape \(B, {n}\), got {came}$"):
-            function(np.ones(shape), backend=backend)
-
-
-@pytest.mark.parametrize("wrong", [None, "x", [["a"] * n], np.full((1, n), None)])
-def test_network__raises_on_what_is_no_number(wrong):
-    with pytest.raises(TypeError, match=r"^x: expected numbers, got dtype "):
-        network("H2-plain")(wrong)
-
-
-def test_network__raises_on_ragged_lists():
-    with pytest.raises(ValueError, match=r"^x: expected shape \(B, 6\), got nested sequences of unequal lengths$"):
-        network("H2-plain")([[1, 2], [3]])
-
-
-def test_adjoint__raises_on_g_of_wrong_shape(backend):
-    net = network("H2-plain")
-    trace = net.trace(np.ones((3, n)), backend=backend)
-    with pytest.raises(ValueError, match=r"^g: expected shape \(3, 6\), got \(2, 6\)$"):
-        net.adjoint(trace, np.ones((2, n)), backend=backend)
-
-
-def test_adjoint__raises_on_trace_of_another_network(backend):
-    trace = network("H2-plain", depth=N + 1).trace(np.ones((3, n)), backend=backend)
-    with pytest.raises(ValueError, match=r"^trace: expected shape \(4, B, 6\), got \(5, 3, 6\)$"):
-        network("H2-plain").adjoint(trace, np.ones((3, n)), backend=backend)
-
-
-def test_adjoint__raises_on_what_is_no_trace():
-    with pytest.raises(TypeError, match=r"^trace: expected the Trace of a forward pass, got ndarray$"):
-        network("H2-plain").adjoint(np.ones((4, 3, n)), np.ones((3, n)))
-
-
-def test_adjoint__raises_on_complex_g_for_a_real_trace():
-    net = network("H2-plain")
-    trace = net.trace(np.ones((3, n)), backend="reference")
-    with pytest.raises(TypeError, match=r"^g: expected a real dtype, as the trace is float64, got complex128$"):
-        net.adjoint(trace, np.ones((3, n)) * 1j, backend="reference")
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_network__raises_on_real_x_for_complex_parameters(name):
-    net = pyham.architecture(name, width=n, depth=N).init(0, dtype=np.complex128)
-    message = r"^x: expected a complex dtype, as the parameters are complex128, got float64$"
-    with pytest.raises(TypeError, match=message):
-        net(np.ones((2, n)), backend="reference")
+test_what_is_refused = refused(list(refusals()))
