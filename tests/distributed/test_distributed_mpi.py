@@ -58,9 +58,9 @@ def test_a_message_that_is_wrong_or_missing_ends_every_rank_with_an_error(what, 
 
 
 def test_a_killed_rank_ends_the_run_and_the_run_goes_on_bit_by_bit(capsys, slow):
-    count, ranks, epochs = (20, 4, 40) if slow else (1, 3, 3)
+    count, ranks, epochs = (20, 4, 40) if slow else (1, 2, 3)
     assert kill_rank.main(["--count", str(count), "--ranks", str(ranks), "--epochs", str(epochs)]) == 0
-    assert "at least 2 ranks said where they were; the same bits at the end" in capsys.readouterr().out
+    assert f"at least {ranks - 1} ranks said where they were; the same bits" in capsys.readouterr().out
 
 
 def test_more_ranks_than_nodes_are_refused_on_every_rank():

@@ -13,6 +13,7 @@ from PIL import Image, ImageSequence
 
 from figures import FIGURES, accuracy, cache, command, counterexample, features, mnist, published, style, tables
 from figures.setup import Setup
+from tests.oracles.sampling import first
 
 ROOT = Path(__file__).parents[2]
 
@@ -58,16 +59,17 @@ def test_another_seed_gives_another_figure():
     assert not np.array_equal(first["errors"], second["errors"])
 
 
-def test_figure_is_written_with_all_that_belongs_to_it(tmp_path):
+@pytest.mark.parametrize("name", first(1, ["energy", "regularisation"]))
+def test_figure_is_written_with_all_that_belongs_to_it(name, tmp_path):
     setup = Setup(quick=True, seeds=1, folder=tmp_path / "data")
-    files = command.make("regularisation", setup, tmp_path)
-    assert [file.name for file in files] == ["regularisation.png", "regularisation.pdf"]
+    files = command.make(name, setup, tmp_path)
+    assert [file.name for file in files] == [f"{name}.png", f"{name}.pdf"]
     assert {file.name for file in tmp_path.iterdir()} == {file.name for file in files} | {"data"}
     before = {file.name: file.read_bytes() for file in files}
-    command.make("regularisation", setup, tmp_path)  # from the cache
+    command.make(name, setup, tmp_path)  # from the cache
     assert {file.name: file.read_bytes() for file in files} == before
     with Image.open(files[0]) as picture:
-        assert picture.info["Source"] == "python -m figures.regularisation"
+        assert picture.info["Source"] == f"python -m figures.{name}"
 
 
 def test_every_result_in_the_repository_is_listed_with_its_command(tmp_path):
