@@ -84,7 +84,7 @@ ONES = ZEROS | {"K": np.ones((2, 4, 4))}
 
 
 @pytest.mark.parametrize(
-    ("arrays", "message"),
+    ("given", "message"),
     [
         ({"K": ZEROS["K"], "b": ZEROS["b"]}, "expected K, b, h and perhaps J"),
         (ZEROS | {"weights": 1}, "expected K, b, h and perhaps J"),
@@ -98,8 +98,8 @@ ONES = ZEROS | {"K": np.ones((2, 4, 4))}
         (ONES | {"scheme": "none", "J": J2(4)}, "J: expected None with scheme='none'"),
     ],
 )
-def test_read_arrays__raises_on_arrays_that_make_no_network(arrays, message, tmp_path):
-    np.savez(tmp_path / "net.npz", **arrays)
+def test_read_arrays__raises_on_arrays_that_make_no_network(given, message, tmp_path):
+    np.savez(tmp_path / "net.npz", **given)
     with pytest.raises((TypeError, ValueError), match=message):
         arrays.read_arrays(tmp_path / "net.npz")
 
