@@ -265,16 +265,18 @@ class Architecture(ArchitectureBase):
 
     def _pullback(self, gradients: StageGradients) -> dict[str, Array]:
         """``pullback`` of any number of layers."""
-        L = len(self.steps)
+        parts, steps, interconnected, L = self.parts, self.steps, self.interconnected, len(self.steps)
         N = len(gradients.A) // L
-        dtype = gradients.A.dtype
+        dtype, W_map = gradients.A.dtype, self.maps[1]
         dA, dc, dW = (g.reshape(N, L, *g.shape[1:]) for g in gradients)
-        blocks, db = [np.zeros((N, *dA.shape[2:]), dtype) for _ in self.parts], np.zeros((N, self.width), dtype)
-        for s, (part, fraction) in enumerate(self.steps):
-            blocks[part] += dA[:, s]
-            if self.interconnected:
-                blocks[part] += self.maps[1].composed_transposed(self._lift(part, fraction, dtype), dW[:, s])
-            db[:, self.parts[part].rows] += dc[:, s]
+        blocks: list[Any] = [None] * len(parts)
+        db = np.zeros((N, self.width), dtype)
+        for s, (part, fraction) in enumerate(steps):
+            block = dA[:, s]
+            if interconnected:
+                block = block + W_map.composed_transposed(self._lift(part, fraction, dtype), dW[:, s])
+            blocks[part] = block if blocks[part] is None else blocks[part] + block
+            db[:, parts[part].rows] += dc[:, s]
         return {**self.collect(blocks), "b": db}
 
     def _lift(self, part: int, fraction: float, dtype: np.dtype[Any]) -> Any:

@@ -1,5 +1,6 @@
 """The choice of an engine: a name, or an engine of one's own."""
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -21,19 +22,24 @@ def select(backend: Backend, dtype: np.dtype[Any]) -> Engine:
     TypeError
         For what is neither a name nor an engine, and for a dtype that the engine does not work in.
     """
-    if isinstance(backend, Engine):
-        return backend
-    if not isinstance(backend, str):
-        raise TypeError(f"backend: expected 'numba', 'reference' or an engine, got {type(backend).__name__}")
-    if _check.choice("backend", backend, ("numba", "reference")) == "reference":
-        return REFERENCE
-    if dtype not in _COMPILED:
+    if isinstance(backend, str):
+        if _check.choice("backend", backend, ("numba", "reference")) == "reference":
+            return REFERENCE
+        if dtype in _COMPILED:
+            return _compiled()
         raise TypeError(
             f"x: expected float32 or float64 for backend='numba', got {dtype}; backend='reference' takes it"
         )
-    from pyham.engines.compiled.engine import COMPILED  # here, because importing pyham should not import Numba
-
-    return COMPILED
+    if isinstance(backend, Engine):
+        return backend
+    raise TypeError(f"backend: expected 'numba', 'reference' or an engine, got {type(backend).__name__}")
 
 
 _COMPILED = (np.dtype(np.float64), np.dtype(np.float32))
+
+
+@cache
+def _compiled() -> Engine:
+    from pyham.engines.compiled.engine import COMPILED  # here, because importing pyham should not import Numba
+
+    return COMPILED
