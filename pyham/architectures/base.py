@@ -266,16 +266,14 @@ class Architecture(ArchitectureBase):
     def _pullback(self, gradients: StageGradients) -> dict[str, Array]:
         """``pullback`` of any number of layers."""
         parts, steps, interconnected, L = self.parts, self.steps, self.interconnected, len(self.steps)
-        N = len(gradients.A) // L
-        dtype, W_map = gradients.A.dtype, self.maps[1]
+        N, dtype, W_map = len(gradients.A) // L, gradients.A.dtype, self.maps[1]
         dA, dc, dW = (g.reshape(N, L, *g.shape[1:]) for g in gradients)
-        blocks: list[Any] = [None] * len(parts)
-        db = np.zeros((N, self.width), dtype)
+        blocks, db = [np.zeros((), dtype)] * len(parts), np.zeros((N, self.width), dtype)
         for s, (part, fraction) in enumerate(steps):
             block = dA[:, s]
             if interconnected:
                 block = block + W_map.composed_transposed(self._lift(part, fraction, dtype), dW[:, s])
-            blocks[part] = block if blocks[part] is None else blocks[part] + block
+            blocks[part] = blocks[part] + block if blocks[part].ndim else block
             db[:, parts[part].rows] += dc[:, s]
         return {**self.collect(blocks), "b": db}
 
