@@ -147,3 +147,12 @@ def test_importing_pyham_imports_no_network_code():
     code = "import sys, pyham; print([m for m in ('urllib.request', 'http.client', 'ssl', 'rich') if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, cwd=ROOT)
     assert (result.stdout, result.stderr) == ("[]\n", "")
+
+
+def test_fetch_names_errors_without_words(monkeypatch):
+    def fail(url, timeout):
+        raise ConnectionResetError
+
+    monkeypatch.setattr("urllib.request.urlopen", fail)
+    with pytest.raises(OSError, match=r"\(ConnectionResetError\)$"):
+        download.fetch("http://127.0.0.1/file", 10, ignore)

@@ -281,3 +281,16 @@ def test_fuzzing_notices_faulty_readers(fault, noticed, monkeypatch):
 
 def _raise(error):
     raise error
+
+
+def test_arrays_of_as_many_dimensions_as_numpy_has(tmp_path):
+    array = np.arange(2, dtype=np.uint8).reshape([2] + 31 * [1])
+    idx.write_idx(tmp_path / "file", array)
+    assert np.array_equal(idx.read_idx(tmp_path / "file"), array)
+    with pytest.raises(ValueError, match="expected 1 to 32 dimensions, got 33"):
+        read_idx_of(tmp_path, struct.pack(">BBBB33I", 0, 0, 8, 33, *33 * [1]) + b"x")
+
+
+def read_idx_of(folder, content):
+    (folder / "other").write_bytes(content)
+    return idx.read_idx(folder / "other")

@@ -220,3 +220,27 @@ def test_cache_is_where_the_environment_says(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "home", homeless)
     with pytest.raises(FileNotFoundError, match="XDG_CACHE_HOME: expected a folder"):
         mnist.cache_folder()
+
+
+def test_the_four_files_are_those_of_the_data_set():
+    assert [(file.name, file.shape) for file in mnist.FILES] == [
+        ("train-images-idx3-ubyte", (60000, 28, 28)),
+        ("train-labels-idx1-ubyte", (60000,)),
+        ("t10k-images-idx3-ubyte", (10000, 28, 28)),
+        ("t10k-labels-idx1-ubyte", (10000,)),
+    ]
+
+
+@pytest.mark.parametrize(("errors", "kind"), [((OSError, OSError), OSError), ((OSError, ValueError), ValueError)])
+def test_a_download_that_fails_everywhere_names_every_failure(errors, kind, monkeypatch):
+    failures = [error(f"number {i}") for i, error in enumerate(errors)]
+    monkeypatch.setattr(mnist, "MIRRORS", ("http://a/", "http://b/"))
+    left = iter(failures)
+
+    def fetch(url, limit, report):
+        raise next(left)
+
+    monkeypatch.setattr(mnist.download, "fetch", fetch)
+    with pytest.raises(kind, match="got: number 0; number 1; a folder") as raised:
+        mnist._download(mnist.FILES[0])
+    assert type(raised.value) is kind

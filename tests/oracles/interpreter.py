@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
-LANES = 2  # numbers in a vector: so few that a short tile holds wide blocks, narrow blocks and a rest
+LANES = 1  # numbers in a vector: so few that a short tile holds a wide block and a narrow one
 LINE = 2  # numbers in a line of the cache
 
 
@@ -34,6 +34,10 @@ class Address:
         if self.at + distance < 0:  # beyond the end, the array notices
             raise IndexError(f"{self.at + distance} lies before the array")
         return self.at + distance
+
+    def place(self):
+        """The address as a number."""
+        return self.flat.ctypes.data + self.at * self.flat.itemsize
 
     def matrix(self, first, rows, row, columns, column):
         """Entries (rows, columns), first + i row + j column from here: their places in ``flat``, and their values."""
@@ -67,10 +71,16 @@ def carve(memory, sizes):
     return tuple(Address(memory[start : start + size]) for start, size in zip(starts[:-1], sizes, strict=True))
 
 
+def carve_beside(memory, sizes):
+    """Pieces of one array, for loops that may read a little before and behind a piece."""
+    starts = np.cumsum([0, *map(_whole, sizes)])
+    return tuple(Address(memory, int(start)) for start in starts[:-1])
+
+
 def product_block(R, V):
     def block(start, M, row, column, y, out, k, T, i, t):
         places, total = out.matrix(i * T + t, R, T, V * LANES, 1)
-        if start.flat is not out.flat or start.at != out.at:
+        if start.place() != out.place():
             total = start.matrix(i, R, 1, 1, 0)[1]
         out.flat[places] = total + M.matrix(i * row, R, row, k, column)[1] @ y.matrix(t, k, T, V * LANES, 1)[1]
 
@@ -86,7 +96,7 @@ def outer_block(R, C):
 
 
 def _empty(size, dtype=float):
-    return np.full(size, np.nan, dtype)
+    return np.full(size, np.nan if np.dtype(dtype).kind == "f" else np.iinfo(dtype).max, dtype)
 
 
 def _bits(x):
@@ -125,4 +135,5 @@ def install():
     for name, module in list(sys.modules.items()):
         if name.startswith("pyham.engines.compiled."):
             given = ELEMENTARY if module is elementary else EVERYWHERE | {"np": numpy}
+            given = given | {"carve": carve_beside} if name.endswith("image_kernels") else given
             vars(module).update({key: value for key, value in given.items() if key in vars(module)})

@@ -152,7 +152,7 @@ def _both(sections: Sequence[Stages], y: Array, g: Array) -> tuple[Array, Array,
     layout = layout_of(tuple(map(form_of, sections)), C, rows, columns, y.dtype)
     empty = Lift(np.zeros((C, 1, LIFTED, LIFTED), y.dtype), np.zeros(C, y.dtype))
     net = _net(layout, empty, sections)
-    start, slope = (np.array(a.reshape(B, -1), order="C") for a in (y, g))
+    start, slope = (np.array(a.reshape(B, math.prod(a.shape[1:])), order="C") for a in (y, g))
     y_N, delta_0 = np.empty_like(start), np.empty_like(start)
     blocks = Cut(B, layout.space.images, work=B * layout.work, partial=layout.forward * y.itemsize)
     sums = np.zeros((max(1, blocks.count), layout.forward), y.dtype)
