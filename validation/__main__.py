@@ -7,9 +7,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
 
 from pyham.training import Epoch
-from validation import claim, html, picture, report
+from validation import claim, html, picture, power, report
+from validation.faults import run as faults
 
 REPORT = Path(__file__).parent / "report"
 
@@ -69,11 +71,22 @@ def main(argv: list[str] | None = None) -> int:
         figure = picture.draw(lab)
         picture.save(figure, folder / "sensitivity_norms.png")
         page.add_figure("", picture.CAPTION, figure)
+        if options.full:
+            progress.update(verifying, note="planting faults")
+            page.faults, page.rooms = power.table(), faults.known()
         progress.update(verifying, note="done")
     page.seconds = time.perf_counter() - started
     report.write_json(page.findings, options.json)
     page.write(folder / "report.html", options.claims)
     report.show(page.findings, console)
+    if page.faults:
+        noticed = sum(bool(line.checks) for line in page.faults)
+        console.print(f"{len(page.faults)} faults planted in the recursion, {noticed} noticed", highlight=False)
+    if page.rooms:
+        table = Table(*faults.HEADS)
+        for line in faults.rows(page.rooms):
+            table.add_row(*line)
+        console.print(table)
     for label, name in (("report", options.json), ("page", folder / "report.html")):
         console.print(f"{label}: {name}", highlight=False)
     console.print(f"{page.seconds:.1f} s")

@@ -7,6 +7,7 @@ import io
 import os
 import platform
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,9 @@ from matplotlib.figure import Figure
 
 import pyham
 from pyham.files.archive import replace_file
+from validation import power
 from validation.claim import Finding
+from validation.faults.run import HEADS, Count, rows
 
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "matplotlib", "mpmath", "torch")
 
@@ -34,6 +37,8 @@ class Page:
     command: str
     findings: list[Finding] = field(default_factory=list)
     pictures: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
+    faults: list[power.FaultRow] = field(default_factory=list)
+    rooms: list[Count] = field(default_factory=list)
     seconds: float = 0.0
 
     def add_figure(self, claim: str, caption: str, figure: Figure) -> None:
@@ -64,6 +69,7 @@ class Page:
             *self.picture("", ""),
             f"<nav>{''.join(self.link(name, modules[name]) for name in claims)}</nav>",
             *(self.section(name, modules[name]) for name in claims),
+            self.faults_table(),
             environment(self.seed, self.command),
         ]
         head = (
@@ -99,6 +105,31 @@ class Page:
             f"<figcaption>{html.escape(caption)}</figcaption></figure>"
             for caption, png in self.pictures.get(claim, [])
         ]
+
+    def faults_table(self) -> str:
+        """What the checks notice when the engine is broken on purpose, and what the tests notice in every room."""
+        if not self.faults:
+            return ""
+        caught = sum(bool(line.checks) for line in self.faults)
+        return (
+            f'<h2 id="faults">Planted faults: {caught} of {len(self.faults)} noticed in the recursion</h2>'
+            "<p>A check that never failed proves nothing. Each of these errors was put into the reference engine on "
+            "purpose; the last column is the largest residual that a check found. What no check notices changes no "
+            "number here: validation/faults/reviewed.txt has the reasons.</p><details><summary>The table</summary>"
+            f"{table(('fault', 'noticed by', 'residual'), map(fault_row, self.faults))}</details>"
+            "<p>In every room of the package faults meet the tests: <code>python -m validation.faults</code></p>"
+            + (table(HEADS, rows(self.rooms)) if self.rooms else "")
+        )
+
+
+def table(heads: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
+    cells = ["".join(f"<td>{html.escape(cell)}</td>" for cell in line) for line in lines]
+    words = "".join(f"<th>{word}</th>" for word in heads)
+    return f"<table><tr>{words}</tr>{''.join(f'<tr>{line}</tr>' for line in cells)}</table>"
+
+
+def fault_row(line: power.FaultRow) -> tuple[str, ...]:
+    return line.fault, ", ".join(line.checks) or "nothing", f"{line.residual:.1e}"
 
 
 def row(finding: Finding) -> str:

@@ -8,8 +8,8 @@ Tolerances. Complex step, identity and autograd: the adjoint sums B products a w
 relative errors reach c eps (stages + n + B), c = 4, times the growth max ||Phi_j|| between two layers. Forward
 differences with step sqrt(eps): their truncation, from second differences, and rounding. ``jacobian`` iterates until
 its own error estimate meets its tolerance, and that is compared. Taylor: orders 1 and 2 within 0.1.
-Controls: engines of ``validation.broken``: each term of the recursion zeroed, transposed, its sign flipped; the number
-shown is that of the fault that is hardest to see.
+Controls: planted faults (``validation.power``): each term of the recursion zeroed, transposed, its sign flipped; the
+number shown is that of the fault that is hardest to see.
 """
 
 import importlib.util
@@ -22,7 +22,7 @@ from scipy import differentiate, optimize
 import pyham
 from pyham.engines.choice import Backend
 from pyham.verification import gradcheck, symplectic
-from validation import broken
+from validation import power
 from validation.claim import Lab, Result, worst
 
 STATEMENT = "adjoint and sensitivities = derivatives of the forward pass"
@@ -35,8 +35,8 @@ def check(lab: Lab) -> Iterator[Result]:
     rng = lab.rng("V11")
     nets = networks(rng)
     x, g = rng.standard_normal((2, 3, 4))
-    adjoint_fault = hardest("adjoint", lambda case, b: gradcheck.complex_step(case.net, case.x, case.g, backend=b))
-    sensitivity_fault = hardest("sensitivity", lambda case, b: {"": gradcheck.sensitivity(case.net, case.x, backend=b)})
+    adjoint_fault = power.hardest("adjoint", power.complex_step)
+    sensitivity_fault = power.hardest("sensitivity", power.sensitivity)
     measures: dict[str, tuple[Callable[[pyham.Network, Backend], float], float]] = {
         "complex step": (lambda net, b: max(gradcheck.complex_step(net, x, g, backend=b).values()), adjoint_fault),
         "sensitivity": (lambda net, b: gradcheck.sensitivity(net, x, backend=b), sensitivity_fault),
@@ -73,22 +73,6 @@ def rounding(net: pyham.Network, x: Array) -> float:
     sigma = symplectic.norms(net.sensitivity(x, backend="reference"))["2"]
     growth = max(1.0, float(sigma.max() / min(1.0, sigma.min())))
     return 4 * EPS * (len(net.stages().A) + net.arch.width + len(x)) * growth
-
-
-def hardest(function: str, measure: Callable[[broken.Sample, Any], dict[str, float]]) -> float:
-    """The smallest, over planted faults of that function, of the largest residual over networks."""
-    return min(residual(engine, measure) for engine in broken.engines(function))
-
-
-def residual(engine: Any, measure: Callable[[broken.Sample, Any], dict[str, float]]) -> float:
-    largest = 0.0
-    for case in broken.networks():
-        try:
-            value = max(measure(case, engine).values())
-        except ValueError:  # shapes that do not fit: noticed by anyone
-            value = np.inf
-        largest = max(largest, np.inf if np.isnan(value) else value)
-    return largest
 
 
 def scipy_oracles(nets: list[pyham.Network], x: Array, g: Array) -> Iterator[Result]:
@@ -146,8 +130,8 @@ def taylor(nets: list[pyham.Network], x: Array, g: Array) -> Result:
     """|order - 1| and |order - 2| of the remainders; a wrong gradient has 1 for 2."""
     smooth = [net for net in nets if net.arch.activation not in ("relu", "identity")]
     measured = max(order_error(gradcheck.taylor(net, x, g)) for net in smooth)
-    control = hardest(
-        "adjoint", lambda case, b: {"": order_error(gradcheck.taylor(case.net, case.x, case.g, backend=b))}
+    control = power.hardest(
+        "adjoint", lambda case: order_error(gradcheck.taylor(case.net, case.x, case.g, backend="reference"))
     )
     return Result("Taylor orders 1 and 2", measured, 0.1, control, "hardest planted fault")
 
