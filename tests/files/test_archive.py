@@ -11,7 +11,7 @@ from safetensors.numpy import save
 
 import pyham
 from pyham.files import archive
-from tests.files import fuzz_checkpoint
+from tests.oracles import checkpoint_mutations
 
 ARRAYS = {"a": np.arange(6.0).reshape(2, 3), "b": np.arange(3)}
 
@@ -124,9 +124,9 @@ def test_read__raises_on_numbers_that_json_does_not_have(number, tmp_path):
 )
 def test_read__raises_on_places_that_arrays_cannot_have(shape, offsets, match, tmp_path):
     write_raw(tmp_path / "file", "{}")
-    header, rest = fuzz_checkpoint.parts((tmp_path / "file").read_bytes())
+    header, rest = checkpoint_mutations.parts((tmp_path / "file").read_bytes())
     header["a"] |= {"shape": shape, "data_offsets": offsets}
-    (tmp_path / "file").write_bytes(fuzz_checkpoint.with_header(json.dumps(header).encode(), rest))
+    (tmp_path / "file").write_bytes(checkpoint_mutations.with_header(json.dumps(header).encode(), rest))
     with pytest.raises(ValueError, match=match):
         archive.read(tmp_path / "file")
 
@@ -143,9 +143,9 @@ def test_read__raises_on_bytes_that_no_array_claims(rest, tmp_path):
 @pytest.mark.parametrize("length", [1, 8, 9])
 def test_read__raises_on_a_header_that_ends_behind_the_file(length, tmp_path):
     write_raw(tmp_path / "file", "{}")
-    header, rest = fuzz_checkpoint.parts((tmp_path / "file").read_bytes())
+    header, rest = checkpoint_mutations.parts((tmp_path / "file").read_bytes())
     text = json.dumps(header).encode()
-    content = fuzz_checkpoint.with_header(text, rest, len(text) + len(rest) + length)
+    content = checkpoint_mutations.with_header(text, rest, len(text) + len(rest) + length)
     (tmp_path / "file").write_bytes(content)
     with pytest.raises(ValueError, match="its header does not fit into it"):
         archive.read(tmp_path / "file")
@@ -163,9 +163,9 @@ def test_load__raises_on_a_wide_network_without_layers(width, right, tmp_path):
 
 def test_files_are_read_whatever_the_order_of_their_arrays(tmp_path):
     archive.write(tmp_path / "file", {}, ARRAYS)
-    header, rest = fuzz_checkpoint.parts((tmp_path / "file").read_bytes())
+    header, rest = checkpoint_mutations.parts((tmp_path / "file").read_bytes())
     turned = dict(reversed(header.items()))
-    (tmp_path / "file").write_bytes(fuzz_checkpoint.with_header(json.dumps(turned).encode(), rest))
+    (tmp_path / "file").write_bytes(checkpoint_mutations.with_header(json.dumps(turned).encode(), rest))
     with pytest.raises(ValueError, match="the checksum"):  # sound, but not what ``write`` wrote
         archive.read(tmp_path / "file")
 
