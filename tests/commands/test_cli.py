@@ -82,7 +82,7 @@ def test_defaults_are_the_recommended_protocol_and_five_options_make_it_the_pape
     assert planar.protocol_options.protocol(options) == Protocol()
 
 
-@pytest.mark.parametrize("architecture, data", first(2, zip(["H1", "H2"] * 3, [*planar.DATA] * 2, strict=True)))
+@pytest.mark.parametrize("architecture, data", first(1, zip(["H1", "H2"] * 3, [*planar.DATA] * 2, strict=True)))
 def test_defaults_classify_almost_all_test_samples(data, architecture, tmp_path, capsys):
     """The means over ten seeds are above 99.6 %; a single seed may be lower."""
     assert cli.main(["train", data, "--architecture", architecture, "--json", str(tmp_path / "out.json")]) == 0

@@ -30,7 +30,7 @@ def structure(net):
     return net.interconnection if net.arch.depth else pyham.interconnection.J1(net.arch.width)
 
 
-@given(networks_with_inputs(), seeds)
+@given(networks_with_inputs(max_depth=100), seeds)  # Python takes its time
 def test_compiled_adjoint_equals_reference(case, seed):
     net, x = case
     g = np.random.default_rng(seed).standard_normal(x.shape)

@@ -14,16 +14,11 @@ from validation import claim, report
 KEYS = {"id", "statement", "network", "measured", "tolerance", "control", "passed", "control_failed"}
 
 
-@pytest.fixture(scope="module")
-def standard(tmp_path_factory, request):
-    """Exit code and folder of the main job; in full with --slow, and whenever ``python -m validation`` is run."""
-    folder = tmp_path_factory.mktemp("report")
-    options = [] if request.config.getoption("slow") else ["--quick", "--only", *claim.CORE]
-    return main.main([*options, "--json", str(folder / "report.json")]), folder
-
-
-def test_main_job_passes_and_writes_report_and_picture(standard):
-    code, folder = standard
+def test_main_job_passes_and_writes_report_picture_and_a_page_that_says_everything(tmp_path, slow):
+    """In full with --slow, and whenever ``python -m validation`` is run."""
+    folder = tmp_path / "report"
+    options = [] if slow else ["--quick", "--only", *claim.CORE]
+    code = main.main([*options, "--json", str(folder / "report.json")])
     entries = json.loads((folder / "report.json").read_text())
     assert code == 0
     assert all(entry.keys() >= KEYS for entry in entries)
@@ -31,12 +26,8 @@ def test_main_job_passes_and_writes_report_and_picture(standard):
     assert {entry["id"] for entry in entries} == set(claim.CORE)
     assert (folder / "sensitivity_norms.png").read_bytes().startswith(b"\x89PNG")
     assert sorted(path.name for path in folder.iterdir()) == ["report.html", "report.json", "sensitivity_norms.png"]
-
-
-def test_page_is_self_contained_and_says_everything(standard):
-    text = (standard[1] / "report.html").read_text()
+    text = (folder / "report.html").read_text()
     assert not re.search(r'(src|href)="(?!data:|#)', text)
-    entries = json.loads((standard[1] / "report.json").read_text())
     assert text.count("<tr><td>") == len(entries)
     assert all(f"--only {name} --seed 0" in text for name in claim.CORE)
     assert "Everything holds" in text and f"pyham {pyham.__version__}" in text
