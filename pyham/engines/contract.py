@@ -183,7 +183,7 @@ class Engine(ABC):
     def logits(self, lift: Lift, stages: AnyStages, layer: Array, mu: Array, pixels: Array) -> Array:
         """z (B, C) of pixels (B, H, W) from 0 to 255; layer (C, n) and mu (C,)."""
         y = self.forward(stages, lift.apply(normalise(pixels, layer.dtype)))
-        return y.reshape(len(y), -1) @ layer.T + mu
+        return y.reshape(len(y), layer.shape[1]) @ layer.T + mu
 
     def classifier_gradient(
         self,
@@ -204,7 +204,7 @@ class Engine(ABC):
         """
         x = normalise(shifted(pixels[rows], shifts), layer.dtype)
         trace = self.run(stages, lift.apply(x))
-        features = trace.output.reshape(len(x), -1)
+        features = trace.output.reshape(len(x), layer.shape[1])
         z = features @ layer.T + mu
         value, dz = loss(z, labels[rows])
         _, delta_0, gradients = self.back(stages, trace, (dz @ layer).reshape(trace.output.shape))

@@ -228,3 +228,10 @@ def test_a_layout_has_fewer_images_where_the_tape_is_long(monkeypatch, rng):
     assert image_layout.layout_of(form, 2, 8, 8, np.dtype(float)).space.images == 1
     assert relative(COMPILED.forward(stages, y), whole) <= tolerance(stages, np.float64)
     image_layout.layout_of.cache_clear()
+
+
+@pytest.mark.parametrize("backend", ["numba", "reference"])
+def test_a_classifier_of_no_images_has_no_logits(backend):
+    classifier = images.untrained(ARCHITECTURES["ConvH2"], 0, classes=3)
+    rows, columns = classifier.net.arch.shape[1:]
+    assert classifier.logits(np.zeros((0, rows, columns), np.uint8), backend=backend).shape == (0, 3)

@@ -6,6 +6,7 @@ import pytest
 
 from pyham.architectures.maps import DENSE
 from pyham.files import archive
+from tests.oracles.sampling import first
 from validation import power
 from validation.faults import run
 from validation.faults.operators import mutants
@@ -153,11 +154,12 @@ def test_every_module_of_the_package_is_in_a_room_or_draws_on_the_terminal():
     assert rest <= {"__init__.py", "__main__.py", "_aliases.py", "_version.py", "images.py"}
 
 
-def test_a_sample_of_faults_is_noticed(tmp_path, capsys):
-    words = ["--only", "engines", "--sample", "12", "--ledger", str(tmp_path / "ledger.jsonl")]
+@pytest.mark.parametrize("count", first(1, [3, 12]))
+def test_a_sample_of_faults_is_noticed(count, tmp_path, capsys):
+    words = ["--only", "engines", "--sample", str(count), "--ledger", str(tmp_path / "ledger.jsonl")]
     assert run.main(words) == 0
     lines = run.outcomes(tmp_path / "ledger.jsonl")
-    assert len(lines) == 12 and set(lines.values()) & set(run.CAUGHT)
+    assert len(lines) == count and set(lines.values()) & set(run.CAUGHT)
     assert "unexplained" in capsys.readouterr().out
     assert run.main(words) == 0  # at once: nothing is left to do
 

@@ -38,7 +38,7 @@ class Source:
     def look(self) -> None:
         """Find the functions that were made from this source."""
         for thing in gc.get_objects():
-            if isinstance(thing, FunctionType) and thing.__code__.co_filename == self.path:
+            if type(thing) is FunctionType and thing.__code__.co_filename == self.path:  # a proxy may be dead
                 self.functions.setdefault(_key(thing.__code__), []).append(thing)
 
     def plant(self, mutant: Mutant) -> list[Change]:
