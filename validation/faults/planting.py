@@ -73,8 +73,8 @@ class Source:
         target: Any = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
         space = vars(sys.modules[self.name])
         value = eval(compile(ast.Expression(statement.value), self.path, "eval"), dict(space))
-        for module in list(sys.modules.values()):
-            if module.__name__.startswith("pyham") and vars(module).get(target.id) is space[target.id]:
+        for name, module in list(sys.modules.items()):
+            if name.split(".")[0] == "pyham" and vars(module).get(target.id) is space[target.id]:
                 yield module, target.id, value
 
 
