@@ -173,6 +173,19 @@ def test_what_reversible_keeps_is_what_the_reference_keeps(shortest, seed, monke
 
 @pytest.mark.parametrize("name", ["MS1", "H2"])
 @pytest.mark.parametrize("keep", [1.0, -0.5])
+def test_states_are_put_right_again_where_rebuilding_failed(name, keep, monkeypatch):
+    """A whole tile, for errors that are drawn at random."""
+    case, errors = Case(name, keep=keep), np.random.default_rng(3)
+    monkeypatch.setattr(kernels, "distance", lambda *_: errors.random())
+    y_N, delta_0, sums, report = nothing(case.x), nothing(case.x), case.zeros(), np.zeros(3)
+    for span in case.spans() * 2:
+        kernels.reversible(case.stages, span, case.x, case.g, (1, 0.5), y_N, delta_0, sums, report)
+    case.close(delta_0, case.deltas[0])
+    case.sums_close([array / 2 for array in sums])
+
+
+@pytest.mark.parametrize("name", ["MS1", "H2"])
+@pytest.mark.parametrize("keep", [1.0, -0.5])
 def test_inverse_undoes_forward(keep, name):
     case = Case(name, keep=keep)
     y_N, y_0 = nothing(case.x), nothing(case.x)

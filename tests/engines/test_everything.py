@@ -110,6 +110,8 @@ def test_passes_of_all_layers(case, backend):
     close(adjoint.delta, case.deltas)
     same(adjoint.params, case.params)
     close([case.net(np.asfortranarray(case.x), backend=backend)], [case.states[-1]])
+    states = choice.select(backend, case.x.dtype).trace(case.net.stages(), case.x)
+    assert not np.shares_memory(states[0], case.x)
 
 
 def test_passes_from_states_and_with_other_weights(case, backend):
@@ -247,42 +249,3 @@ def test_an_engine_is_chosen_by_name_or_given(case):
     assert REFERENCE.computes(np.dtype(np.longdouble))
     assert "gradients of a, b" in repr(Adjoint(np.zeros((1, 2, 3)), {"a": 0, "b": 1}))
     assert "output (2, 3) float64" in repr(Trace(np.zeros((1, 2, 3))))
-
-
-def test_distance_is_relative_to_each_sample():
-    y, z = np.array([[1.0, -3.0], [10.0, 0.0], [0.0, 0.0]]), np.array([[1.0, -2.0], [8.0, 0.0], [0.0, 0.0]])
-    assert contract.distance(y, z) == 0.5 and contract.distance(y[1:], z[1:]) == 0.25
-    assert contract.distance(z[2:], z[2:]) == 0 == contract.distance(z[:0], z[:0])
-    assert np.isnan(contract.distance(np.array([[np.nan, 1.0]]), z[:1]))
-
-
-def test_memory_goes_to_the_next_that_fits(monkeypatch):
-    monkeypatch.setattr(buffers, "WORTHWHILE", 100)
-    buffers._free.clear()
-    first = buffers.Buffer(100, np.dtype(float))
-    assert first.array.shape == (100,) and first.array.dtype == np.float64
-    held = first._bytes
-    del first
-    assert [len(one) for one in buffers._free] == [800]
-    assert not np.shares_memory(buffers._take(399), held)  # more than half of it would lie idle
-    assert not np.shares_memory(buffers._take(801), held)
-    assert not np.shares_memory(buffers._take(99), held)
-    assert np.shares_memory(buffers._take(400), held) and not buffers._free
-    small = buffers.Buffer(12, np.dtype(np.float64))
-    del small
-    assert not buffers._free
-
-
-def test_a_batch_is_cut_into_blocks_of_whole_tiles(monkeypatch):
-    for name, value in (("WORTHWHILE", 100), ("BLOCKS", 4), ("PARTIAL", 1000), ("_threads", 3)):
-        monkeypatch.setattr(threads, name, value)
-    for batch, tile, work, partial, size, count in (
-        (100, 10, 1000, 1, 30, 4), (100, 10, 250, 1, 50, 2), (100, 10, 1000, 400, 50, 2), (100, 10, 99, 0, 100, 1),
-        (101, 10, 1000, 0, 30, 4), (5, 10, 1000, 0, 10, 1), (0, 10, 0, 0, 10, 0),
-    ):  # fmt: skip
-        cut = threads.Cut(batch, tile, work=work, partial=partial)
-        assert (cut.size, cut.count, cut.tiles) == (size, count, -(-batch // tile))
-        done = []
-        cut.run(lambda *block, done=done: done.append(block))
-        ends = [(b * size, min((b + 1) * size, batch), b) for b in range(count)]
-        assert sorted(done, key=lambda block: block[2]) == ends

@@ -159,7 +159,7 @@ def test_a_sample_of_faults_is_noticed(count, tmp_path, capsys):
     words = ["--only", "engines", "--sample", str(count), "--ledger", str(tmp_path / "ledger.jsonl")]
     assert run.main(words) == 0
     lines = run.outcomes(tmp_path / "ledger.jsonl")
-    assert len(lines) == count and set(lines.values()) & set(run.CAUGHT)
+    assert 0 < len(lines) <= count and set(lines.values()) <= set(run.CAUGHT)  # those reviewed are not planted
     assert "unexplained" in capsys.readouterr().out
     assert run.main(words) == 0  # at once: nothing is left to do
 

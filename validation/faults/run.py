@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -28,7 +29,8 @@ ROOMS = {
     "architectures": ("architectures/*.py", "architectures images network"),
     "engines": (
         "engines/*.py engines/compiled/*.py",
-        "engines/interpreted.py engines/interpreted_parts.py engines/test_everything.py | engines/test_threads.py "
+        "engines/interpreted.py engines/interpreted_parts.py engines/test_everything.py "
+        "engines/test_engine_pieces.py | engines/test_threads.py "
         "engines/test_thread_errors.py engines/test_tape.py engines/test_memory.py engines/test_everything.py images",
     ),
     "network": ("network.py _check.py", "network files architectures"),
@@ -57,10 +59,10 @@ def sources(room: str, *, every: bool = False) -> dict[str, Source]:
     return {name: Source(name, every=every) for name in (str(path.relative_to(ROOT)) for path in paths)}
 
 
-def drawn(found: dict[str, Source], sample: int | None, seed: int) -> list[Mutant]:
-    """All mutants of these modules, or some at random."""
+def drawn(found: dict[str, Source], sample: int | None) -> list[Mutant]:
+    """All mutants of these modules, or some at random, always the same."""
     mutants = [mutant for source in found.values() for mutant in source.mutants]
-    return mutants if sample is None else random.Random(seed).sample(mutants, min(sample, len(mutants)))
+    return mutants if sample is None else random.Random(0).sample(mutants, min(sample, len(mutants)))
 
 
 def outcomes(ledger: Path) -> dict[str, str]:
@@ -77,49 +79,18 @@ def reviewed(name: str) -> bool:
 
 def left(mutants: list[Mutant], found: dict[str, str]) -> list[Mutant]:
     """Mutants that were not caught, and have not been looked at."""
-    return [m for m in mutants if found.get(m.name) not in CAUGHT and not (m.name in found and reviewed(m.name))]
+    return [mutant for mutant in mutants if found.get(mutant.name) not in CAUGHT and not reviewed(mutant.name)]
 
 
-def counted(room: str, mutants: list[Mutant], found: dict[str, str]) -> Count:
-    caught = sum(found.get(mutant.name) in CAUGHT for mutant in mutants)
-    names = tuple(f"{m.name}  ({found.get(m.name, 'not run')})" for m in left(mutants, found))
-    return Count(room, len(mutants), caught, len(mutants) - caught - len(names), names)
-
-
-def known(ledger: Path = LEDGER) -> list[Count]:
+def known(ledger: Path = LEDGER, rooms: Iterable[str] = ROOMS, sample: int | None = None) -> list[Count]:
     """The table of what is in the ledger; nothing is run."""
-    found = outcomes(ledger)
-    return [counted(room, drawn(sources(room), None, 0), found) for room in ROOMS] if found else []
-
-
-def run(room: str, options: argparse.Namespace) -> Count:
-    """Plant the mutants of a room that are left, in a process of their own, and count."""
-    mutants = drawn(sources(room, every=options.every), options.sample, options.seed)
-    for number, _ in enumerate(ROOMS[room][1].split("|")):
-        if left(mutants, outcomes(options.ledger)):
-            by_python = str(int(room == "engines" and number == 0))
-            environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "NUMBA_DISABLE_JIT": by_python}
-            command = [sys.executable, "-m", "validation.faults", *options.words, "--within", room, str(number)]
-            subprocess.run(command, cwd=TESTS.parent, env=environment, check=True)
-            for folder in options.ledger.parent.glob("tmp[0-9]*"):
-                shutil.rmtree(folder, ignore_errors=True)
-    return counted(room, mutants, outcomes(options.ledger))
-
-
-def within(room: str, number: str, options: argparse.Namespace) -> int:
-    """In the room's own process: the tests of that number, and the mutants in forks of it."""
-    import pytest  # here, because reports need no tests
-
-    from validation.faults.session import Judge
-
-    found = sources(room, every=options.every)
-    todo = left(drawn(found, options.sample, options.seed), outcomes(options.ledger))
-    tests = ROOMS[room][1].split("|")[int(number)]
-    if number != "0":  # machine code holds no mutants
-        todo = [mutant for mutant in todo if "compiled.settings import" not in (ROOT / mutant.module).read_text()]
-    words = ["-q", "-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=faults"]
-    words += ["-W", "ignore::pytest.PytestAssertRewriteWarning", *(str(TESTS / p) for p in tests.split())]
-    return int(pytest.main(words, plugins=[Judge(found, todo, options.ledger, options.jobs)]))
+    found, counts = outcomes(ledger), []
+    for room in rooms:
+        mutants = drawn(sources(room), sample)
+        caught = sum(found.get(mutant.name) in CAUGHT for mutant in mutants)
+        names = tuple(f"{m.name}  ({found.get(m.name, 'not run')})" for m in left(mutants, found))
+        counts.append(Count(room, len(mutants), caught, len(mutants) - caught - len(names), names))
+    return counts if found else []
 
 
 def rows(counts: list[Count]) -> list[tuple[str, ...]]:
@@ -127,6 +98,33 @@ def rows(counts: list[Count]) -> list[tuple[str, ...]]:
     lines = [(count.mutants, count.caught, count.reviewed, len(count.unexplained)) for count in counts]
     total = tuple(map(sum, zip(*lines, strict=True)))
     return [(r, *map(str, n)) for r, n in zip([*(count.room for count in counts), "all"], [*lines, total], strict=True)]
+
+
+def run(room: str, options: argparse.Namespace) -> None:
+    """Plant the mutants of a room that are left, in processes of their own."""
+    for number in range(len(ROOMS[room][1].split("|"))):
+        if left(drawn(sources(room), options.sample), outcomes(options.ledger)):
+            by_python = str(int(room == "engines" and number == 0))
+            environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "NUMBA_DISABLE_JIT": by_python}
+            command = [sys.executable, "-m", "validation.faults", *options.words, "--within", room, str(number)]
+            subprocess.run(command, cwd=TESTS.parent, env=environment, check=True)
+            for folder in options.ledger.parent.glob("tmp[0-9]*"):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def within(room: str, number: str, options: argparse.Namespace) -> int:
+    """In a room's own process: the tests of that number, and the mutants in forks of it."""
+    import pytest  # here, because reports need no tests
+
+    from validation.faults.session import Judge
+
+    found, tests = sources(room), ROOMS[room][1].split("|")[int(number)]
+    todo = left(drawn(found, options.sample), outcomes(options.ledger))
+    if number != "0":  # machine code holds no mutants
+        todo = [mutant for mutant in todo if "compiled.settings import" not in (ROOT / mutant.module).read_text()]
+    words = ["-q", "-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=faults"]
+    words += ["-W", "ignore::pytest.PytestAssertRewriteWarning", *(str(TESTS / p) for p in tests.split())]
+    return int(pytest.main(words, plugins=[Judge(found, todo, options.ledger, options.jobs)]))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -139,26 +137,21 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--sample", type=int, metavar="N", help="so many mutants of each room, drawn at random")
     parser.add_argument("--only", nargs="+", choices=ROOMS, metavar="ROOM", help="rooms: " + ", ".join(ROOMS))
-    parser.add_argument("--every", action="store_true", help="every mutant, not two for each statement at most")
-    parser.add_argument("--fresh", action="store_true", help="forget what became of mutants before")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes at a time (default 2)")
-    parser.add_argument("--seed", type=int, default=0, help="of the sample (default 0)")
     parser.add_argument("--ledger", type=Path, default=LEDGER, metavar="PATH", help=f"default {LEDGER.name}")
     parser.add_argument("--within", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.within:
         return within(options.within[0], options.within[1], options)
-    options.words = sys.argv[1:] if argv is None else argv
+    options.words, started = sys.argv[1:] if argv is None else argv, time.perf_counter()
     options.ledger.parent.mkdir(parents=True, exist_ok=True)
-    if options.fresh:
-        options.ledger.unlink(missing_ok=True)
-    started, console = time.perf_counter(), Console(width=None if sys.stdout.isatty() else 120)
-    counts = [run(room, options) for room in options.only or ROOMS]
+    for room in options.only or ROOMS:
+        run(room, options)
+    counts, console = known(options.ledger, options.only or ROOMS, options.sample), Console()
     for name in (name for count in counts for name in count.unexplained):
         console.print(name, markup=False, highlight=False, soft_wrap=True)
     table = Table(*HEADS)
     for line in rows(counts):
         table.add_row(*line)
-    console.print(table)
-    console.print(f"{(time.perf_counter() - started) / 60:.1f} min", highlight=False)
+    console.print(table, f"{(time.perf_counter() - started) / 60:.1f} min", highlight=False)
     return 1 if any(count.unexplained for count in counts) else 0
