@@ -37,38 +37,17 @@ def test_parameters_are_normal_with_the_stated_variance(name, initialization):
         assert stats.kstest(sample, "norm").pvalue >= CHANCE
 
 
-def test_normal_is_the_default():
-    default, normal = make("H2").init(0), make("H2").init(0, initialization="normal")
-    np.testing.assert_array_equal(all_numbers(default), all_numbers(normal))
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_parameters_and_layers_are_independent_draws(name):
-    numbers = all_numbers(make(name).init(0))
-    assert len(np.unique(numbers)) == len(numbers)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_same_seed_same_parameters(name):
-    first, second = make(name).init(5), make(name).init(np.random.default_rng(5))
-    np.testing.assert_array_equal(all_numbers(first), all_numbers(second))
-
-
-def test_other_seed_other_parameters():
-    assert not np.intersect1d(all_numbers(make("H1").init(5)), all_numbers(make("H1").init(6))).size
-
-
-def test_a_generator_moves_on():
+def test_seeds_and_generators(name):
+    init = make(name).init
+    first = all_numbers(init(5))
+    assert len(np.unique(first)) == len(first)  # parameters and layers are independent draws
     rng = np.random.default_rng(5)
-    assert not np.intersect1d(all_numbers(make("H1").init(rng)), all_numbers(make("H1").init(rng))).size
-
-
-def test_no_seed_is_fresh_entropy():
-    assert not np.intersect1d(all_numbers(make("H1").init()), all_numbers(make("H1").init())).size
-
-
-def test_numpy_integers_are_seeds():
-    np.testing.assert_array_equal(all_numbers(make("H1").init(np.int64(5))), all_numbers(make("H1").init(5)))
+    for same in (init(np.int64(5)), init(rng), init(5, initialization="normal")):
+        np.testing.assert_array_equal(all_numbers(same), first)
+    for other in (init(6), init(rng), init()):  # a generator moves on; no seed is fresh entropy
+        assert not np.intersect1d(all_numbers(other), first).size
+    assert all_numbers(make(name, depth=0).init(0)).size == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble, np.complex128, "float32"])
@@ -79,33 +58,18 @@ def test_dtype_is_that_asked_for_and_numbers_are_rounded_to_it(name, dtype):
     np.testing.assert_array_equal(all_numbers(net), all_numbers(make(name).init(0)).astype(dtype))
 
 
-def test_given_arrays_are_broadcast():
-    A = np.arange(16.0).reshape(4, 4)
-    net = make("MS1").init(0, initialization={"A": A, "b": 2})
+def test_given_arrays_are_broadcast_and_take_the_dtype():
+    A, b = np.arange(16).reshape(4, 4), np.full((60, 8), 2.0)
+    net = make("MS1").init(0, initialization={"A": A, "b": b}, dtype=np.float32)
+    b[:] = 1
     np.testing.assert_array_equal(net.params["A"], np.broadcast_to(A, (60, 4, 4)))
     np.testing.assert_array_equal(net.params["b"], np.full((60, 8), 2.0))
+    assert net.params["A"].dtype == net.params["b"].dtype == np.float32
 
 
 def test_names_that_are_not_given_are_drawn_from_the_standard_normal():
     sample = make("H1").init(0, initialization={"b": 0.0}).params["K"].ravel()
     assert stats.kstest(sample, "norm").pvalue >= CHANCE
-
-
-def test_given_arrays_are_copied():
-    b = np.zeros((60, 8))
-    net = make("H1").init(0, initialization={"b": b})
-    b[:] = 1
-    assert not net.params["b"].any()
-
-
-def test_given_arrays_take_the_dtype():
-    net = make("H1").init(0, initialization={"b": np.ones(8, dtype=int)}, dtype=np.float32)
-    assert net.params["b"].dtype == np.float32
-
-
-def test_depth_zero_has_empty_parameters():
-    for name in NAMES:
-        assert all_numbers(make(name, depth=0).init(0)).size == 0
 
 
 SCALES = {"normal": 1.0, "scaled-normal": 0.25}

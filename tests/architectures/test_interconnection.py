@@ -6,52 +6,28 @@ import numpy as np
 import pytest
 
 from pyham.architectures import interconnection
-from pyham.architectures.interconnection import J1, J2, from_block, half, invertible
+from pyham.architectures.interconnection import J1, J2, entries, from_block, half, invertible
 from tests.oracles.refusals import refused
-from tests.oracles.strategies import skew, well_conditioned
+from tests.oracles.strategies import well_conditioned
 
 EPS = np.finfo(np.float64).eps
 
 
-def test_J1_has_plus_I_above_the_diagonal():
-    expected = [[0, 0, 1, 0], [0, 0, 0, 1], [-1, 0, 0, 0], [0, -1, 0, 0]]
-    np.testing.assert_array_equal(J1(4), expected)
-
-
-def test_J2_has_plus_one_above_and_minus_one_below_the_diagonal():
+def test_signs():
+    np.testing.assert_array_equal(J1(4), [[0, 0, 1, 0], [0, 0, 0, 1], [-1, 0, 0, 0], [0, -1, 0, 0]])
     np.testing.assert_array_equal(J2(3), [[0, 1, 1], [-1, 0, 1], [-1, -1, 0]])
-
-
-def test_from_block_has_minus_X_transposed_above_and_X_below_the_diagonal():
-    X = np.array([[1.0, 2.0], [3.0, 4.0]])
     expected = [[0, 0, -1, -3], [0, 0, -2, -4], [1, 2, 0, 0], [3, 4, 0, 0]]
-    np.testing.assert_array_equal(from_block(X), expected)
-
-
-@pytest.mark.parametrize("width", [2, 4, 10])
-def test_block_of_identity_is_minus_J1(width):
-    np.testing.assert_array_equal(from_block(np.eye(width // 2)), -J1(width))
+    np.testing.assert_array_equal(from_block(np.array([[1.0, 2.0], [3.0, 4.0]])), expected)
 
 
 @pytest.mark.parametrize("width", [2, 4, 6, 16])
-@pytest.mark.parametrize("make", [J1, J2, lambda n: from_block(well_conditioned(n // 2, 0))])
-def test_all_are_exactly_skew_symmetric(make, width):
-    J = make(width)
-    assert J.shape == (width, width)
-    np.testing.assert_array_equal(J.T, -J)
-
-
-@pytest.mark.parametrize("width", [2, 4, 6, 16])
-def test_J1_is_orthogonal_and_its_own_inverse_up_to_sign(width):
+def test_J1_is_minus_the_block_matrix_of_the_identity_and_orthogonal(width):
     J = J1(width)
+    np.testing.assert_array_equal(from_block(np.eye(width // 2)), -J)
     np.testing.assert_array_equal(J.T @ J, np.eye(width))
-    np.testing.assert_array_equal(J @ J, -np.eye(width))
-
-
-def test_block_of_orthogonal_X_is_orthogonal():
-    X, _ = np.linalg.qr(np.random.default_rng(0).standard_normal((3, 3)))
-    J = from_block(X)
-    assert np.abs(J.T @ J - np.eye(6)).max() <= 12 * EPS  # two roundings for each of the 6 terms
+    for skew_symmetric in (J, J2(width), from_block(well_conditioned(width // 2, 0))):
+        assert skew_symmetric.shape == (width, width)
+        np.testing.assert_array_equal(skew_symmetric.T, -skew_symmetric)
 
 
 @pytest.mark.parametrize("width", range(1, 14))
@@ -61,27 +37,19 @@ def test_J2_is_nonsingular_iff_the_width_is_even(width):
     assert np.linalg.det(J2(width)) == pytest.approx(1 - width % 2, abs=2**width * EPS)  # 2^(n-1) bounds pivot growth
 
 
-def test_J2_is_not_orthogonal():
-    J = J2(4)
-    assert np.abs(J.T @ J - np.eye(4)).max() == 2
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble, int])
+def test_given_matrices_keep_their_numbers_and_dtype(dtype):
+    floating = np.float64 if dtype is int else dtype
+    X, J = np.array([[1, 2], [0, 4]], dtype), J1(4).astype(dtype)
+    for found, expected in ((interconnection.skew(J, 4), J), (invertible(X, 2), X), (from_block(X)[2:, :2], X)):
+        assert found.dtype == floating
+        np.testing.assert_array_equal(found, expected)
 
 
-@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble])
-def test_dtype_of_given_matrices_is_kept(dtype):
-    assert from_block(np.eye(2, dtype=dtype)).dtype == dtype
-    assert interconnection.skew(J1(4).astype(dtype), 4).dtype == dtype
-    assert invertible(np.eye(2, dtype=dtype), 2).dtype == dtype
-
-
-def test_integers_become_float64():
-    assert from_block([[1, 0], [0, 1]]).dtype == np.float64
-    assert interconnection.skew([[0, 1], [-1, 0]], 2).dtype == np.float64
-
-
-def test_skew_and_invertible_keep_the_numbers():
-    J, X = skew(5, 0), well_conditioned(3, 0)
-    np.testing.assert_array_equal(interconnection.skew(J, 5), J)
-    np.testing.assert_array_equal(invertible(X, 3), X)
+def test_entries_of_J1_are_those_of_the_matrix():
+    for sign in (1.0, -1.0):
+        for found, expected in zip(interconnection.entries_of_J1(6, sign), entries(sign * J1(6)), strict=True):
+            np.testing.assert_array_equal(found, expected)
 
 
 def test_half_is_half_of_the_width():

@@ -7,53 +7,30 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import pyham
-from pyham.architectures.schemes import EULER, SPLITTINGS
+from pyham.architectures.schemes import SPLITTINGS
 from tests.oracles.strategies import ORDERS, SCHEMES
 
 EPS = np.finfo(np.float64).eps
 OBSERVED = {"euler": 1, "semi-implicit": 1, "verlet": 2, "yoshida4": 4}
 
 
-def test_all_schemes_are_tested():
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_parts_alternate_and_their_coefficients_sum_to_one(scheme):
     assert set(SPLITTINGS) == set(SCHEMES)
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-@pytest.mark.parametrize("part", [0, 1])
-def test_coefficients_of_each_part_sum_to_one(scheme, part):
-    coefficients = [step.coefficient for step in SPLITTINGS[scheme] if step.part == part]
-    assert sum(coefficients) == pytest.approx(1, rel=len(coefficients) * 2 * EPS)  # of size <= 2, one rounding each
-
-
-def test_euler_applies_the_whole_field_once():
-    assert EULER == ((0, 1.0),)
-
-
-@pytest.mark.parametrize("scheme", ["verlet", "yoshida4"])
-def test_second_and_fourth_order_schemes_are_symmetric(scheme):
-    assert SPLITTINGS[scheme] == SPLITTINGS[scheme][::-1]
-
-
-def test_semi_implicit_is_not_symmetric():
-    assert SPLITTINGS["semi-implicit"] != SPLITTINGS["semi-implicit"][::-1]
-
-
-@pytest.mark.parametrize("scheme", SCHEMES)
-def test_neighbouring_steps_apply_different_parts(scheme):
     parts = [step.part for step in SPLITTINGS[scheme]]
     assert all(first != second for first, second in pairwise(parts))
+    for part in (0, 1):
+        coefficients = [step.coefficient for step in SPLITTINGS[scheme] if step.part == part]
+        assert sum(coefficients) == pytest.approx(1, rel=len(coefficients) * 2 * EPS)  # of size <= 2, one rounding each
+    symmetric = SPLITTINGS[scheme] == SPLITTINGS[scheme][::-1]
+    assert symmetric == (scheme != "semi-implicit")  # those of second and fourth order
 
 
-def test_yoshida_weights_cancel_the_third_order_error():
-    # Three Verlet steps by w1, w0, w1: 2 w1 + w0 = 1 and 2 w1^3 + w0^3 = 0 (Yoshida 1990).
+def test_yoshida_is_three_verlet_steps_by_weights_that_cancel_the_third_order_error():
     w1, w0 = SPLITTINGS["yoshida4"][1].coefficient, SPLITTINGS["yoshida4"][3].coefficient
     assert 2 * w1 + w0 == pytest.approx(1, rel=4 * EPS)
-    assert abs(2 * w1**3 + w0**3) <= 8 * EPS * abs(w0**3)
-
-
-def test_yoshida_is_three_verlet_steps_with_neighbouring_halves_joined():
-    w1, w0 = SPLITTINGS["yoshida4"][1].coefficient, SPLITTINGS["yoshida4"][3].coefficient
-    joined: list[tuple[int, float]] = []
+    assert abs(2 * w1**3 + w0**3) <= 8 * EPS * abs(w0**3)  # Yoshida 1990
+    joined: list[tuple[int, float]] = []  # neighbouring halves
     for part, coefficient in [(part, w * f) for w in (w1, w0, w1) for part, f in SPLITTINGS["verlet"]]:
         if joined and joined[-1][0] == part:
             coefficient += joined.pop()[1]

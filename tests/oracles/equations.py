@@ -1,39 +1,15 @@
 """K, J and y_N of every architecture by the equations of its docstring, without stages; norms for bounds by hand."""
 
-from functools import cache
-
 import numpy as np
 
-import pyham
-
-X = np.array([[1.0, -0.4], [0.9, 0.7]])  # neither symmetric nor orthogonal, so that no transpose hides
-
-
-@cache
-def architectures():
-    """By name, every architecture, scheme and order, of width 4 and two layers."""
-    return {
-        "MLP": pyham.MLP(4, 2, 0.5),
-        "ResNet": pyham.ResNet(4, 2, 0.5),
-        "H1": pyham.H1(4, 2, 0.5, interconnection="J1"),
-        "H1 J2 logistic": pyham.H1(4, 2, 0.5, "logistic", interconnection="J2"),
-        "MS1": pyham.MS1(4, 2, 0.5),
-        "MS1 verlet": pyham.MS1(4, 2, 0.5, scheme="verlet"),
-        "MS2": pyham.MS2(4, 2, 0.5),
-        "MS3": pyham.MS3(4, 2, 0.5),
-        "MS3 q-first": pyham.MS3(4, 2, 0.5, order="q-first"),
-        "H2": pyham.H2(4, 2, 0.5, X=X),
-        "H2 verlet": pyham.H2(4, 2, 0.5, scheme="verlet", X=X),
-        "H2 yoshida4": pyham.H2(4, 2, 0.5, scheme="yoshida4", X=X),
-    }
-
-
-def network(name, batch=3):
-    """The network of that name, x and g (B, 4); always the same."""
-    rng = np.random.default_rng(len(name))
-    net = architectures()[name].init(rng)
-    x, g = rng.standard_normal((2, batch, 4))
-    return net, x, g
+SIGMA = {
+    "tanh": np.tanh,
+    "logistic": lambda a: 1 / (1 + np.exp(-a)),
+    "relu": lambda a: np.maximum(a, 0),
+    "softplus": lambda a: np.logaddexp(0, a),
+    "identity": lambda a: a,
+}
+SLOPE = {"logistic": 0.25}  # the largest derivative; of the others it is 1
 
 
 def weights(net):
@@ -63,7 +39,7 @@ def structure(net):
     n, m, options = net.arch.width, net.arch.width // 2, net.arch.config()
     J = np.zeros((n, n))
     if net.arch.name == "H2":
-        block = np.array(options["X"])
+        block = np.eye(m) if options["X"] is None else np.array(options["X"])
         J[:m, m:], J[m:, :m] = -block.T, block
     elif net.arch.name == "MS3" or options.get("interconnection") == "J1":
         for i in range(m):
@@ -72,7 +48,7 @@ def structure(net):
         for i in range(n):
             J[i, i + 1 :], J[i, :i] = 1, -1
     else:
-        return None
+        return np.array(options["interconnection"]) if "interconnection" in options else None
     return J
 
 
@@ -84,8 +60,7 @@ def output(net, x):
     for K, b in zip(weights(net), net.b, strict=True):
 
         def field(y, K=K, b=b):
-            a = y @ K.T + b
-            s = np.tanh(a) if arch.activation == "tanh" else 1 / (1 + np.exp(-a))
+            s = SIGMA[arch.activation](y @ K.T + b)
             return s if J is None else s @ K @ J.T
 
         if arch.name == "MLP":
@@ -126,10 +101,10 @@ def joined(scheme):
 def drives(net):
     """For each layer, h S ||W|| ||A|| of every stage, S the largest slope of the activation."""
     arch, J, options, m = net.arch, structure(net), net.arch.config(), net.arch.width // 2
-    S, found = 0.25 if arch.activation == "logistic" else 1.0, []
+    S, found = SLOPE.get(arch.activation, 1.0), []
     for K in weights(net):
         if "scheme" not in options:
-            W = np.eye(4) if J is None else J @ K.T
+            W = np.eye(len(K)) if J is None else J @ K.T
             found.append([S * (1 if arch.name == "MLP" else arch.step) * norm(W) * norm(K)])
             continue
         halves = [slice(0, m), slice(m, None)][:: 1 if options["order"] == "p-first" else -1]
