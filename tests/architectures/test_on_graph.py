@@ -13,6 +13,7 @@ from pyham import distributed
 from pyham.architectures.described import described
 from pyham.architectures.graphs import graph
 from pyham.network import Network
+from tests.oracles.refusals import refused
 
 KINDS = ("H1", "H2", "MS3", "ResNet", "MLP")
 BIPARTITE = nx.complete_bipartite_graph(2, 3)
@@ -93,32 +94,11 @@ def test_equal_to_the_dense_network_with_the_same_weights(name, backend, rng):
             close(gradient.params[key], of_edges[key])
     if net.stages().shears:
         close(net.inverse(net(x), backend=backend), x, 1e-10)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_layers_penalty_is_that_of_the_dense_network(name):
-    net = network(name)
-    dense = twin(net)
     value, gradients = net.arch.smoothness(net.params)
     expected, of_dense = dense.arch.smoothness(dense.params)
     close(value, expected)
     for key, gradient in on_edges(net, of_dense).items():
         close(gradients[key], gradient)
-
-
-@pytest.mark.parametrize("name", NETWORKS)
-def test_the_gradient_is_that_of_a_complex_step(name, rng):
-    net = network(name)
-    x, g = rng.standard_normal((2, 3, net.arch.width))
-    found = net.gradient(x, g, backend="reference").params
-    for key, value in net.params.items():
-        for index in zip(*(rng.integers(0, size, 4) for size in value.shape), strict=True):
-            moved = value.astype(complex)
-            moved[index] += 1e-30j
-            others = {other: array.astype(complex) for other, array in net.params.items()}
-            output = Network(net.arch, {**others, key: moved})(x.astype(complex), backend="reference")
-            expected = (output.imag / 1e-30 * g).sum()
-            assert abs(found[key][index] - expected) <= 1e-13 * max(1, abs(expected), np.abs(found[key]).max())
 
 
 @pytest.mark.parametrize("dtype", ["float32", "longdouble", "mpmath"])
@@ -160,12 +140,9 @@ def test_the_ways_to_give_a_graph_agree():
         assert net.arch.nodes == 8
         np.testing.assert_array_equal(net.K, expected.K)
     assert pyham.H2(16, 2, graph=ring) == pyham.H2(16, 2, graph=nx.cycle_graph(8)) != pyham.H2(16, 2)
-
-
-def test_without_a_graph_nothing_is_said_of_graphs():
-    arch = pyham.H2(4, 2)
-    assert "graph" not in repr(arch) and not {"graph", "nodes", "blocks"} & set(arch.config())
-    assert arch.ownership is None
+    without = pyham.H2(4, 2)  # of which nothing is said of graphs
+    assert "graph" not in repr(without) and not {"graph", "nodes", "blocks"} & set(without.config())
+    assert without.ownership is None
     assert "graph='ring', nodes=2" in str(pyham.H2(4, 2, graph="ring", nodes=2))
 
 
@@ -210,9 +187,10 @@ FAR = np.zeros((4, 4))
 FAR[0, 2], FAR[2, 0] = 0.5, -0.5
 
 
-@pytest.mark.parametrize(
-    ("kind", "width", "options", "message"),
-    [
+test_what_is_refused = refused([
+    (lambda of: pyham.architecture(depth=2, **of), {"name": name, "width": n} | options, (TypeError, ValueError),
+     f".*{message}.*")
+    for name, n, options, message in [
         ("H2", 8, {"graph": "ring"}, "nodes: expected an integer >= 1, got NoneType"),
         ("H2", 8, {"graph": "wheel", "nodes": 4}, "graph: expected one of 'ring'"),
         ("H2", 8, {"nodes": 4}, "nodes: expected none without a graph, got 4"),
@@ -230,11 +208,8 @@ FAR[0, 2], FAR[2, 0] = 0.5, -0.5
         ("H1", 4, RING | {"interconnection": FAR}, r"interconnection\[0, 2\] = 0.5 between the nodes 0 and 2"),
         ("MS1", 8, RING, "graph: expected one of the options of MS1"),
         ("MS2", 8, RING, "graph: expected one of the options of MS2"),
-    ],
-)  # fmt: skip
-def test_architectures__raise_on_what_does_not_fit(kind, width, options, message):
-    with pytest.raises((TypeError, ValueError), match=message):
-        pyham.architecture(kind, width=width, depth=2, **options)
+    ]
+])  # fmt: skip
 
 
 def test_a_file_that_claims_more_edges_than_it_has_entries_is_refused_before_they_are_made():

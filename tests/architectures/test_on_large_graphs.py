@@ -22,17 +22,11 @@ def ring(kind, nodes=8, depth=2, **options):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_network_on_a_graph_is_certified(kind, rng):
-    net = ring(kind).init(rng)
+    net = ring(kind, depth=8).init(rng, initialization="scaled-normal")
     certificate = pyham.certify(net, rng.standard_normal((3, 16)))
     assert certificate.passed, str(certificate)
-
-
-@pytest.mark.parametrize("kind", ["H2", "MS3"])
-def test_symplectic_and_its_bound_holds(kind, rng):
-    net = ring(kind, depth=8).init(rng, initialization="scaled-normal")
-    phi = net.sensitivity(rng.standard_normal((3, 16)))
-    assert pyham.symplectic.defect(phi, net.interconnection).max() < 1e-14
-    assert (np.log(np.linalg.norm(phi, 2, axis=(-2, -1))) <= pyham.bounds.log_upper(net)[:, None] + 1e-12).all()
+    assert {c.name for c in certificate.checks if c.control_failed} >= {"upper bound", "backpropagation"}
+    assert (kind in ("H2", "MS3")) == any(c.name == "symplectic" and c.guaranteed for c in certificate.checks)
 
 
 @pytest.mark.parametrize("one_round", [False, True])
