@@ -1,5 +1,8 @@
 """Certificates: they pass for sound networks, and for no engine that computes something else."""
 
+import dataclasses
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -42,62 +45,69 @@ def checks(certificate):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize(("key", "activation"), pairs(SMOOTH))
-def test_sound_networks_pass(key, activation, dtype, backend):
-    certificate = pyham.certify(network(key, activation), samples(dtype=dtype), backend=backend)
-    assert certificate.passed, str(certificate)
-
-
-@pytest.mark.parametrize("key", VARIANTS)
-def test_sound_relu_networks_pass(key):
-    # As many samples as it takes for every unit to be on somewhere.
-    certificate = pyham.certify(network(key, "relu"), samples(200))
+def test_sound_networks_pass(key, activation, dtype):
+    certificate = pyham.certify(network(key, activation), samples(dtype=dtype))
     assert certificate.passed, str(certificate)
 
 
 @given(networks_with_inputs(max_depth=40, max_batch=10))
-@settings(max_examples=40)
-def test_everything_that_is_guaranteed_holds(case):
-    certificate = pyham.certify(*case)
-    assert all(check.holds for check in certificate.checks if check.guaranteed), str(certificate)
-
-
-@given(networks_with_inputs(max_depth=40, activations=SMOOTH, min_batch=1, max_batch=10))
-@settings(max_examples=40)
+@settings(max_examples=60)
 def test_random_networks_pass(case):
     certificate = pyham.certify(*case)
+    assert all(check.holds for check in certificate.checks if check.guaranteed), str(certificate)
+    # Of a unit of relu that is on for no sample nothing can be broken, and then a control may not fail.
+    assert certificate.passed or case[0].arch.activation == "relu", str(certificate)
+
+
+def with_biases(key, part, value, activation="relu", depth=N):
+    net = network(key, activation, depth)
+    b = net.b.copy()
+    b[part] = value
+    return net.replace({"b": b})
+
+
+def unusual():
+    """Networks and samples that are sound, and for which tolerances and controls are hard to choose."""
+    for key in VARIANTS:  # as many samples as it takes for every unit to be on somewhere
+        yield f"{key} with relu", network(key, "relu"), samples(200)
+    for key in ("H2-plain", "MS3-semi-implicit-p-first"):
+        # ||Phi|| reaches 1e9 in float32, where the smallest singular values and the determinant are lost in rounding.
+        yield f"{key}, deep", network(key, depth=1024), samples(5, np.float32)
+    for smallest in (1, 1e-3, 1e-6):
+        A = well_conditioned(n // 2, 0) @ np.diag([1, smallest])
+        net = network("MS1-semi-implicit-p-first")
+        yield f"constant MS1, {smallest}", net.replace({"A": np.broadcast_to(A, net.arch.shapes["A"])}), samples()
+    yield "ill-conditioned X", pyham.H2(width=n, depth=N, step=0.2, X=np.diag([1, 1e-5])).init(0), samples()
+    for name, J in (("J2", "J2"), ("skew", skew(5, 0))):  # singular: eigenvalues need not pair
+        net = pyham.H1(width=5, depth=N, step=0.2, interconnection=J).init(0)
+        yield f"odd width, {name}", net, np.random.default_rng(0).standard_normal((20, 5))
+    for key in SOME:
+        # relu far below its kink: such a layer is the identity (MLP: zero), and no control can break what does nothing.
+        yield f"{key}, all layers off", with_biases(key, slice(None), -1e3), samples(200)
+        yield f"{key}, the last layer off", with_biases(key, slice(-1, None), -1e3), samples(200)
+        # sigma' from 1e-3 to 1e-28: layers near the identity, where a control must find something to break, or say
+        # nothing.
+        for bias in (4.0, 8.0, 16.0, 32.0):
+            yield f"{key}, saturated by {bias}", with_biases(key, slice(None), bias, "tanh"), samples()
+        for size in (1e-9, 1e-3, 10, 100, 1e4):
+            yield f"{key}, inputs of size {size}", network(key), size * samples()
+    for key in ("MS3-yoshida4-p-first", "MS3-semi-implicit-q-first", "H2-plain"):
+        # Only p or only q moves, by shears that commute, and forward Euler with the same weights is symplectic, too.
+        for depth, half in ((d, h) for d in (1, N) for h in (slice(0, n // 2), slice(n // 2, n))):
+            net = with_biases(key, (slice(None), half), -1e3, depth=depth)
+            yield f"{key}, {depth} layers, {half} off", net, samples(200)
+    for key in ("MS3-semi-implicit-p-first", "H2-plain", "H1-J1", "ResNet"):
+        for step in (1e-3, 1e-6, 1e-12):
+            yield f"{key}, step {step}", network(key, step=step), samples()
+
+
+@pytest.mark.parametrize(("net", "x"), [pytest.param(*case, id=name) for name, *case in unusual()])
+def test_unusual_networks_pass(net, x):
+    certificate = pyham.certify(net, x)
     assert certificate.passed, str(certificate)
-
-
-@pytest.mark.parametrize("key", ["H2-plain", "MS3-semi-implicit-p-first"])
-def test_deep_single_precision_networks_pass(key):
-    # ||Phi|| reaches 1e9 in float32, where the smallest singular values and the determinant are lost in rounding.
-    certificate = pyham.certify(network(key, depth=1024, step=0.2), samples(dtype=np.float32))
-    assert certificate.passed, str(certificate)
-
-
-@pytest.mark.parametrize("smallest", [1, 1e-3, 1e-6])
-def test_MS1_with_the_same_weights_in_all_layers_passes_however_ill_conditioned(smallest):
-    net = network("MS1-semi-implicit-p-first")
-    A = well_conditioned(n // 2, 0) @ np.diag([1, smallest])
-    net = net.replace({"A": np.broadcast_to(A, net.arch.shapes["A"])})
-    certificate = pyham.certify(net, samples())
-    assert checks(certificate)["symplectic"].guaranteed
-    assert certificate.passed, str(certificate)
-
-
-def test_H2_with_ill_conditioned_X_passes():
-    arch = pyham.H2(width=n, depth=N, step=0.2, X=np.diag([1, 1e-5]))
-    certificate = pyham.certify(arch.init(0), samples())
-    assert certificate.passed, str(certificate)
-
-
-@pytest.mark.parametrize("J", ["J2", skew(5, 0)], ids=["J2", "skew"])
-def test_H1_of_odd_width_passes(J):
-    # J is singular: eigenvalues need not pair, and nothing is said of them.
-    net = pyham.H1(width=5, depth=N, step=0.2, interconnection=J).init(0)
-    certificate = pyham.certify(net, np.random.default_rng(0).standard_normal((20, 5)))
-    assert certificate.passed, str(certificate)
-    assert "eigenvalues" not in checks(certificate)
+    if net.arch.name == "MS1" and net.interconnection.ndim == 2:
+        assert checks(certificate)["symplectic"].guaranteed
+    assert net.arch.width % 2 == 0 or "eigenvalues" not in checks(certificate)
 
 
 @pytest.mark.parametrize("params", [np.float32, np.float64])
@@ -118,51 +128,6 @@ def test_nothing_to_check_passes_without_controls(key, backend):
         assert {check.control_failed for check in certificate.checks} == {None}
 
 
-@pytest.mark.parametrize("off", [slice(None), slice(-1, None)], ids=["all", "last"])
-@pytest.mark.parametrize("key", SOME)
-def test_networks_of_which_all_layers_or_the_last_are_off_pass(key, off):
-    # relu far below its kink: such a layer is the identity (MLP: zero), and no control can break what does nothing.
-    net = network(key, "relu")
-    b = net.b.copy()
-    b[off] = -1e3
-    certificate = pyham.certify(net.replace({"b": b}), samples(200))
-    assert certificate.passed, str(certificate)
-
-
-@pytest.mark.parametrize("half", [slice(0, n // 2), slice(n // 2, n)], ids=["first", "second"])
-@pytest.mark.parametrize("depth", [1, N])
-@pytest.mark.parametrize("key", ["MS3-yoshida4-p-first", "MS3-semi-implicit-q-first", "H2-plain"])
-def test_networks_of_which_one_half_is_off_pass(key, depth, half):
-    # Then only p or only q moves, by shears that commute, and forward Euler with the same weights is symplectic, too.
-    net = network(key, "relu", depth=depth)
-    b = net.b.copy()
-    b[:, half] = -1e3
-    certificate = pyham.certify(net.replace({"b": b}), samples(200))
-    assert certificate.passed, str(certificate)
-
-
-@pytest.mark.parametrize("bias", [4.0, 8.0, 16.0, 32.0])
-@pytest.mark.parametrize("key", SOME)
-def test_saturated_networks_pass(key, bias):
-    # sigma' from 1e-3 to 1e-28: layers near the identity, where a control must find something to break, or say nothing.
-    certificate = pyham.certify(network(key).replace({"b": np.full((N, n), bias)}), samples())
-    assert certificate.passed, str(certificate)
-
-
-@pytest.mark.parametrize("key", SOME)
-def test_inputs_of_any_size_pass(key):
-    for size in (1e-9, 1e-3, 10, 100, 1e4):
-        certificate = pyham.certify(network(key), size * samples())
-        assert certificate.passed, str(certificate)
-
-
-@pytest.mark.parametrize("key", ["MS3-semi-implicit-p-first", "H2-plain", "H1-J1", "ResNet"])
-def test_tiny_steps_pass(key):
-    for step in (1e-3, 1e-6, 1e-12):
-        certificate = pyham.certify(network(key, step=step), samples())
-        assert certificate.passed, str(certificate)
-
-
 @pytest.mark.parametrize("key", ["H1-J2", "ResNet", "MLP", "H2-plain"])
 @pytest.mark.parametrize("step", [3.0, 1e4])
 def test_huge_sensitivities_are_judged_without_warnings(key, step):
@@ -178,7 +143,8 @@ def test_huge_sensitivities_are_judged_without_warnings(key, step):
 
 @pytest.mark.parametrize("key", VARIANTS)
 def test_each_architecture_has_its_checks_its_promises_and_controls_that_fail(key):
-    name, asked = VARIANTS[key][0], checks(pyham.certify(network(key), samples()))
+    certificate = pyham.certify(network(key), samples())
+    name, asked = VARIANTS[key][0], checks(certificate)
     of_pairs = {"symplectic", "determinant", "eigenvalues"}
     expected = {"norms", "upper bound", "backpropagation"}
     expected |= {"gradients"} if name in SPLIT else set()
@@ -192,6 +158,11 @@ def test_each_architecture_has_its_checks_its_promises_and_controls_that_fail(ke
         if check.guaranteed:
             assert check.control and check.control_failed is True
             assert check.control_measured > check.tolerance >= check.measured
+    data = certificate.to_dict()  # plain data, fit for JSON
+    assert json.loads(json.dumps(data, allow_nan=False)) == data
+    assert (data["passed"], data["samples"], data["dtype"]) == (True, 20, "float64")
+    assert [row["name"] for row in data["checks"]] == list(asked)
+    assert set(data["checks"][0]) == {field.name for field in dataclasses.fields(certificate.checks[0])}
 
 
 def test_forward_euler_is_reported_as_not_symplectic_but_passes():
@@ -204,19 +175,13 @@ def test_forward_euler_is_reported_as_not_symplectic_but_passes():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_tolerances_are_four_eps_a_stage(dtype):
-    for check in pyham.certify(network("H2-yoshida4-p-first"), samples(dtype=dtype)).checks:
-        assert check.tolerance == 4 * eps(dtype) * 7 * N
-
-
-def test_measured_defect_is_the_largest_of_all_layers_and_samples():
-    net, x = network(), samples()
+def test_tolerances_are_four_eps_a_stage_and_the_defect_the_largest_of_all_layers_and_samples(dtype):
+    net, x = network("H2-yoshida4-p-first"), samples(dtype=dtype)
+    certificate = pyham.certify(net, x)
+    assert {check.tolerance for check in certificate.checks} == {4 * eps(dtype) * 7 * N}
     rho = pyham.symplectic.defect(net.sensitivity(x), net.interconnection)
-    assert checks(pyham.certify(net, x))["symplectic"].measured == rho.max()
-
-
-def test_certificates_are_the_same_in_every_run():
-    assert pyham.certify(network(), samples()) == pyham.certify(network(), samples())
+    assert checks(certificate)["symplectic"].measured == rho.max()
+    assert certificate == pyham.certify(net, x)  # the same in every run
 
 
 # Sabotage
