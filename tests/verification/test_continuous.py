@@ -71,23 +71,6 @@ def test_adjoint_solved_backward_equals_sensitivity_times_the_gradient(key, weig
     assert np.abs(delta - expected).max() <= 2 * n * SOLVED
 
 
-@pytest.mark.parametrize("weights", WEIGHTS)
-def test_layers_compose(weights):
-    # Cut where neighbours have the same weights, so that linear weights of the parts are those of the whole.
-    net, x = network(depth=4), samples()
-    net = net.replace({k: np.concatenate([v[:2], v[1:2], v[1:2]]) for k, v in net.params.items()})
-    first, second = (pyham.H2(width=n, depth=2, step=h).init(0) for _ in range(2))
-    first = first.replace({k: v[:2] for k, v in net.params.items()})
-    second = second.replace({k: v[2:] for k, v in net.params.items()})
-    whole = continuous.flow(Field.of(net, weights), x)
-    middle = continuous.flow(Field.of(first, weights), x)
-    np.testing.assert_allclose(whole[:3], middle, atol=SOLVED)
-    np.testing.assert_allclose(whole[2:], continuous.flow(Field.of(second, weights), middle[-1]), atol=SOLVED)
-    product = continuous.sensitivity(Field.of(first, weights), x)[0]
-    product = product @ continuous.sensitivity(Field.of(second, weights), middle[-1])[0]
-    np.testing.assert_allclose(continuous.sensitivity(Field.of(net, weights), x)[0], product, atol=SOLVED)
-
-
 def test_a_jump_inside_a_step_is_not_stepped_over():
     # Among 100 layers of rest one that moves: a solver whose steps grow while nothing happens would pass over it.
     arch = pyham.ResNet(width=1, depth=101, step=1.0, activation="identity")
@@ -114,25 +97,16 @@ def test_error_follows_the_callers_tolerance():
     assert (errors <= 1e4 * tolerances).all() and (errors[:-1] >= 10 * errors[1:]).all()
 
 
-def test_float32_input_is_solved_in_double_precision():
-    net, x = network(), samples().astype(np.float32)
-    assert continuous.flow(net, x).dtype == np.float64
-    np.testing.assert_array_equal(continuous.flow(net, x), continuous.flow(net, x.astype(np.float64)))
-
-
 @pytest.mark.parametrize("weights", WEIGHTS)
-def test_no_samples(weights):
-    field, x = Field.of(network(), weights), np.empty((0, n))
-    assert continuous.flow(field, x).shape == continuous.adjoint(field, x, x).shape == (N + 1, 0, n)
-    assert continuous.sensitivity(field, x).shape == (N + 1, 0, n, n)
-
-
-@pytest.mark.parametrize("weights", WEIGHTS)
-def test_a_single_layer(weights):
-    net, x = network(depth=1), samples()
-    np.testing.assert_allclose(
-        continuous.flow(Field.of(net, weights), x), continuous.flow(network(depth=1), x), atol=SOLVED
-    )
+def test_single_precision_no_samples_and_a_single_layer(weights):
+    field, x = Field.of(network(), weights), samples().astype(np.float32)
+    assert continuous.flow(field, x).dtype == np.float64
+    np.testing.assert_array_equal(continuous.flow(field, x), continuous.flow(field, x.astype(np.float64)))
+    none = np.empty((0, n))
+    assert continuous.flow(field, none).shape == continuous.adjoint(field, none, none).shape == (N + 1, 0, n)
+    assert continuous.sensitivity(field, none).shape == (N + 1, 0, n, n)
+    one = network(depth=1)
+    np.testing.assert_allclose(continuous.flow(Field.of(one, weights), x), continuous.flow(one, x), atol=SOLVED)
 
 
 def test_sensitivity_of_relu_is_symplectic_too():

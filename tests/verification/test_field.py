@@ -9,6 +9,7 @@ from scipy.integrate import solve_ivp
 import pyham
 from pyham.verification import continuous
 from pyham.verification.continuous import WEIGHTS, Field
+from tests.oracles import equations
 from tests.oracles.rounding import eps
 from tests.oracles.strategies import SMOOTH, variant
 
@@ -33,24 +34,14 @@ def samples(batch=B, width=n):
 
 
 @pytest.mark.parametrize("activation", SMOOTH)
-@pytest.mark.parametrize("key", HAMILTONIAN)
-def test_field_equals_J_times_the_gradient_of_the_energy(key, activation):
-    net, x, d = network(key, activation), samples(), 1e-5
-    for j in range(N):
-        gradient = np.empty_like(x)
-        for c in range(n):
-            e = d * np.eye(n)[c]
-            gradient[:, c] = (net.energy(x + e)[j] - net.energy(x - e)[j]) / (2 * d)
-        f = Field.of(net)((j + 0.5) * h, x)
-        # Central differences: d^2 from the third derivative, and rounding of energies of size 10, eps / d.
-        assert np.abs(f - gradient @ net.interconnection.T).max() <= (10 * d**2 + 100 * EPS / d) * n
-
-
 @pytest.mark.parametrize("key", [*HAMILTONIAN, *PLAIN])
-def test_a_step_of_the_network_is_a_step_along_the_field(key):
-    net, x = network(key, step=1e-6, depth=1), samples()
-    # Any consistent scheme is the field times h up to h^2; subtracting y leaves eps / h.
-    assert np.abs((net(x) - x) / 1e-6 - Field.of(net)(0.0, x)).max() <= 100 * 1e-6
+def test_field_is_J_times_the_gradient_of_the_energy_written_out(key, activation):
+    net, x = network(key, activation), samples()
+    J = equations.structure(net)
+    for j, (K, b) in enumerate(zip(equations.weights(net), net.b, strict=True)):
+        s = equations.SIGMA[activation](x @ K.T + b)
+        expected = s if J is None else s @ K @ J.T
+        np.testing.assert_allclose(Field.of(net)((j + 0.5) * h, x), expected, rtol=0, atol=20 * n * EPS)
 
 
 @pytest.mark.parametrize("weights", WEIGHTS)
@@ -119,12 +110,3 @@ def test_pieces_cover_every_layer_and_read_its_own_weights_up_to_the_end(weights
         assert all(first[2] == second[1] for first, second in pairwise(pieces))
         if weights == "constant":
             np.testing.assert_array_equal(pieces[0][0].at(field.nodes[j + 1])[0], field.K[j])
-
-
-@pytest.mark.parametrize("weights", WEIGHTS)
-def test_weights_that_are_the_same_in_all_layers_do_not_depend_on_t(weights):
-    net = network()
-    net = net.replace({name: np.broadcast_to(value[0], value.shape) for name, value in net.params.items()})
-    field = Field.of(net, weights)
-    for t in TIMES:
-        np.testing.assert_allclose(field.at(t)[0], net.K[0], rtol=4 * EPS)
