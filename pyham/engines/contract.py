@@ -14,11 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from pyham.architectures.lift import Lift, normalise, shifted
+from pyham.architectures.lift import normalise, shifted
 from pyham.architectures.stages import AnyStages, accumulate
-from pyham.engines.results import ClassifierGradients, Drift, Trace
+from pyham.engines.results import ClassifierGradients, Drift, Parts, Pixels, Trace
 
 Array = np.ndarray[Any, Any]
+#: From logits (B, C) and labels (B,) the mean loss and its gradient, as the functions of ``pyham.losses``.
+Loss = Callable[[Array, Array], tuple[Any, Array]]
 
 MATRICES = 64 << 20  # bytes of sensitivity matrices at a time
 SHORTEST = 16  # layers: fewer are run again with everything kept, which takes no more memory than a state or two
@@ -178,30 +180,17 @@ class Engine(ABC):
         assert result is not None
         return result
 
-    # A classifier: lift, network and output layer z = layer y_N + mu
-
-    def logits(self, lift: Lift, stages: AnyStages, layer: Array, mu: Array, pixels: Array) -> Array:
-        """z (B, C) of pixels (B, H, W) from 0 to 255; layer (C, n) and mu (C,)."""
+    def logits(self, classifier: Parts, pixels: Array) -> Array:
+        """z (B, C) of pixels (B, H, W) from 0 to 255."""
+        lift, stages, layer, mu = classifier
         y = self.forward(stages, lift.apply(normalise(pixels, layer.dtype)))
         return y.reshape(len(y), layer.shape[1]) @ layer.T + mu
 
     def classifier_gradient(
-        self,
-        lift: Lift,
-        stages: AnyStages,
-        layer: Array,
-        mu: Array,
-        loss: Callable[[Array, Array], tuple[Any, Array]],
-        pixels: Array,
-        labels: Array,
-        shifts: Array,
-        rows: Array,
+        self, classifier: Parts, loss: Loss, images: Pixels
     ) -> tuple[Any, int, ClassifierGradients]:
-        """The mean loss, the number of images classified right, and the loss's gradient.
-
-        Of the images ``rows`` (B,) among pixels (M, H, W) with labels (M,), moved by shifts (B, 2). ``loss`` gives the
-        mean and its gradient from logits (B, C) and labels (B,), as the functions of ``pyham.losses`` do.
-        """
+        """The mean loss, the number of images classified right, and the loss's gradient."""
+        (lift, stages, layer, mu), (pixels, labels, shifts, rows) = classifier, images
         x = normalise(shifted(pixels[rows], shifts), layer.dtype)
         trace = self.run(stages, lift.apply(x))
         features = trace.output.reshape(len(x), layer.shape[1])

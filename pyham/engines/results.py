@@ -114,6 +114,24 @@ class Gradient(NamedTuple):
     drift: Drift | None
 
 
+class Parts(NamedTuple):
+    """A classifier's parts: lift, stages of the network, and the output layer z = layer y_N + mu, (C, n) and (C,)."""
+
+    lift: Any
+    stages: AnyStages
+    layer: Array
+    mu: Array
+
+
+class Pixels(NamedTuple):
+    """Images: those numbered ``rows`` (B,) of pixels (M, H, W) with labels (M,), moved by shifts (B, 2)."""
+
+    pixels: Array
+    labels: Array
+    shifts: Array
+    rows: Array
+
+
 class ClassifierGradients(NamedTuple):
     """Derivatives of a classifier's loss: of the lift, of the stages, of the output layer (C, n) and mu (C,)."""
 

@@ -16,6 +16,7 @@ from pyham.architectures.described import described
 from pyham.architectures.images import ImageArchitecture
 from pyham.architectures.lift import Lift, normalise
 from pyham.engines.choice import Backend, select
+from pyham.engines.results import Parts
 from pyham.files import archive
 from pyham.network import Network
 from pyham.training.history import History, rows
@@ -145,7 +146,7 @@ class Classifier:
             return np.asarray(self.net(x, backend=backend) @ self.w + self.mu)
         engine = select(backend, self.net.dtype)
         pixels = pixels_of("pixels", x, self.net.arch)
-        return engine.logits(self.lift, self.net.stages(), *self.head.scaled, pixels)
+        return engine.logits(Parts(self.lift, self.net.stages(), *self.head.scaled), pixels)
 
     def predict(self, x: object, *, backend: Backend = "numba") -> Array:
         """Classes (B,): the sign of z, or the largest."""

@@ -15,6 +15,7 @@ import numpy as np
 from pyham.architectures.lift import Lift
 from pyham.architectures.stages import AnyStages
 from pyham.engines.choice import Backend, select
+from pyham.engines.results import Parts, Pixels
 from pyham.network import Network
 from pyham.training import multilevel, updates
 from pyham.training.classifier import Classifier, Head, scaled
@@ -208,9 +209,8 @@ class ClassifierModel(LayeredModel):
     ) -> tuple[float, int, Lift, Any]:  # fmt: skip
         """As ``_of_points``, and the gradient of the lift; an engine may do all of it in one kernel."""
         loss_of, rows = LOSSES[self.protocol.loss], np.arange(len(x))
-        loss, right, sums = self.engine.classifier_gradient(
-            lift, stages, *scaled(self.layer, self.gain), loss_of, x, labels, shifts, rows
-        )
+        parts = Parts(lift, stages, *scaled(self.layer, self.gain))
+        loss, right, sums = self.engine.classifier_gradient(parts, loss_of, Pixels(x, labels, shifts, rows))
         gain = np.asarray(self.gain, self.theta.dtype)
         self._layer_gradient[:, :-1] = gain * sums.layer
         self._layer_gradient[:, -1] = gain * sums.mu
@@ -233,9 +233,9 @@ class ClassifierModel(LayeredModel):
         if self.lift is None:
             y = self.features(x) if phase == "output layer" else self.outputs(x)
             return self.steps.head(self.code, self.layer, y, labels, np.empty_like(self.layer), np.empty_like(y))
-        stages, layer = self.arch.lower(self.params), scaled(self.layer, self.gain)
+        parts = Parts(self.lift, self.arch.lower(self.params), *scaled(self.layer, self.gain))
         pieces = [x[start : start + PIECE] for start in range(0, len(x), PIECE)]
-        z = np.concatenate([self.engine.logits(self.lift, stages, *layer, piece) for piece in pieces])
+        z = np.concatenate([self.engine.logits(parts, piece) for piece in pieces])
         return LOSSES[self.protocol.loss](z, labels)[0], int((z.argmax(axis=1) == labels).sum())
 
     def deepen(self, prolongation: str) -> "ClassifierModel":

@@ -1,9 +1,11 @@
 """The compiled engine's loops, run by Python: NUMBA_DISABLE_JIT=1 python -m pytest -n 0 tests/engines/interpreted.py
 
 Machine code that leaves its arrays may do anything; here it raises (``tests.oracles.interpreter``). Planted faults in
-the loops meet these tests: ``python -m validation.faults --only engines``.
+the loops meet these tests, and those of ``test_everything`` and ``test_engine_pieces``, run by Python too:
+``python -m validation.faults --only engines``.
 """
 
+import math
 from dataclasses import replace
 
 import numba
@@ -12,9 +14,14 @@ import pytest
 
 import pyham
 from pyham.architectures.activations import ACTIVATIONS
-from pyham.architectures.stages import Stages
+from pyham.architectures.lift import Lift
+from pyham.architectures.maps import Convolution
+from pyham.architectures.stages import Chain, Stages
 from pyham.engines import contract
 from pyham.engines.reference import REFERENCE
+from pyham.engines.results import Parts, Pixels
+from pyham.training import updates as plain
+from pyham.training.losses import softmax
 from tests.oracles import interpreter
 from tests.oracles.recursion import Passes
 
@@ -22,112 +29,63 @@ if not numba.config.DISABLE_JIT:
     pytest.skip("NUMBA_DISABLE_JIT is not set: loops would be machine code", allow_module_level=True)
 
 from pyham.engines.compiled import (
+    convolutions,
+    dense,
+    elementary,
+    image_layout,
     kernels,
+    matrices,
+    threads,
+    tiles,
+    updates,
 )
-from pyham.engines.compiled.activations import code_of
 
 interpreter.install()
 
 EPS = float(np.finfo(float).eps)
-BATCH, TILE = 11, 5  # three tiles, in the last one sample; a tile is a wide block and a narrow one
-X = np.random.default_rng(0).standard_normal((2, 2))
+BATCH, SPANS = 11, ((0, 10, 5), (10, 11, 5))  # three tiles of five, in the last one sample
 NETWORKS = {
-    "H1": pyham.H1(4, 3, 0.5, "logistic", interconnection="J2"),
-    "MLP": pyham.MLP(3, 2, 0.5, "softplus"),
-    "ResNet": pyham.ResNet(6, 2, 0.5, "relu"),
     "MS1": pyham.MS1(4, 5, 0.5, "identity"),
-    "H2": pyham.H2(4, 5, 0.2, X=X, scheme="verlet"),
+    "H2": pyham.H2(4, 5, 0.2, X=np.random.default_rng(0).standard_normal((2, 2)), scheme="verlet"),
+    "deep": pyham.H2(4, 21, 0.1),
 }
-
-
-def odd():
-    """Stages that read two channels, make three and update one or two, which no architecture has."""
-    rng = np.random.default_rng(7)
-    A, c, W = rng.standard_normal((6, 3, 2)), rng.standard_normal((6, 3)), rng.standard_normal((6, 1, 3))
-    src, dst = (slice(0, 2), slice(2, 4)), (slice(4, 5), slice(1, 2))
-    return Stages(A, c, W, src, dst, np.array([1, 0.5, 0, 1, -1, 1]), ACTIVATIONS["tanh"], 5)
-
-
-class Case:
-    """Stages, what their passes are (``tests.oracles.recursion``), and the arguments of the kernels."""
-
-    def __init__(self, name, stages=None, keep=None):
-        rng = np.random.default_rng(len(name))
-        stages = odd() if name == "odd" else stages or NETWORKS[name].init(rng).stages()
-        stages = stages if keep is None else replace(stages, keep=keep)
-        self.x, self.g = rng.standard_normal((2, BATCH, stages.width))
-        src, dst = (np.array([part.start for part in parts]) for parts in (stages.src, stages.dst))
-        code = code_of(stages.activation)
-        self.stages = stages.A, stages.c, stages.W, src, dst, np.array(stages.keep), code
-        self.depth, self.original = stages.depth, stages
-        passes = Passes([stages], self.x)
-        self.states = np.array(passes.states)
-        deltas, [self.sums] = passes.back(self.g)
-        self.deltas, self.phi = np.array(deltas), passes.sensitivities()
-
-    def spans(self):
-        return (0, 10, TILE), (10, BATCH, TILE)
-
-    def zeros(self):
-        return tuple(np.zeros_like(array) for array in self.stages[:3])
-
-    def close(self, found, right, what=""):
-        np.testing.assert_allclose(found, right, rtol=0, atol=100 * EPS * max(1, np.abs(right).max()), err_msg=what)
-
-    def sums_close(self, sums):
-        for found, right, name in zip(sums, self.sums, "AcW", strict=True):
-            self.close(found, right, f"d{name}")
-
-
-@pytest.fixture(params=[*NETWORKS, "odd"], scope="module")
-def case(request):
-    return Case(request.param)
 
 
 def nothing(like):
     return np.full_like(like, np.nan)
 
 
-def test_forward_and_trace(case):
-    y_N, states = nothing(case.x), nothing(case.states)
-    states[0] = case.x
-    for span in case.spans():
-        kernels.forward(case.stages, span, case.x, y_N)
-        kernels.trace(case.stages, span, states)
-    case.close(y_N, case.states[-1])
-    case.close(states, case.states)
+def alike(found, right, units=200):
+    """Arrays, or trees of arrays."""
+    if isinstance(right, np.ndarray):
+        assert found.shape == right.shape
+        np.testing.assert_allclose(found, right, rtol=0, atol=units * EPS * max(1, np.abs(right).max(initial=0)))
+    else:
+        for one, other in zip(found, right, strict=True):
+            alike(one, other, units)
 
 
-def test_adjoint(case):
-    deltas, sums = nothing(case.states), case.zeros()
-    deltas[-1] = case.g
-    for span in case.spans():
-        kernels.adjoint(case.stages, span, case.states, deltas, sums)
-    case.close(deltas, case.deltas)
-    case.sums_close(sums)
+# States rebuilt on the way back
 
 
-def test_adjoint_of_a_recorded_pass(case):
-    A = case.stages[0]
-    tape = np.full(-(-BATCH // TILE) * TILE * len(A) * (A.shape[1] + A.shape[2]), np.nan)
-    y_N, delta_0, sums = nothing(case.x), nothing(case.x), case.zeros()
-    for span in case.spans():
-        kernels.forward_recording(case.stages, span, case.x, y_N, tape)
-    for span in case.spans()[::-1]:
-        kernels.adjoint_recorded(case.stages, span, tape, case.g, delta_0, sums)
-    case.close(y_N, case.states[-1])
-    case.close(delta_0, case.deltas[0])
-    case.sums_close(sums)
+class Case:
+    """Stages, and y_N, delta_0 and sums as the kernel ``reversible`` leaves them and as they are by the oracle."""
 
+    def __init__(self, name, keep=1.0):
+        rng = np.random.default_rng(len(name))
+        self.stages = replace(NETWORKS[name].init(rng).stages(), keep=keep)
+        self.x, self.g = rng.standard_normal((2, BATCH, 4))
+        passes = Passes([self.stages], self.x)
+        deltas, sums = passes.back(self.g)
+        self.right = passes.states[-1], deltas[0], sums[0]
+        self.found = nothing(self.x), nothing(self.x), tuple(np.zeros_like(array) for array in sums[0])
 
-@pytest.mark.parametrize("segment", [1, 2, 10])
-def test_gradient(segment, case):
-    y_N, delta_0, sums = nothing(case.x), nothing(case.x), case.zeros()
-    for span in case.spans():
-        kernels.gradient(case.stages, span, case.x, case.g, segment, y_N, delta_0, sums)
-    case.close(y_N, case.states[-1])
-    case.close(delta_0, case.deltas[0])
-    case.sums_close(sums)
+    def rebuild(self, limits, spans=SPANS):
+        """The kernel's report."""
+        report = np.zeros(3)
+        for span in spans:
+            kernels.reversible(dense._plain(self.stages), span, self.x, self.g, limits, *self.found, report)
+        return report
 
 
 @pytest.mark.parametrize("name", ["MS1", "H2"])
@@ -135,12 +93,8 @@ def test_gradient(segment, case):
 @pytest.mark.parametrize("shortest", [1, 2, 9])
 def test_reversible(shortest, budget, name):
     case = Case(name)
-    y_N, delta_0, sums, report = nothing(case.x), nothing(case.x), case.zeros(), np.zeros(3)
-    for span in case.spans():
-        kernels.reversible(case.stages, span, case.x, case.g, (shortest, budget), y_N, delta_0, sums, report)
-    case.close(y_N, case.states[-1])
-    case.close(delta_0, case.deltas[0])
-    case.sums_close(sums)
+    report = case.rebuild((shortest, budget))
+    alike(case.found, case.right)
     nowhere = shortest == 9 or budget > 0
     assert report[1:].tolist() == ([0, 0] if nowhere else {1: [4, 3], 2: [2, 2]}[shortest])
     assert (0 < report[0] <= 1e-13) == (shortest < 9 and budget > 0)
@@ -150,58 +104,31 @@ def test_reversible(shortest, budget, name):
 @pytest.mark.parametrize("shortest", [1, 3])
 def test_what_reversible_keeps_is_what_the_reference_keeps(shortest, seed, monkeypatch):
     """Sample by sample, for errors of rebuilt states that are drawn at random: what is tried, and what comes of it."""
-    case, errors = Case("H2", pyham.H2(4, 21, 0.1).init(1).stages()), []
+    case, errors = Case("deep"), []
     monkeypatch.setattr(kernels, "distance", lambda *_: errors.append(kinds.random()) or errors[-1])
     monkeypatch.setattr(contract, "distance", kernels.distance)
-    y_N, delta_0, sums = nothing(case.x), nothing(case.x), case.zeros()
     for i in range(BATCH):
-        reports, tried = [np.zeros(3)], []
-        for reference in (False, True):
+        reports, tried, one = [], [], (case.x[i : i + 1], case.g[i : i + 1])
+        for run in (
+            lambda i=i: case.rebuild((shortest, 0.6), [(i, i + 1, 1)]),
+            lambda one=one: REFERENCE.reversible(case.stages, *one, 0.6, shortest)[3][0],
+        ):
             kinds = np.random.default_rng([seed, i])
-            if reference:
-                one = case.x[i : i + 1], case.g[i : i + 1]
-                reports.append(REFERENCE.reversible(case.original, *one, 0.6, shortest)[3][0])
-            else:
-                span = (i, i + 1, 1)
-                kernels.reversible(case.stages, span, case.x, case.g, (shortest, 0.6), y_N, delta_0, sums, reports[0])
+            reports.append(run().tolist())
             tried.append(errors.copy())
             errors.clear()
-        assert tried[0] == tried[1] and reports[0].tolist() == reports[1].tolist()
-    case.close(delta_0, case.deltas[0])
-    case.sums_close(sums)
+        assert tried[0] == tried[1] and reports[0] == reports[1]
+    alike(case.found[1:], case.right[1:])
 
 
 @pytest.mark.parametrize("name", ["MS1", "H2"])
 @pytest.mark.parametrize("keep", [1.0, -0.5])
 def test_states_are_put_right_again_where_rebuilding_failed(name, keep, monkeypatch):
     """A whole tile, for errors that are drawn at random."""
-    case, errors = Case(name, keep=keep), np.random.default_rng(3)
+    case, errors = Case(name, keep), np.random.default_rng(3)
     monkeypatch.setattr(kernels, "distance", lambda *_: errors.random())
-    y_N, delta_0, sums, report = nothing(case.x), nothing(case.x), case.zeros(), np.zeros(3)
-    for span in case.spans() * 2:
-        kernels.reversible(case.stages, span, case.x, case.g, (1, 0.5), y_N, delta_0, sums, report)
-    case.close(delta_0, case.deltas[0])
-    case.sums_close([array / 2 for array in sums])
-
-
-@pytest.mark.parametrize("name", ["MS1", "H2"])
-@pytest.mark.parametrize("keep", [1.0, -0.5])
-def test_inverse_undoes_forward(keep, name):
-    case = Case(name, keep=keep)
-    y_N, y_0 = nothing(case.x), nothing(case.x)
-    for span in case.spans():
-        kernels.forward(case.stages, span, case.x, y_N)
-        kernels.inverse(case.stages, span, y_N, y_0)
-    np.testing.assert_allclose(y_0, case.x, rtol=0, atol=1e-9 if keep < 1 else 1e-12)
-
-
-def test_sensitivity(case):
-    n = case.x.shape[1]
-    phi = np.full((case.depth + 1, n, n, BATCH), np.nan)
-    phi[-1] = np.eye(n)[:, :, None]
-    for span in case.spans():
-        kernels.sensitivity(case.stages, span, case.x, phi)
-    case.close(phi.transpose(0, 3, 1, 2), case.phi)
+    case.rebuild((1, 0.5), SPANS * 2)
+    alike([case.found[1], *(array / 2 for array in case.found[2])], [case.right[1], *case.right[2]])
 
 
 def test_columns_beyond_the_batch_stay_zero():
@@ -209,9 +136,175 @@ def test_columns_beyond_the_batch_stay_zero():
     arch = pyham.ResNet(3, 3, 1.0, "relu")
     net = pyham.Network(arch, {"K": np.broadcast_to(1e10 * np.eye(3), (3, 3, 3)), "b": np.full((3, 3), 1e300)})
     stages = net.stages()
-    plain = (stages.A, stages.c, stages.W, np.array([0]), np.array([0]), np.ones(3), code_of(stages.activation))
-    x, y_N, delta_0 = np.full((BATCH, 3), -1e295), np.full((BATCH, 3), np.nan), np.full((BATCH, 3), np.nan)
-    sums = tuple(np.zeros_like(array) for array in plain[:3])
-    kernels.gradient(plain, (0, BATCH, TILE), x, np.ones_like(x), 1, y_N, delta_0, sums)
+    x, sums = np.full((BATCH, 3), -1e295), tuple(np.zeros_like(array) for array in (stages.A, stages.c, stages.W))
+    y_N, delta_0 = nothing(x), nothing(x)
+    kernels.gradient(dense._plain(stages), (0, BATCH, 5), x, np.ones_like(x), 1, y_N, delta_0, sums)
     assert np.array_equal(y_N, x) and np.array_equal(delta_0, np.ones_like(x))
     assert all(np.isfinite(array).all() for array in sums)
+
+
+def test_distance_lets_no_nan_pass():
+    def distance(y, z, size, n, T):
+        return tiles.distance(interpreter.address(y), interpreter.address(z), size, n, T)
+
+    right = np.arange(1.0, 13.0)
+    for i in range(12):
+        wrong = right.copy()
+        wrong[i] = np.nan
+        assert np.isnan(distance(wrong, right, 4, 3, 4))
+    wrong = right.copy()
+    wrong[[1, 11]] = 2.5, -100.0
+    assert distance(wrong, right, 4, 3, 4) == 112 / 12
+    assert distance(wrong, right, 3, 3, 4) == distance(wrong / 64, right / 64, 3, 3, 4) == 0.5 / 10
+    assert distance(np.zeros(4), np.zeros(4), 2, 2, 2) == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_elementary_functions(dtype):
+    exact = {
+        elementary.tanh: math.tanh,
+        elementary.logistic: lambda x: 1 / (1 + math.exp(-x)) if x > -700 else math.exp(x),
+        elementary.softplus: lambda x: max(x, 0) + math.log1p(math.exp(-abs(x))),
+    }
+    info = np.finfo(dtype)
+    points = [0, 1e-30, 1e-9, 0.1, 0.3, 0.64, 0.66, 0.8, 1, 1.1, 1.2, 1.25, 1.3, 2.5, 7, 15, 19, 30, 90, 800]
+    for function, right in exact.items():
+        for x in map(dtype, [*points, *(-p for p in points)]):
+            found, value = function(x), right(float(x))
+            assert found.dtype == dtype
+            assert abs(float(found) - value) <= 2 * info.eps * abs(value) + float(info.smallest_subnormal), x
+        assert np.isnan(function(dtype(np.nan)))
+    assert math.copysign(1, elementary.tanh(dtype(-0.0))) == -1
+
+
+def stack(rng, S, r, k, d, size, **options):
+    """Stages with kernels (r, k, t, t) and (d, r, t, t)."""
+    A, W = (0.5 * rng.standard_normal((S, *shape, size, size)) for shape in ((r, k), (d, r)))
+    maps = Convolution(size), Convolution(size)
+    return Stages(A, rng.standard_normal((S, r)), W, activation=ACTIVATIONS["logistic"], maps=maps, **options)
+
+
+@pytest.fixture(params=["overlapping", "squeezed", "nothing"])
+def images(request, rng, monkeypatch):
+    """Stages whose channels overlap; of slices of different lengths, with squeezes; none at all; and seven images."""
+    monkeypatch.setattr(image_layout, "VECTOR", 64)  # eight lanes: columns are left over
+    monkeypatch.setattr(image_layout, "IMAGES", 3)  # three tiles, in the last one image
+    for name, value in (("WORTHWHILE", 1), ("BLOCKS", 2), ("_threads", 1)):  # of two tiles and one
+        monkeypatch.setattr(threads, name, value)
+    image_layout.layout_of.cache_clear()
+    overlapping = {"src": (slice(0, 2), slice(2, 4)), "dst": (slice(1, 3), slice(0, 2)), "width": 4}
+    other = {"src": (slice(5, 7),), "dst": (slice(2, 6),), "keep": 1, "width": 8}
+    if request.param == "overlapping":
+        return stack(rng, 4, 2, 2, 2, 3, keep=[1, 0, -0.5, 1], **overlapping), rng.standard_normal((7, 4, 3, 1))
+    if request.param == "nothing":
+        return stack(rng, 0, 2, 2, 2, 3, keep=1, **overlapping), rng.standard_normal((7, 4, 3, 1))
+    sections = [stack(rng, 2, 3, 2, 4, 3, squeeze=True, **other), stack(rng, 1, 1, 2, 4, 5, **other)]
+    sections.append(stack(rng, 1, 2, 2, 1, 1, src=(slice(0, 2),), dst=(slice(31, 32),), keep=1, width=32, squeeze=True))
+    return Chain(sections), rng.standard_normal((7, 2, 4, 12))
+
+
+def test_images_up_and_down(images, rng):
+    stages, y = images
+    states = REFERENCE.trace(stages, y)
+    g = rng.standard_normal(states[-1].shape)
+    engine = convolutions.CompiledConvolutions()
+    alike(engine.forward(stages, y), states[-1])
+    alike(engine.checkpointed(stages, y, g, 1)[1:], tuple(REFERENCE.checkpointed(stages, y, g, 1))[1:])
+    if stages.depth and y.shape[-1] == 1:
+        alike(engine.adjoint(stages, states, g), REFERENCE.adjoint(stages, states, g))
+        first = [s[:1] for s in states]
+        alike(engine.sensitivity(stages, first), REFERENCE.sensitivity(stages, first))
+
+
+def test_images_from_pixels_to_the_loss(images, rng):
+    stages, y = images
+    _, C, H, W = y.shape
+    n = stages.sections[-1].width * H * W if W == 1 else 96
+    lift = Lift(rng.standard_normal((C, 1, 3, 3)), rng.standard_normal(C))
+    parts = Parts(lift, stages, 0.1 * rng.standard_normal((3, n)), rng.standard_normal(3))
+    pixels, labels = rng.integers(0, 256, (7, H, W)).astype(np.uint8), np.array([0, 2, 1, 1, 0, 2, 1])
+    shifts = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [0, -2], [2, 0], [0, 0]])
+    engine = convolutions.CompiledConvolutions()
+    alike(engine.logits(parts, pixels), REFERENCE.logits(parts, pixels))
+    batch = Pixels(pixels, labels, shifts, np.array([6, 0, 3, 2, 2, 5, 1]))
+    (loss, right, found), (value, count, gradients) = (
+        e.classifier_gradient(parts, softmax, batch) for e in (engine, REFERENCE)
+    )
+    assert right == count
+    np.testing.assert_allclose(loss, value, rtol=1e-12)
+    alike(found, gradients)
+
+
+# Updates, twins of those in NumPy
+
+
+def agree(name, *arguments):
+    """The results of both, and the arrays that they changed."""
+    both = []
+    for module in (updates, plain):
+        copies = [a.copy() if isinstance(a, np.ndarray) else a for a in arguments]
+        result = getattr(module, name)(*copies)
+        both.append([*np.atleast_1d(result if result is not None else 0.0), *copies])
+    for found, right in zip(*both, strict=True):
+        np.testing.assert_allclose(found, right, rtol=1e-10, atol=1e-12, err_msg=name)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_updates_are_those_in_numpy(code, rng):
+    classes, n, B = (1, 3)[code], 4, 7
+    layer, y = rng.standard_normal((classes, n + 1)), rng.standard_normal((n, B))
+    labels = np.arange(B) % max(2, classes)
+    for nesterov in (False, True):
+        agree("sgd", *rng.standard_normal((3, 9)), 0.1, 0.9, nesterov)
+    adam = (0.1, (0.9, 0.99), 1e-3)
+    agree("adam", *rng.standard_normal((2, 9)), rng.random(9), rng.standard_normal(9), 3, *adam, 0.02)
+    agree("head", code, layer, y, labels, nothing(layer), nothing(y))
+    agree("fit", code, layer, y, labels, 3, 0.1, 0.03, (0.9, 0.99), 1e-3)
+    m, v = 0.1 * rng.standard_normal(layer.shape), rng.random(layer.shape)
+    order, rates = rng.permutation(B), np.array([0.1, 0.2, 0.05])
+    agree("fit_epoch", code, layer, m, v, y, labels, order, 3, 2, rates, 0.03, (0.9, 0.99), 1e-3)
+    agree("fit_epoch", code, layer, m, v, y[:, :1], labels[:1], order[:1] * 0, 3, 2, rates[:1], 0.03, (0.9, 0.99), 1e-3)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_losses_of_confident_and_undecided_logits(code):
+    z = np.array(
+        [[700.0, -700, 0, 3, 3]] if code == 0 else [[900.0, 1, 2, 0, -5], [0, 1, 5, 800, -9], [1, 1, 5, 0, 900]]
+    )
+    for labels in (np.zeros(5, int), np.array([1, 1, 1, 1, 0]), np.array([0, 1, 0, 1, 1]) + code):
+        if code == 0:  # log(1 + exp(-+ z))
+            signed = np.where(labels == 1, z[0], -z[0])
+            losses, right = np.logaddexp(0, -signed), ((z[0] > 0) == (labels == 1)).sum()
+            slopes = np.where(labels == 1, -1, 1) / (1 + np.exp(signed)) / 5
+        else:
+            share = np.exp(z - np.logaddexp.reduce(z, axis=0))
+            losses = np.logaddexp.reduce(z, axis=0) - z[labels, range(5)]
+            right, slopes = (z.argmax(axis=0) == labels).sum(), (share - (np.arange(3)[:, None] == labels)) / 5
+        loss, count = updates.value(code, z, labels)
+        np.testing.assert_allclose(loss, losses.mean(), rtol=1e-14)
+        assert count == right
+        dz = z.copy()
+        updates.slopes(code, dz, labels)
+        np.testing.assert_allclose(dz, np.atleast_2d(slopes), rtol=1e-12, atol=1e-15)
+
+
+def test_symplectic_defect(rng):
+    n = 5
+    J = rng.standard_normal((n, n))
+    phi = np.stack([np.eye(n), 3 * rng.standard_normal((n, n)), 1e-3 * rng.standard_normal((n, n)), np.zeros((n, n)),
+                    1e200 * rng.standard_normal((n, n))])  # fmt: skip
+    out = np.full(len(phi), np.nan)
+    matrices.symplectic_defect(phi, J, out)
+    for P, found in zip(phi, out, strict=True):
+        size = max(1.0, np.linalg.norm(P / 1e100) * 1e100 if P.max() > 1e100 else np.linalg.norm(P))
+        right = np.linalg.norm((P / size).T @ J @ (P / size) - J / size / size)
+        np.testing.assert_allclose(found, right, rtol=1e-10, atol=1e-14)
+
+
+def test_frobenius_scales_by_the_largest_entry_wherever_it_is():
+    assert matrices.frobenius(np.zeros((2, 3))) == 0 and matrices.frobenius(np.full((2, 2), np.inf)) == np.inf
+    assert matrices.frobenius(np.eye(4)) == 2 and matrices.frobenius(1e-200 * np.eye(4)) == 2e-200
+    for place in np.ndindex(2, 3):
+        D = np.zeros((2, 3))
+        D[place] = -1e300
+        np.testing.assert_allclose(matrices.frobenius(D), 1e300, rtol=1e-15)

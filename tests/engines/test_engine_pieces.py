@@ -1,5 +1,7 @@
 """The pieces of the engines: distances, memory used again, cuts of a batch, and stages that no architecture has."""
 
+from dataclasses import replace
+
 import numba
 import numpy as np
 import pytest
@@ -7,13 +9,13 @@ import pytest
 import pyham
 from pyham.architectures.activations import ACTIVATIONS
 from pyham.architectures.lift import Lift
-from pyham.architectures.maps import Convolution
+from pyham.architectures.maps import Convolution, Dense
 from pyham.architectures.stages import Stages
 from pyham.engines import contract
 from pyham.engines.compiled import buffers, dense, threads
 from pyham.engines.compiled.engine import COMPILED
 from pyham.engines.reference import REFERENCE
-from pyham.engines.results import Adjoint, Trace
+from pyham.engines.results import Adjoint, Parts, Pixels, Trace
 from pyham.training.losses import softmax
 from tests.oracles.recursion import Passes
 
@@ -22,64 +24,73 @@ if numba.config.DISABLE_JIT:
 
     interpreter.install()
 
-EPS = float(np.finfo(float).eps)
 
-
-def odd():
-    """Stages that read two channels, make three and update one, with any keep."""
+def stages_of(name, dtype=np.float64):
+    """Stages that no architecture has: of all kinds of keep; "odd" reads two channels, makes three, updates one."""
     rng = np.random.default_rng(7)
-    A, c, W = rng.standard_normal((6, 3, 2)), rng.standard_normal((6, 3)), rng.standard_normal((6, 1, 3))
-    src, dst = (slice(0, 2), slice(2, 4)), (slice(4, 5), slice(1, 2))
-    return Stages(A, c, W, src, dst, np.array([1, 0.5, 0, 1, -1, 1]), ACTIVATIONS["tanh"], 5)
+    size = {"kernels": (3, 3), "pixels": (1, 1)}.get(name, ())
+    maps = (Convolution(size[0]), Convolution(size[0])) if size else (Dense(), Dense())
+    halves = slice(0, 2), slice(2, 4)
+    src, dst = (
+        halves,
+        {"odd": (slice(4, 5), slice(1, 2)), "overlapping": (slice(1, 3), slice(0, 2))}.get(name, halves[::-1]),
+    )
+    d = dst[0].stop - dst[0].start
+    A, c, W = (rng.standard_normal((6, *shape)).astype(dtype) for shape in ((3, 2, *size), (3,), (d, 3, *size)))
+    keep = np.array([1, 0.7, -0.3, 1, -1, 0.5] if name == "shears" else [1, 0.5, 0, 1, -0.3, 1], dtype)
+    return Stages(0.5 * A, c, 0.5 * W, src, dst, keep, ACTIVATIONS["tanh"], 5 if name == "odd" else 4, maps)
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", ["odd", "overlapping", "shears", "kernels", "pixels"])
 @pytest.mark.parametrize("engine", [REFERENCE, COMPILED], ids=["reference", "numba"])
-def test_stages_whose_maps_are_not_square(engine, monkeypatch, rng):
-    for module, name, value in (
+def test_stages_of_any_form_against_the_recursion(engine, name, dtype, monkeypatch, rng):
+    for module, key, value in (
         (threads, "WORTHWHILE", 1), (threads, "BLOCKS", 3), (threads, "_threads", 1), (dense, "TILE", 8),
     ):  # fmt: skip
-        monkeypatch.setattr(module, name, value)
+        monkeypatch.setattr(module, key, value)
     dense._cut.cache_clear()
-    stages, (x, g) = odd(), rng.standard_normal((2, 19, 5))
-    passes = Passes([stages], x)
-    deltas, [sums] = passes.back(g)
+    stages, (x, g) = stages_of(name, dtype), rng.standard_normal((2, 19, stages_of(name).width)).astype(dtype)
+    if name in ("kernels", "pixels"):
+        x, g = rng.standard_normal((2, 5, 4, 3, 2)).astype(dtype)
+    wide = replace(
+        stages, **{key: getattr(stages, key).astype(float) for key in ("A", "c", "W")}, keep=stages.keep.astype(float)
+    )
+    passes = Passes([wide], x.astype(float))
+    deltas, [sums] = passes.back(g.astype(float))
 
-    def close(found, right):
-        np.testing.assert_allclose(found, right, rtol=0, atol=200 * EPS * max(1, np.abs(right).max()))
+    def close(found, right, units=200):
+        assert found.dtype == dtype
+        np.testing.assert_allclose(found, right, rtol=0, atol=units * np.finfo(dtype).eps * max(1, np.abs(right).max()))
 
     close(engine.forward(stages, x), passes.states[-1])
     states = engine.trace(stages, x)
     assert not np.shares_memory(states, x)
     close(states, passes.states)
-    trace = engine.run(stages, x)
-    for delta_0, gradients in (
-        (lambda found: (found[0][0], found[1]))(engine.adjoint(stages, states, g)),
-        engine.back(stages, trace, g)[1:],
-        engine.checkpointed(stages, x, g, 2)[1:],
-        engine.gradient(stages, x, g, "checkpoint")[1:3],
-    ):
-        close(delta_0, deltas[0])
-        for found, right in zip(gradients, sums, strict=True):
-            close(found, right)
-    close(engine.sensitivities(stages, x), passes.sensitivities())
+    delta, gradients = engine.adjoint(stages, states, g)
+    close(delta, deltas)
+    found = [(delta[0], gradients), engine.back(stages, engine.run(stages, x), g)[1:]]
+    found += [engine.checkpointed(stages, x, g, segment)[1:] for segment in (1, 2, 3)]
+    if name == "shears":
+        found.append(engine.reversible(stages, x, g, 1e-3, 1)[1:3])
+        close(engine.inverse(stages, engine.forward(stages, x)), x, 10_000)
+    for delta_0, gradients in (*found, engine.gradient(stages, x, g, "checkpoint")[1:3]):
+        units = 10_000 if name == "shears" else 200  # rounding errors grow where a state is divided by keep
+        close(delta_0, deltas[0], units)
+        for one, right in zip(gradients, sums, strict=True):
+            close(one, right, units)
+    close(engine.sensitivities(stages, x[:3]), passes.sensitivities()[:, :3])
     dense._cut.cache_clear()
 
 
 def test_images_that_are_no_batch_and_other_losses(rng):
     A, W = 0.5 * rng.standard_normal((2, 2, 2, 1, 3, 3))
-    maps, parts = (Convolution(3), Convolution(3)), ((slice(0, 1),), (slice(1, 2),))
-    stages = Stages(A, np.zeros((2, 2)), W.swapaxes(1, 2), *parts, 1, ACTIVATIONS["tanh"], 2, maps)
+    maps, halves = (Convolution(3), Convolution(3)), ((slice(0, 1),), (slice(1, 2),))
+    stages = Stages(A, np.zeros((2, 2)), W.swapaxes(1, 2), *halves, 1, ACTIVATIONS["tanh"], 2, maps)
     lift, head = Lift(rng.standard_normal((2, 1, 3, 3)), rng.standard_normal(2)), rng.standard_normal((3, 12))
     pixels, labels = rng.integers(0, 256, (4, 2, 3)).astype(np.uint8), np.array([0, 2, 1, 1])
-    engine = COMPILED
-    x = rng.standard_normal((2, 2, 2, 3))
-    states = engine.trace(stages, x)
-    assert not np.shares_memory(states[0], x)
-    one = [state[:2] for state in states]
-    np.testing.assert_allclose(engine.sensitivity(stages, one), REFERENCE.sensitivity(stages, one), atol=1e-13)
-
-    given = lift, stages, head, np.arange(3.0), pixels
-    np.testing.assert_allclose(engine.logits(*given), REFERENCE.logits(*given), atol=1e-12)
+    parts = Parts(lift, stages, head, np.arange(3.0))
+    np.testing.assert_allclose(COMPILED.logits(parts, pixels), REFERENCE.logits(parts, pixels), atol=1e-12)
 
     def other(z, labels):
         loss, dz = softmax(z, labels)
@@ -87,8 +98,11 @@ def test_images_that_are_no_batch_and_other_losses(rng):
 
     for loss in (softmax, other):
         for rows in (np.array([3, 0, 1]), np.array([], int)):
-            given = lift, stages, head, np.ones(3), loss, pixels, labels, np.zeros((len(rows), 2), int), rows
-            found, right = engine.classifier_gradient(*given), REFERENCE.classifier_gradient(*given)
+            shifts = np.zeros((len(rows), 2), int)
+            found, right = (
+                engine.classifier_gradient(parts, loss, Pixels(pixels, labels, shifts, rows))
+                for engine in (COMPILED, REFERENCE)
+            )
             np.testing.assert_allclose(found[0], right[0], rtol=1e-12)
             assert found[1] == right[1]
             np.testing.assert_allclose(found[2].layer, right[2].layer, atol=1e-12)

@@ -10,6 +10,7 @@ from pyham.architectures.lift import shifted
 from pyham.engines.compiled import convolutions, image_layout
 from pyham.engines.compiled.engine import COMPILED
 from pyham.engines.reference import REFERENCE
+from pyham.engines.results import Parts, Pixels
 from pyham.training.losses import softmax
 from pyham.training.model import ClassifierModel
 
@@ -174,13 +175,13 @@ def test_compiled_is_the_reference(name, count, dtype, rng, small_blocks):
     model = classifier(arch, rng, dtype)
     stages = model.net.stages()
     pixels, labels, shifts = batch(arch, rng, count)
-    arguments = model.lift, stages, *model.head.scaled
+    arguments = Parts(model.lift, stages, *model.head.scaled)
     allowed = tolerance(stages, dtype, count)
-    assert relative(COMPILED.logits(*arguments, pixels), REFERENCE.logits(*arguments, pixels)) <= allowed
+    assert relative(COMPILED.logits(arguments, pixels), REFERENCE.logits(arguments, pixels)) <= allowed
     assert relative(model.logits(pixels), model.logits(pixels, backend="reference")) <= allowed
-    data = softmax, pixels, labels, shifts, rng.permutation(count)
-    loss, right, found = COMPILED.classifier_gradient(*arguments, *data)
-    loss_0, right_0, expected = REFERENCE.classifier_gradient(*arguments, *data)
+    data = arguments, softmax, Pixels(pixels, labels, shifts, rng.permutation(count))
+    loss, right, found = COMPILED.classifier_gradient(*data)
+    loss_0, right_0, expected = REFERENCE.classifier_gradient(*data)
     assert abs(loss - loss_0) <= allowed * max(1, loss_0) and right == right_0
     pairs = [(found.layer, expected.layer), (found.mu, expected.mu), *zip(found.lift, expected.lift, strict=True)]
     y = rng.standard_normal((count, *arch.shape)).astype(dtype)

@@ -11,6 +11,7 @@ from pyham.architectures import convolution
 from pyham.architectures.lift import Lift
 from pyham.engines.compiled.engine import COMPILED
 from pyham.engines.reference import REFERENCE
+from pyham.engines.results import Parts, Pixels
 from pyham.training.losses import softmax
 from tests.images.test_images import ARCHITECTURES, EPS, batch, classifier, relative, stages_of
 
@@ -128,10 +129,10 @@ def test_a_network_without_layers_is_lift_and_output_layer(rng):
     arch = images.image_architecture("H1", rows=3, columns=4, width=4, depth=0)
     model = classifier(arch, rng)
     pixels, labels, shifts = batch(arch, rng)
-    arguments = model.lift, model.net.stages(), *model.head.scaled
-    assert relative(COMPILED.logits(*arguments, pixels), REFERENCE.logits(*arguments, pixels)) <= 1000 * EPS
-    data = softmax, pixels, labels, shifts, np.arange(len(pixels))
-    found, expected = (engine.classifier_gradient(*arguments, *data)[2] for engine in (COMPILED, REFERENCE))
+    arguments = Parts(model.lift, model.net.stages(), *model.head.scaled)
+    assert relative(COMPILED.logits(arguments, pixels), REFERENCE.logits(arguments, pixels)) <= 1000 * EPS
+    data = arguments, softmax, Pixels(pixels, labels, shifts, np.arange(len(pixels)))
+    found, expected = (engine.classifier_gradient(*data)[2] for engine in (COMPILED, REFERENCE))
     assert relative(found.lift.kernel, expected.lift.kernel) <= 1000 * EPS
 
 

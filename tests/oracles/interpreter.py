@@ -77,22 +77,19 @@ def carve_beside(memory, sizes):
     return tuple(Address(memory, int(start)) for start in starts[:-1])
 
 
-def product_block(R, V):
-    def block(start, M, row, column, y, out, k, T, i, t):
-        places, total = out.matrix(i * T + t, R, T, V * LANES, 1)
+def product_blocks(V):
+    def blocks(start, M, row, column, y, out, r, k, T, t):
+        places, total = out.matrix(t, r, T, V * LANES, 1)
         if start.place() != out.place():
-            total = start.matrix(i, R, 1, 1, 0)[1]
-        out.flat[places] = total + M.matrix(i * row, R, row, k, column)[1] @ y.matrix(t, k, T, V * LANES, 1)[1]
+            total = start.matrix(0, r, 1, 1, 0)[1]
+        out.flat[places] = total + M.matrix(0, r, row, k, column)[1] @ y.matrix(t, k, T, V * LANES, 1)[1]
 
-    return block
+    return blocks
 
 
-def outer_block(R, C):
-    def block(u, v, out, k, T, i, l):
-        places, total = out.matrix(i * k + l, R, k, C, 1)
-        out.flat[places] = total + u.matrix(i * T, R, T, T, 1)[1] @ v.matrix(l * T, C, T, T, 1)[1].T
-
-    return block
+def outer(u, v, out, r, k, T):
+    places, total = out.matrix(0, r, k, k, 1)
+    out.flat[places] = total + u.matrix(0, r, T, T, 1)[1] @ v.matrix(0, k, T, T, 1)[1].T
 
 
 def _empty(size, dtype=float):
@@ -120,8 +117,7 @@ EVERYWHERE = {
     "address": address, "aligned": lambda address: address, "shift": shift, "hold": lambda array: None,
     "lanes": lambda address: LANES, "room": room, "carve": carve, "tanh": math.tanh,
     "logistic": lambda x: 1 / (1 + math.exp(-x)), "softplus": lambda x: max(x, 0.0) + math.log1p(math.exp(-abs(x))),
-    **{f"_PRODUCT_{R}x{V}": product_block(R, V) for R in (1, 2, 4) for V in (1, 4)},
-    **{f"_OUTER_{R}x{C}": outer_block(R, C) for R in (1, 2, 4) for C in (1, 2, 4)},
+    "_WIDE": product_blocks(4), "_NARROW": product_blocks(1), "_outer": outer,
 }  # fmt: skip
 ELEMENTARY = {"_power_of_two": _power_of_two, "_polynomial": _polynomial, "_with_sign_of": np.copysign}
 

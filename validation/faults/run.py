@@ -29,9 +29,8 @@ ROOMS = {
     "architectures": ("architectures/*.py", "architectures images network"),
     "engines": (
         "engines/*.py engines/compiled/*.py",
-        "engines/interpreted.py engines/interpreted_parts.py engines/test_everything.py "
-        "engines/test_engine_pieces.py | engines/test_threads.py "
-        "engines/test_thread_errors.py engines/test_tape.py engines/test_memory.py engines/test_everything.py images",
+        "engines/interpreted.py engines/test_everything.py engines/test_engine_pieces.py | engines/test_threads.py "
+        "engines/test_memory.py engines/test_everything.py engines/test_engine_pieces.py images",
     ),
     "network": ("network.py _check.py", "network files architectures"),
     "verification": ("verification/*.py", "verification images network"),

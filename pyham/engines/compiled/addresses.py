@@ -102,13 +102,13 @@ def _bytes(array):
 
 
 @intrinsic
-def hold(typingctx, array):
-    """Nothing: an array that is used here has not been freed before."""
+def hold(typingctx, arrays):
+    """Nothing: an array, or a tuple of arrays, that is used here has not been freed before."""
 
     def codegen(context, builder, signature, arguments):
         return context.get_dummy_value()
 
-    return types.none(array), codegen
+    return types.none(arrays), codegen
 
 
 @intrinsic

@@ -6,7 +6,7 @@ of a gradient is the same for any number of threads.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -18,9 +18,9 @@ from pyham.architectures.stages import AnyStages, StageGradients, Stages
 from pyham.engines.compiled import image_kernels as kernels
 from pyham.engines.compiled.image_layout import LIFTED, VECTOR, ImageLayout, form_of, layout_of
 from pyham.engines.compiled.threads import Cut
-from pyham.engines.contract import stacked
+from pyham.engines.contract import Loss, stacked
 from pyham.engines.reference import Reference
-from pyham.engines.results import ClassifierGradients, Trace
+from pyham.engines.results import ClassifierGradients, Parts, Pixels, Trace
 
 Array = np.ndarray[Any, Any]
 
@@ -80,32 +80,22 @@ class CompiledConvolutions(Reference):
         y_N, delta_0, gradients = _both(stages.sections, x, delta_N)
         return y_N, delta_0, _joined(stages, gradients)
 
-    def logits(self, lift: Lift, stages: AnyStages, layer: Array, mu: Array, pixels: Array) -> Array:
-        layout, common = _common(lift, stages.sections, layer, mu, pixels)
-        table = _table(layer.dtype)
-        B = len(pixels)
-        rows, shifts, z = np.arange(B), np.zeros((B, 2), np.int64), np.empty((B, len(mu)), layer.dtype)
+    def logits(self, classifier: Parts, pixels: Array) -> Array:
+        layout, common = _common(classifier, pixels)
+        table, B = _table(classifier.mu.dtype), len(pixels)
+        rows, shifts, z = np.arange(B), np.zeros((B, 2), np.int64), np.empty((B, len(classifier.mu)), table.dtype)
         blocks = Cut(B, layout.space.images, work=B * layout.work, partial=0)
         blocks.run(lambda lo, hi, _: kernels.logits(*common, (table, pixels, rows, shifts), (lo, hi), z))
         return z
 
     def classifier_gradient(
-        self,
-        lift: Lift,
-        stages: AnyStages,
-        layer: Array,
-        mu: Array,
-        loss: Callable[[Array, Array], tuple[Any, Array]],
-        pixels: Array,
-        labels: Array,
-        shifts: Array,
-        rows: Array,
+        self, classifier: Parts, loss: Loss, images: Pixels
     ) -> tuple[Any, int, ClassifierGradients]:
         """From pixels to the loss and back in one kernel, for the softmax loss."""
         if loss.__name__ != "softmax":
-            return super().classifier_gradient(lift, stages, layer, mu, loss, pixels, labels, shifts, rows)
-        sections = stages.sections
-        layout, common = _common(lift, sections, layer, mu, pixels)
+            return super().classifier_gradient(classifier, loss, images)
+        (lift, stages, layer, _), (pixels, labels, shifts, rows) = classifier, images
+        layout, common = _common(classifier, pixels)
         table = _table(layer.dtype)
         B, (classes, width) = len(rows), common[2][0].shape
         sizes = layout.forward, classes * width, classes
@@ -127,7 +117,7 @@ class CompiledConvolutions(Reference):
         value, right = reports.sum(axis=0)
         C = len(lift.bias)
         of_lift = Lift(own[: 9 * C].reshape(lift.kernel.shape), own[9 * C : 10 * C])
-        gradients = _joined(stages, _stage_gradients(own, sections, lift))
+        gradients = _joined(stages, _stage_gradients(own, stages.sections, lift))
         found = ClassifierGradients(of_lift, gradients, d_layer[:, : layer.shape[1]], d_mu)
         return float(value) / max(1, B), int(right), found
 
@@ -161,11 +151,10 @@ def _both(sections: Sequence[Stages], y: Array, g: Array) -> tuple[Array, Array,
     return y_N.reshape(g.shape), delta_0.reshape(y.shape), gradients
 
 
-def _common(
-    lift: Lift, groups: Sequence[Stages], layer: Array, mu: Array, pixels: Array
-) -> tuple[ImageLayout, tuple[Any, ...]]:
+def _common(classifier: Parts, pixels: Array) -> tuple[ImageLayout, tuple[Any, ...]]:
     """The layout, and the kernels' arguments before the images."""
-    rows, columns = pixels.shape[1:]
+    lift, stages, layer, mu = classifier
+    groups, (rows, columns) = stages.sections, pixels.shape[1:]
     layout = layout_of(tuple(map(form_of, groups)), len(lift.bias), rows, columns, layer.dtype)
     lanes = VECTOR // layer.itemsize
     padded = np.zeros((len(layer), -(-layer.shape[1] // lanes) * lanes), layer.dtype)

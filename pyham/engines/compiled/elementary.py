@@ -170,17 +170,7 @@ def _with_sign_of(typingctx, magnitude, x):
 
 @kernel
 def tanh(x):
-    """Hyperbolic tangent.
-
-    Parameters
-    ----------
-    x : float64 or float32
-
-    Returns
-    -------
-    float64 or float32
-        Within 2 units in the last place, exactly odd, of magnitude at most 1; the type is that of x.
-    """
+    """Hyperbolic tangent, within 2 units in the last place, exactly odd, of magnitude at most 1; in the type of x."""
     c = _constants(x)
     a = abs(x)
     small = a < c.reach
@@ -213,17 +203,7 @@ def _exp_fraction(half_x, c):
 
 @kernel
 def logistic(x):
-    """Logistic function 1 / (1 + exp(-x)).
-
-    Parameters
-    ----------
-    x : float64 or float32
-
-    Returns
-    -------
-    float64 or float32
-        Within 2.5 units in the last place, subnormal results included; the type is that of x.
-    """
+    """1 / (1 + exp(-x)) within 2.5 units in the last place, subnormal results included; in the type of x."""
     c = _constants(x)
     half_x = x * c.half
     up, down = _exp_fraction(c.saturated if half_x > c.saturated else half_x, c)
@@ -232,17 +212,7 @@ def logistic(x):
 
 @kernel
 def softplus(x):
-    """Soft rectifier log(1 + exp(x)).
-
-    Parameters
-    ----------
-    x : float64 or float32
-
-    Returns
-    -------
-    float64 or float32
-        Within 4 units in the last place, subnormal results included; the type is that of x.
-    """
+    """log(1 + exp(x)) within 4 units in the last place, subnormal results included; in the type of x."""
     c = _constants(x)
     up, down = _exp_fraction(-c.half * abs(x), c)
     y = up / (down + c.half * up)

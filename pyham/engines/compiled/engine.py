@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from pyham.architectures.lift import Lift
 from pyham.architectures.maps import Convolution, Dense
 from pyham.architectures.stages import AnyStages
 from pyham.engines.compiled.convolutions import CompiledConvolutions
 from pyham.engines.compiled.dense import DENSE
-from pyham.engines.contract import Engine
+from pyham.engines.contract import Engine, Loss
 from pyham.engines.reference import REFERENCE
-from pyham.engines.results import ClassifierGradients, Drift, Trace
+from pyham.engines.results import ClassifierGradients, Drift, Parts, Pixels, Trace
 
 Array = np.ndarray[Any, Any]
 
@@ -64,22 +63,13 @@ class Compiled(Engine):
     def streamed(self, stages: AnyStages, x: Array, layers: Sequence[int], measure: Callable[[Array], Array]) -> Array:
         return self.of(stages).streamed(stages, x, layers, measure)
 
-    def logits(self, lift: Lift, stages: AnyStages, layer: Array, mu: Array, pixels: Array) -> Array:
-        return self.of(stages).logits(lift, stages, layer, mu, pixels)
+    def logits(self, classifier: Parts, pixels: Array) -> Array:
+        return self.of(classifier.stages).logits(classifier, pixels)
 
     def classifier_gradient(
-        self,
-        lift: Lift,
-        stages: AnyStages,
-        layer: Array,
-        mu: Array,
-        loss: Callable[[Array, Array], tuple[Any, Array]],
-        pixels: Array,
-        labels: Array,
-        shifts: Array,
-        rows: Array,
+        self, classifier: Parts, loss: Loss, images: Pixels
     ) -> tuple[Any, int, ClassifierGradients]:
-        return self.of(stages).classifier_gradient(lift, stages, layer, mu, loss, pixels, labels, shifts, rows)
+        return self.of(classifier.stages).classifier_gradient(classifier, loss, images)
 
 
 COMPILED = Compiled()

@@ -175,11 +175,7 @@ def logits(space, net, head, images, span, z):
         for m in range(count):
             z[start + m] = mu
         add_outer(address(features), address(layer), shift(address(z), start * len(mu)), count, len(mu), width)
-    hold(work)
-    hold(features)
-    hold(net)
-    hold(layer)
-    hold(z)
+    hold((work, features, net, layer, z))
 
 
 @kernel
@@ -229,11 +225,7 @@ def gradient(space, net, head, images, labels, span, sums, report):
         gather(at.x, network.masks, at.gathered, 1, 3, space.columns, space.T)
         add_outer(delta, at.gathered, address(d_weights), space.channels, 9, space.T)
         add_outer(delta, at.constants.ones, shift(address(d_weights), 9 * space.channels), space.channels, 1, space.T)
-    hold(work)
-    hold(features)
-    hold(net)
-    hold(layer)
-    hold(sums)
+    hold((work, features, net, layer, sums))
 
 
 @kernel
@@ -252,10 +244,4 @@ def adjoint(space, net, y_0, g, span, y_N, delta_0, d_weights):
         pack(shift(address(g), start * n), y, channels, pixels, T, count, n)
         delta = down(space, network, at, y, other, address(d_weights))
         unpack(delta, shift(address(delta_0), start * n), space.channels, first, space.T, count, n)
-    hold(work)
-    hold(net)
-    hold(y_0)
-    hold(g)
-    hold(y_N)
-    hold(delta_0)
-    hold(d_weights)
+    hold((work, net, y_0, g, y_N, delta_0, d_weights))

@@ -93,62 +93,74 @@ def _loop(builder, count, start, body):
     return values
 
 
-def product_block(R: int, V: int) -> Any:
-    """block(start, M, row, column, y, out, k, T, i, t): R rows and V vectors of out (r, T) = start + M y, y (k, T).
+def _blocks(builder, count, block):
+    """block(size, first) for the pieces of 0 .. count - 1: of four, at the end perhaps one of two and one of one."""
+    _loop(builder, builder.ashr(count, INDEX(2)), [], lambda four, _: block(4, builder.shl(four, INDEX(2))) or [])
+    for size in (2, 1):
+        with builder.if_then(builder.trunc(builder.lshr(count, INDEX(size // 2)), ir.IntType(1))):
+            block(size, builder.and_(count, INDEX(-2 * size)))
+
+
+def product_blocks(V: int) -> Any:
+    """blocks(start, M, row, column, y, out, r, k, T, t): V vectors of every row of out (r, T) = start + M y, y (k, T).
 
     M's entry (i, l) lies i row + l column further. ``start``: what was in out if it is the same address, else the
     numbers start (r,), one for each row.
     """
 
     @intrinsic
-    def block(typingctx, start, M, row, column, y, out, k, T, i, t):
+    def blocks(typingctx, start, M, row, column, y, out, r, k, T, t):
         def codegen(context, builder, signature, arguments):
             kinds = signature.args
             starts, m, ys, outs = (_Numbers(builder, kinds[p], arguments[p]) for p in (0, 1, 4, 5))
-            row, column, k, T, i, t = (arguments[p] for p in (2, 3, 6, 7, 8, 9))
-            rows = [builder.add(i, INDEX(a)) for a in range(R)]
+            row, column, r, k, T, t = (arguments[p] for p in (2, 3, 6, 7, 8, 9))
             columns = [builder.add(t, INDEX(b * outs.lanes)) for b in range(V)]
-            places = [outs.at((a, T), b) for a in rows for b in columns]
-
             same = builder.icmp_unsigned("==", starts.first, outs.first)
-            with builder.if_else(same) as (then, otherwise):
-                with then:
-                    from_out = [outs.load(place) for place in places]
-                    block_then = builder.block
-                with otherwise:
-                    from_start = [v for a in rows for v in [starts.splat(starts.at(a))] * V]
-                    block_otherwise = builder.block
-            begin = []
-            for u, v in zip(from_out, from_start, strict=True):
-                phi = builder.phi(u.type)
-                phi.add_incoming(u, block_then)
-                phi.add_incoming(v, block_otherwise)
-                begin.append(phi)
 
-            def term(l, values):
-                vectors = [ys.load(ys.at((l, T), b)) for b in columns]
-                factors = [m.splat(m.at((a, row), (l, column))) for a in rows]
-                pairs = [(factor, vector) for factor in factors for vector in vectors]
-                return [_multiply_add(builder, *pair, value) for pair, value in zip(pairs, values, strict=True)]
+            def block(R, i):
+                rows = [builder.add(i, INDEX(a)) for a in range(R)]
+                places = [outs.at((a, T), b) for a in rows for b in columns]
+                with builder.if_else(same) as (then, otherwise):
+                    with then:
+                        from_out = [outs.load(place) for place in places]
+                        block_then = builder.block
+                    with otherwise:
+                        from_start = [v for a in rows for v in [starts.splat(starts.at(a))] * V]
+                        block_otherwise = builder.block
+                begin = []
+                for u, v in zip(from_out, from_start, strict=True):
+                    phi = builder.phi(u.type)
+                    phi.add_incoming(u, block_then)
+                    phi.add_incoming(v, block_otherwise)
+                    begin.append(phi)
 
-            for value, place in zip(_loop(builder, k, begin, term), places, strict=True):
-                outs.store(value, place)
+                def term(l, values):
+                    vectors = [ys.load(ys.at((l, T), b)) for b in columns]
+                    factors = [m.splat(m.at((a, row), (l, column))) for a in rows]
+                    pairs = [(factor, vector) for factor in factors for vector in vectors]
+                    return [_multiply_add(builder, *pair, value) for pair, value in zip(pairs, values, strict=True)]
+
+                for value, place in zip(_loop(builder, k, begin, term), places, strict=True):
+                    outs.store(value, place)
+
+            _blocks(builder, r, block)
             return context.get_dummy_value()
 
         index = types.intp
         return types.none(start, M, index, index, y, out, index, index, index, index), codegen
 
-    return block
+    return blocks
 
 
-def outer_block(R: int, C: int) -> Any:
-    """block(u, v, out, k, T, i, l): R rows and C columns of out (r, k) += u v^T, u (r, T) and v (k, T)."""
+@intrinsic
+def _outer(typingctx, u, v, out, r, k, T):
+    """As ``add_outer``."""
 
-    @intrinsic
-    def block(typingctx, u, v, out, k, T, i, l):
-        def codegen(context, builder, signature, arguments):
-            us, vs, outs = (_Numbers(builder, signature.args[p], arguments[p]) for p in range(3))
-            k, T, i, l = arguments[3:]
+    def codegen(context, builder, signature, arguments):
+        us, vs, outs = (_Numbers(builder, signature.args[p], arguments[p]) for p in range(3))
+        r, k, T = arguments[3:]
+
+        def block(R, i, C, l):
             rows = [builder.add(i, INDEX(a)) for a in range(R)]
             columns = [builder.add(l, INDEX(b)) for b in range(C)]
 
@@ -164,12 +176,12 @@ def outer_block(R: int, C: int) -> Any:
                 place = outs.at((a, k), l)
                 total = _totals(builder, sums[number * C : (number + 1) * C])
                 outs.store(builder.fadd(outs.load(place, C), total), place)
-            return context.get_dummy_value()
 
-        index = types.intp
-        return types.none(u, v, out, index, index, index, index), codegen
+        _blocks(builder, r, lambda R, i: _blocks(builder, k, lambda C, l: block(R, i, C, l)))
+        return context.get_dummy_value()
 
-    return block
+    index = types.intp
+    return types.none(u, v, out, index, index, index), codegen
 
 
 def _totals(builder, vectors):
@@ -186,72 +198,20 @@ def _totals(builder, vectors):
     return vectors[0]
 
 
-_PRODUCT_4x4, _PRODUCT_2x4, _PRODUCT_1x4 = (product_block(R, 4) for R in (4, 2, 1))
-_PRODUCT_4x1, _PRODUCT_2x1, _PRODUCT_1x1 = (product_block(R, 1) for R in (4, 2, 1))
-_OUTER_4x4, _OUTER_4x2, _OUTER_4x1 = (outer_block(4, C) for C in (4, 2, 1))
-_OUTER_2x4, _OUTER_2x2, _OUTER_2x1 = (outer_block(2, C) for C in (4, 2, 1))
-_OUTER_1x4, _OUTER_1x2, _OUTER_1x1 = (outer_block(1, C) for C in (4, 2, 1))
+_WIDE, _NARROW = product_blocks(4), product_blocks(1)
 
 
 @part
 def product(start, M, row, column, y, out, r, k, T):
-    """out (r, T) <- start + M y, y (k, T); T a multiple of ``lanes``. See ``product_block`` for the arguments."""
+    """out (r, T) <- start + M y, y (k, T); T a multiple of ``lanes``. See ``product_blocks`` for the arguments."""
     wide = 4 * lanes(out)
     for t in range(0, T - T % wide, wide):
-        i = 0
-        while i + 4 <= r:
-            _PRODUCT_4x4(start, M, row, column, y, out, k, T, i, t)
-            i += 4
-        if i + 2 <= r:
-            _PRODUCT_2x4(start, M, row, column, y, out, k, T, i, t)
-            i += 2
-        if i < r:
-            _PRODUCT_1x4(start, M, row, column, y, out, k, T, i, t)
+        _WIDE(start, M, row, column, y, out, r, k, T, t)
     for t in range(T - T % wide, T, lanes(out)):
-        i = 0
-        while i + 4 <= r:
-            _PRODUCT_4x1(start, M, row, column, y, out, k, T, i, t)
-            i += 4
-        if i + 2 <= r:
-            _PRODUCT_2x1(start, M, row, column, y, out, k, T, i, t)
-            i += 2
-        if i < r:
-            _PRODUCT_1x1(start, M, row, column, y, out, k, T, i, t)
+        _NARROW(start, M, row, column, y, out, r, k, T, t)
 
 
 @part
 def add_outer(u, v, out, r, k, T):
     """out (r, k) += u v^T, u (r, T) and v (k, T), the sum over samples; T a multiple of ``lanes``."""
-    i = 0
-    while i + 4 <= r:
-        l = 0
-        while l + 4 <= k:
-            _OUTER_4x4(u, v, out, k, T, i, l)
-            l += 4
-        if l + 2 <= k:
-            _OUTER_4x2(u, v, out, k, T, i, l)
-            l += 2
-        if l < k:
-            _OUTER_4x1(u, v, out, k, T, i, l)
-        i += 4
-    if i + 2 <= r:
-        l = 0
-        while l + 4 <= k:
-            _OUTER_2x4(u, v, out, k, T, i, l)
-            l += 4
-        if l + 2 <= k:
-            _OUTER_2x2(u, v, out, k, T, i, l)
-            l += 2
-        if l < k:
-            _OUTER_2x1(u, v, out, k, T, i, l)
-        i += 2
-    if i < r:
-        l = 0
-        while l + 4 <= k:
-            _OUTER_1x4(u, v, out, k, T, i, l)
-            l += 4
-        if l + 2 <= k:
-            _OUTER_1x2(u, v, out, k, T, i, l)
-            l += 2
-        if l < k:
-            _OUTER_1x1(u, v, out, k, T, i, l)
+    _outer(u, v, out, r, k, T)
