@@ -84,7 +84,7 @@ def main(argv: list[str] | None = None) -> int:
         console.print(f"{len(page.faults)} faults planted in the recursion, {noticed} noticed", highlight=False)
     if page.rooms:
         table = Table(*faults.HEADS)
-        for line in faults.rows(page.rooms):
+        for line in page.rooms:
             table.add_row(*line)
         console.print(table)
     for label, name in (("report", options.json), ("page", folder / "report.html")):

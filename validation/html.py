@@ -21,7 +21,7 @@ import pyham
 from pyham.files.archive import replace_file
 from validation import power
 from validation.claim import Finding
-from validation.faults.run import HEADS, Count, rows
+from validation.faults.run import HEADS
 
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "matplotlib", "mpmath", "torch")
 
@@ -38,7 +38,7 @@ class Page:
     findings: list[Finding] = field(default_factory=list)
     pictures: dict[str, list[tuple[str, bytes]]] = field(default_factory=dict)
     faults: list[power.FaultRow] = field(default_factory=list)
-    rooms: list[Count] = field(default_factory=list)
+    rooms: list[tuple[str, ...]] = field(default_factory=list)
     seconds: float = 0.0
 
     def add_figure(self, claim: str, caption: str, figure: Figure) -> None:
@@ -118,7 +118,7 @@ class Page:
             "number here: validation/faults/reviewed.txt has the reasons.</p><details><summary>The table</summary>"
             f"{table(('fault', 'noticed by', 'residual'), map(fault_row, self.faults))}</details>"
             "<p>In every room of the package faults meet the tests: <code>python -m validation.faults</code></p>"
-            + (table(HEADS, rows(self.rooms)) if self.rooms else "")
+            + (table(HEADS, self.rooms) if self.rooms else "")
         )
 
 

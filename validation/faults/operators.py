@@ -1,15 +1,15 @@
 """Operators on the syntax tree: each says what one kind of slip makes of a node, and ``mutants`` applies all of them.
 
-A mutant is one changed node of a module. Its name is made of the function, the operator, and the node's source before
-and after, so that it stays the same when lines move. Messages, annotations, docstrings, defaults of arguments and
-attributes of classes are left alone, and so is what writes machine code or draws on the terminal.
+A mutant is one changed node of a module. Its name, made of the function, the operator, and the node's source before and
+after, stays the same when lines move. Messages, annotations, docstrings, defaults of arguments and attributes of
+classes are left alone, and so is what writes machine code or draws on the terminal.
 """
 
 import ast
 import copy
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
 
@@ -19,31 +19,17 @@ OTHERS: dict[type, type] = {
     ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
 }  # fmt: skip
 BOUNDARIES = OTHERS | {ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt}
-#: Attributes that are easily taken for each other
-CONFUSED = dict([pair for pairs in (
+CONFUSED = dict([pair for pairs in (  # attributes that are easily taken for each other
     "src dst", "sigma derivative", "apply transposed", "sum mean", "max min", "maximum minimum", "all any", "W A",
     "rows columns", "floor ceil", "argmax argmin",
 ) for a, b in [pairs.split()] for pair in ((a, b), (b, a))])  # fmt: skip
 LOSES_NAN = {"max": "nanmax", "maximum": "fmax", "min": "nanmin", "minimum": "fmin"}  # of NumPy
 COPIES = {"copy", "deepcopy", "sorted", "reversed", "ascontiguousarray", "asfortranarray"}
-UNORDERED = {
-    "min",
-    "max",
-    "isinstance",
-    "zip",
-    "maximum",
-    "minimum",
-    "getattr",
-    "setattr",
-    "hasattr",
-    "range",
-    "suppress",
-}
+UNORDERED = {"min", "max", "isinstance", "zip", "maximum", "minimum", "getattr", "setattr", "range", "suppress"}
 FRESH = {"empty", "zeros", "ones", "empty_like", "zeros_like", "ones_like"}
 ONE = ast.Constant(1)
 SILENT = {"warn", "print", "cast", "hold", "Console", "Progress", "add_task"}
-#: Operators that bend what is decided and done, not what is computed
-CONTROL = {"condition", "comparison", "dropped condition", "dropped statement", "overwrites"}
+CONTROL = {"condition", "comparison", "dropped condition", "dropped statement", "overwrites"}  # what is not computed
 
 
 def _name(node: ast.AST) -> str:
@@ -70,8 +56,8 @@ def _turned(node: ast.expr) -> ast.expr:
 
 def _has(node: ast.AST, *kinds: Any) -> bool:
     """Whether a constant of these kinds, or a list, is a part."""
-    return any(isinstance(getattr(part, "value", None), kinds) or isinstance(part, (ast.JoinedStr, ast.List))
-               for part in ast.walk(node))  # fmt: skip
+    parts = list(ast.walk(node))
+    return any(isinstance(p, (ast.JoinedStr, ast.List)) or isinstance(getattr(p, "value", None), kinds) for p in parts)
 
 
 def expressions(node: ast.AST) -> Iterator[tuple[str, Any]]:
@@ -108,10 +94,9 @@ def expressions(node: ast.AST) -> Iterator[tuple[str, Any]]:
             other = not v if isinstance(v, bool) else v + 1 if isinstance(v, int) else 2 * v + (v == 0)
             yield "constant", ast.Constant(other)
         case ast.Subscript(_, ast.Slice(lower, upper, step) as cut):
-            if lower is not None:
-                yield "off by one", _with(node, slice=_with(cut, lower=ast.BinOp(lower, ast.Add(), ONE)))
-            if upper is not None:
-                yield "off by one", _with(node, slice=_with(cut, upper=ast.BinOp(upper, ast.Sub(), ONE)))
+            for end, bound, op in (("lower", lower, ast.Add()), ("upper", upper, ast.Sub())):
+                if bound is not None:
+                    yield "off by one", _with(node, slice=_with(cut, **{end: ast.BinOp(bound, op, ONE)}))
             if step is not None:
                 yield "order", _with(node, slice=_with(cut, step=None))
         case ast.Subscript(_, ast.Name(name) as index) if len(name) == 1 and not isinstance(node.ctx, ast.Del):
@@ -144,9 +129,8 @@ def calls(node: ast.Call) -> Iterator[tuple[str, Any]]:
         yield "off by one", _with(node, args=_but(arguments, i, ast.BinOp(arguments[i], ast.Sub(), ONE)))
     if word in FRESH and len(arguments) == 1 and "dtype" not in [keyword.arg for keyword in keywords]:
         yield "dtype", _with(node, keywords=[*keywords, ast.keyword("dtype", ast.Constant("f4"))])
-    for i, argument in enumerate(arguments[1:], 1):
-        if _name(argument) == "dtype":
-            yield "dtype", _with(node, args=_but(arguments, i, ast.Constant("f4")))
+    for i in (i for i, argument in enumerate(arguments) if i and _name(argument) == "dtype"):
+        yield "dtype", _with(node, args=_but(arguments, i, ast.Constant("f4")))
     for i, keyword in enumerate(keywords):
         if keyword.arg == "dtype":
             yield "dtype", _with(node, keywords=_but(keywords, i, _with(keyword, value=ast.Constant("f4"))))
@@ -186,21 +170,15 @@ class Mutant:
     module: str
     function: str
     operator: str
-    change: str
+    name: str  # which ends in " #2", " #3", .. where the same slip can be made in other places
     lines: tuple[int, int]
-    statement: ast.stmt | None = field(repr=False)
-    place: tuple[Any, str, int | None] = field(repr=False)
-    node: Any = field(repr=False)
-    again: str = ""  # " #2", " #3", .. where the same slip can be made in other places
-
-    @property
-    def name(self) -> str:
-        return f"{self.module}::{self.function}: {self.operator}: {self.change}{self.again}"
+    statement: ast.stmt | None
+    place: tuple[Any, str | int]  # a list or a node's attributes, and where in it
+    node: Any
 
     def swap(self) -> None:
         """Put the changed node into the tree, or the old one back."""
-        parent, name, index = self.place
-        holder, key = (vars(parent), name) if index is None else (getattr(parent, name), index)
+        holder, key = self.place
         holder[key], self.node = self.node, holder[key]
 
 
@@ -208,41 +186,38 @@ def mutants(tree: ast.Module, module: str, *, every: bool = False) -> list[Mutan
     """For each statement of a module one mutant of what is computed and one of CONTROL; or ``every`` mutant."""
     seen: Counter[str] = Counter()
     chosen: dict[object, Mutant] = {}
-    for mutant in _visit(tree, module, "", (1, 1), None, every):
+    for mutant in _visit(tree, module, ("module", (1, 1), None), every):
         seen[mutant.name] += 1
-        mutant.again = f" #{seen[mutant.name]}" if seen[mutant.name] > 1 else ""
+        mutant.name += f" #{seen[mutant.name]}" * (seen[mutant.name] > 1)
         line = 0 if mutant.statement is None else getattr(mutant.node, "lineno", 0)  # a table has many lines
         kind = mutant if every else (mutant.lines, line, mutant.operator in CONTROL)
-        other = chosen.setdefault(kind, mutant)
-        if crc32(mutant.name.encode()) < crc32(other.name.encode()):
-            chosen[kind] = mutant
+        chosen[kind] = min(mutant, chosen.get(kind, mutant), key=lambda one: crc32(one.name.encode()))
     return list(chosen.values())
 
 
-def _visit(
-    node: ast.AST, module: str, function: str, lines: tuple[int, int], top: ast.stmt | None, every: bool
-) -> Iterator[Mutant]:
+def _visit(node: ast.AST, module: str, where: tuple[str, tuple[int, int], Any], every: bool) -> Iterator[Mutant]:
     whole = every and isinstance(node, (ast.Assign, ast.Return, ast.Tuple))
     for name, value in ast.iter_fields(node):
         for index, child in enumerate(value if isinstance(value, list) else [value]):
             if not isinstance(child, ast.AST) or _left_alone(child, node, name):
                 continue
-            inside, span, own = function, lines, top
+            inside, lines, own = where  # the function, the lines of the statement's head, a statement of the module
             if isinstance(child, ast.stmt):
                 body = getattr(child, "body", None)
-                span = child.lineno, max(child.lineno, body[0].lineno - 1 if body else child.end_lineno or 0)
+                lines = child.lineno, max(child.lineno, body[0].lineno - 1 if body else child.end_lineno or 0)
                 own = child if isinstance(node, ast.Module) else None
             if isinstance(child, (ast.FunctionDef, ast.ClassDef)):
-                inside = f"{function}.{child.name}".lstrip(".")
+                inside = f"{inside}.{child.name}".removeprefix("module.")
             changes = [] if isinstance(node, ast.Module) else [*statements(child)]
             changes += [*expressions(child), *(values(child) if whole and name in ("value", "elts") else ())]
             for operator, new in changes:
                 changed = ast.fix_missing_locations(ast.copy_location(copy.copy(new), child))
                 before, after = (" ".join(ast.unparse(n).split()) for n in (child, changed))
                 if before != after:
-                    change, place = f"{before} -> {after}", (node, name, index if isinstance(value, list) else None)
-                    yield Mutant(module, inside or "module", operator, change, span, own, place, changed)
-            yield from _visit(child, module, inside, span, own, every)
+                    place = (value, index) if isinstance(value, list) else (vars(node), name)
+                    label = f"{module}::{inside}: {operator}: {before} -> {after}"
+                    yield Mutant(module, inside, operator, label, lines, own, place, changed)
+            yield from _visit(child, module, (inside, lines, own), every)
 
 
 def _left_alone(child: ast.AST, parent: ast.AST, name: str) -> bool:
@@ -251,9 +226,9 @@ def _left_alone(child: ast.AST, parent: ast.AST, name: str) -> bool:
             return True
         case ast.arguments() | ast.keyword(arg="strict") | ast.Expr(ast.Constant(str())):
             return True
-        case ast.FunctionDef(name="__repr__") | ast.FunctionDef(decorator_list=[ast.Name("intrinsic"), *_]):
+        case ast.FunctionDef() if child.name == "__repr__" or "builder" in ast.unparse(child.args):
             return True
-        case ast.FunctionDef() if "builder" in ast.unparse(child.args):
+        case ast.FunctionDef(decorator_list=[ast.Name("intrinsic"), *_]):
             return True
         case ast.Call(func) | ast.Expr(ast.Call(func)) if isinstance(parent, ast.Raise) or _name(func) in SILENT:
             return True

@@ -1,7 +1,6 @@
 """Planting a mutant into the running package: functions keep their identity and get other code.
 
-Whoever holds a function, under whatever name, in a class or behind a decorator, then runs the mutant; nothing need be
-imported again. Results that were cached before are forgotten.
+Whoever holds one, by any name or behind a decorator, then runs the mutant. Results that were cached are forgotten.
 """
 
 import ast
@@ -9,6 +8,7 @@ import functools
 import gc
 import sys
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
@@ -21,6 +21,7 @@ Change = tuple[Any, str, Any]  # an object, its attribute, the value
 ROOT = Path(pyham.__file__).parent
 RECURSION = ("architectures/maps.py", "engines/reference.py")  # the page that must not be wrong: every mutant of it
 
+_key = attrgetter("co_qualname", "co_firstlineno", "co_code", "co_linetable")  # the same before and after it has run
 _caches: list[Any] = []
 
 
@@ -33,13 +34,12 @@ class Source:
         self.tree = ast.parse(Path(self.path).read_text(encoding="utf-8"), self.path)
         self.mutants = mutants(self.tree, module, every=every or module in RECURSION)
         self.code = compile(self.tree, self.path, "exec")
-        self.functions: dict[object, list[FunctionType]] = {}
+        self.functions: list[FunctionType] = []
 
     def look(self) -> None:
         """Find the functions that were made from this source."""
-        for thing in gc.get_objects():
-            if type(thing) is FunctionType and thing.__code__.co_filename == self.path:  # a proxy may be dead
-                self.functions.setdefault(_key(thing.__code__), []).append(thing)
+        found = (thing for thing in gc.get_objects() if type(thing) is FunctionType)  # a proxy may be dead
+        self.functions = [function for function in found if function.__code__.co_filename == self.path]
 
     def plant(self, mutant: Mutant) -> list[Change]:
         """Put the mutant in place; returns what undoes it. LookupError if nothing in memory has that statement."""
@@ -50,23 +50,17 @@ class Source:
             mutant.swap()
         if not changes:
             raise LookupError(mutant.name)
-        undo = [(thing, name, getattr(thing, name)) for thing, name, _ in changes]
-        put(changes)
-        return undo
+        return put(changes)
 
     def _codes(self) -> Iterator[Change]:
-        pairs = _pairs(self.code, compile(self.tree, self.path, "exec"))
-        changed = [(old, new) for old, new in pairs if old != new and _key(old) in self.functions]
-        for node in ast.walk(self.tree):  # a function's code must have the free variables that its closure has
-            for old, new in changed:
-                lost: list[ast.stmt] = [
-                    ast.Expr(ast.Name(v, ast.Load())) for v in {*old.co_freevars} - {*new.co_freevars}
-                ]
-                if lost and isinstance(node, ast.FunctionDef) and old.co_name == node.name:
-                    never = ast.copy_location(ast.If(ast.Constant(False), lost, []), node)
-                    node.body.append(ast.fix_missing_locations(never))
-        again = dict(_pairs(self.code, compile(self.tree, self.path, "exec")))
-        return ((function, "__code__", again[old]) for old, _ in changed for function in self.functions[_key(old)])
+        for old, new in _pairs(self.code, compile(self.tree, self.path, "exec")):
+            if lost := " + ".join({*old.co_freevars} - {*new.co_freevars}):  # which the function's closure has
+                for node in ast.walk(self.tree):
+                    if isinstance(node, ast.FunctionDef) and node.name == old.co_name:
+                        node.body += ast.parse(f"if False: {lost}").body
+        codes = {_key(old): new for old, new in _pairs(self.code, compile(self.tree, self.path, "exec")) if old != new}
+        found = ((function, codes.get(_key(function.__code__))) for function in self.functions)
+        return ((function, "__code__", code) for function, code in found if code)
 
     def _values(self, statement: Any) -> Iterator[Change]:
         """The value that a changed statement of the module gives, wherever the name was imported."""
@@ -78,18 +72,20 @@ class Source:
                 yield module, target.id, value
 
 
-def put(changes: list[Change]) -> None:
+def put(changes: list[Change]) -> list[Change]:
+    """Set the attributes, which plants a mutant or undoes it; returns what undoes this."""
+    undo = [(thing, name, getattr(thing, name)) for thing, name, _ in changes]
     for thing, name, value in changes:
         setattr(thing, name, value)
     forget()
+    return undo
 
 
 def forget(*, look: bool = False) -> None:
     """Clear the caches of the package and of the tests: those found when last told to ``look``."""
     if look or not _caches:
         found = (thing for thing in gc.get_objects() if type(thing) is functools._lru_cache_wrapper)
-        rooms = ("pyham", "tests")
-        _caches[:] = [cache for cache in found if (getattr(cache, "__module__", None) or "").split(".")[0] in rooms]
+        _caches[:] = [c for c in found if str(getattr(c, "__module__", "")).split(".")[0] in ("pyham", "tests")]
     for cache in _caches:
         cache.cache_clear()
 
@@ -97,15 +93,10 @@ def forget(*, look: bool = False) -> None:
 def _pairs(old: CodeType, new: CodeType) -> Iterator[tuple[CodeType, CodeType]]:
     """Old code and new code, of all functions inside."""
     yield old, new
-    inside = [[c for c in code.co_consts if isinstance(c, CodeType)] for code in (old, new)]
-    if len(inside[0]) != len(inside[1]):  # a statement with functions in it was dropped
-        names = {(c.co_qualname, c.co_firstlineno): c for c in inside[1]}
-        inside[0] = [c for c in inside[0] if (c.co_qualname, c.co_firstlineno) in names]
-        inside[1] = [names[c.co_qualname, c.co_firstlineno] for c in inside[0]]
-    for pair in zip(*inside, strict=True):
+    before, after = ([c for c in code.co_consts if isinstance(c, CodeType)] for code in (old, new))
+    if len(before) != len(after):  # a statement with functions in it was dropped
+        names = {(c.co_qualname, c.co_firstlineno): c for c in after}
+        before = [c for c in before if (c.co_qualname, c.co_firstlineno) in names]
+        after = [names[c.co_qualname, c.co_firstlineno] for c in before]
+    for pair in zip(before, after, strict=True):
         yield from _pairs(*pair)
-
-
-def _key(code: CodeType) -> object:
-    """What tells code from other code, whether it has run or not (the comparison of Python 3.11 does not)."""
-    return code.co_qualname, code.co_firstlineno, code.co_code, code.co_linetable

@@ -8,6 +8,7 @@ import gc
 import json
 import os
 import resource
+import shutil
 import signal
 import sys
 import threading
@@ -15,19 +16,14 @@ import time
 from collections import Counter
 from pathlib import Path
 from types import CodeType, FrameType
-from typing import Any, TextIO
+from typing import Any
 
 import pytest
 from _pytest.runner import runtestprotocol
-from hypothesis import HealthCheck, Phase, settings
 
 from validation.faults.operators import Mutant
-from validation.faults.planting import ROOT, Source, forget
-
-settings.register_profile(  # no shrinking: that an example fails is enough
-    "faults", max_examples=25, derandomize=True, deadline=None, phases=(Phase.explicit, Phase.generate),
-    suppress_health_check=list(HealthCheck), database=None,
-)  # fmt: skip
+from validation.faults.planting import ROOT, forget
+from validation.faults.run import ROOMS, TESTS, left, sources
 
 PATIENCE = 5.0  # seconds of the processor that a test may take with a mutant, besides ten times as many as without
 BUDGET = 10.0  # seconds of tests, measured without a mutant, that a mutant meets at most
@@ -38,15 +34,14 @@ OUTCOMES = {0: "survived", 1: "caught", 3: "not planted", -signal.SIGALRM: "endl
 class Judge:
     """A plugin that runs mutants in place of the tests: ``jobs`` at a time, a line each to ``ledger``."""
 
-    def __init__(self, sources: dict[str, Source], todo: list[Mutant], ledger: Path, jobs: int) -> None:
-        self.sources, self.todo, self.ledger, self.jobs = sources, todo, ledger, jobs
+    def __init__(self, room: str, todo: list[Mutant], ledger: Path, jobs: int) -> None:
+        self.sources, self.todo, self.ledger, self.jobs = sources(room), todo, ledger, jobs
         self.tests: list[Any] = []  # pytest's items, with ``lines`` (file, line) that they execute, and ``seconds``
         self.kills: Counter[tuple[str, str]] = Counter()
         self.running: dict[int, tuple[Mutant, list[Any], int, float]] = {}
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        forget(look=True)
         for item, following in zip(session.items, [*session.items[1:], None], strict=True):
             self._record(item, following)
         print(f"{len(self.tests)} tests, {sum(test.seconds for test in self.tests):.0f} s", file=sys.stderr)
@@ -55,20 +50,19 @@ class Judge:
         forget(look=True)
         gc.collect()
         gc.freeze()  # what is never looked at again need not be copied by the forks
-        with open(self.ledger, "a", encoding="utf-8") as ledger:
-            for number, mutant in enumerate(self.todo):
-                if len(self.running) == self.jobs:
-                    self._collect(ledger)
-                tests, (read, write) = self._order(mutant), os.pipe()
-                pid = os.fork()
-                if pid == 0:
-                    self._judge(mutant, tests, write)
-                os.close(write)
-                self.running[pid] = mutant, tests, read, time.perf_counter()
-                if number % 50 == 0:
-                    print(f"{number} of {len(self.todo)} mutants", file=sys.stderr, flush=True)
-            while self.running:
-                self._collect(ledger)
+        for number, mutant in enumerate(self.todo):
+            if len(self.running) == self.jobs:
+                self._collect()
+            tests, (read, write) = self._order(mutant), os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                self._judge(mutant, tests, write)
+            os.close(write)
+            self.running[pid] = mutant, tests, read, time.perf_counter()
+            if number % 50 == 0:
+                print(f"{number} of {len(self.todo)} mutants", file=sys.stderr, flush=True)
+        while self.running:
+            self._collect()
         return True
 
     def _record(self, item: Any, following: Any) -> None:
@@ -93,8 +87,8 @@ class Judge:
         started = time.process_time()
         reports = runtestprotocol(item, log=False, nextitem=following)
         threading.settrace(sys.settrace(None))  # type: ignore[func-returns-value]
+        item.lines, item.seconds = lines, time.process_time() - started
         if all(report.passed for report in reports):
-            item.lines, item.seconds = lines, time.process_time() - started
             self.tests.append(item)
         elif any(report.failed for report in reports):
             print(f"left out, it fails: {item.nodeid}", file=sys.stderr)
@@ -114,29 +108,26 @@ class Judge:
             os.dup2(os.dup2(os.open(os.devnull, os.O_WRONLY), 1), 2)
             size = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE") + MEMORY
             resource.setrlimit(resource.RLIMIT_AS, (size, size))
-            signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.signal(signal.SIGPROF, signal.SIG_DFL)
-            for test in tests[:1]:
-                folders = test.config._tmp_path_factory
-                folders._basetemp, folders._given_basetemp = None, self.ledger.parent / f"tmp{os.getpid()}"
+            folders = tests[0].config._tmp_path_factory
+            folders._basetemp, folders._given_basetemp = None, self.ledger.parent / f"tmp{os.getpid()}"
             self.sources[mutant.module].plant(mutant)
-            for number, test in enumerate(tests):
+            for number, (test, following) in enumerate(zip(tests, [*tests[1:], None], strict=True)):
                 signal.setitimer(signal.ITIMER_PROF, PATIENCE + 10 * test.seconds)
                 signal.setitimer(signal.ITIMER_REAL, 12 * PATIENCE + 10 * test.seconds)  # for those that sleep
                 os.write(out, number.to_bytes(4))
                 test._initrequest()
-                following = tests[number + 1] if number + 1 < len(tests) else None
                 if any(report.failed for report in runtestprotocol(test, log=False, nextitem=following)):
                     os._exit(1)
             status = 0
-        except LookupError:
+        except LookupError:  # nothing to plant, or no test
             status = 3
         finally:
             os._exit(status)
 
-    def _collect(self, ledger: TextIO) -> None:
+    def _collect(self) -> None:
         """Wait for one fork and write down what became of its mutant."""
         pid, status = os.wait()
+        shutil.rmtree(self.ledger.parent / f"tmp{pid}", ignore_errors=True)
         mutant, tests, read, started = self.running.pop(pid)
         with os.fdopen(read, "rb") as pipe:
             last = int.from_bytes(pipe.read()[-4:])
@@ -144,5 +135,17 @@ class Judge:
         outcome = OUTCOMES.get(code, "crashed") if tests else "not reached"
         by = tests[last].nodeid if tests and code not in (0, 3) else None
         self.kills[mutant.function, by or ""] += 1
-        seconds = round(time.perf_counter() - started, 2)
-        print(json.dumps(dict(name=mutant.name, outcome=outcome, by=by, seconds=seconds)), file=ledger, flush=True)
+        line = dict(name=mutant.name, outcome=outcome, by=by, seconds=round(time.perf_counter() - started, 2))
+        with open(self.ledger, "a", encoding="utf-8") as ledger:
+            print(json.dumps(line), file=ledger)
+
+
+def main(room: str, listed: list[str], number: int, sample: int | None, ledger: str, jobs: int) -> None:
+    """In a room's own process: the tests of that number, and the mutants in forks of it."""
+    ROOMS[room], tests = listed, listed[number].split()
+    todo = list(left(room, sample, Path(ledger)))
+    if number > 1:  # machine code holds no mutants
+        todo = [mutant for mutant in todo if "compiled.settings import" not in (ROOT / mutant.module).read_text()]
+    words = ["-q", "-o", "addopts=", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-profile=faults"]
+    words += ["-W", "ignore::pytest.PytestAssertRewriteWarning", *(str(TESTS / path) for path in tests)]
+    sys.exit(pytest.main(words, plugins=[Judge(room, todo, Path(ledger), jobs)]))
