@@ -98,16 +98,19 @@ def _softplus_integrand(a: Array) -> Array:
     return np.where(a > 0, a * a / 2 + np.pi**2 / 6 + dilogarithm, -dilogarithm)  # Li2's inversion formula for a > 0
 
 
-#: The package's own activations, which the compiled engine knows.
-BUILT_IN: tuple[Activation, ...] = (
-    Activation("tanh", _tanh, _tanh_derivative, 1.0, _log_cosh),
-    Activation("logistic", _logistic, _logistic_derivative, 0.25, _softplus),
-    Activation("relu", _relu, lambda a: (a.real > 0).astype(a.dtype), 1.0, lambda a: _relu(a) ** 2 / 2),
-    Activation("softplus", _softplus, _logistic, 1.0, _softplus_integrand),
-    Activation("identity", lambda a: a, np.ones_like, 1.0, lambda a: a * a / 2),
-)
+ACTIVATIONS: dict[str, Activation] = {  # by name
+    own.name: own
+    for own in (
+        Activation("tanh", _tanh, _tanh_derivative, 1.0, _log_cosh),
+        Activation("logistic", _logistic, _logistic_derivative, 0.25, _softplus),
+        Activation("relu", _relu, lambda a: (a.real > 0).astype(a.dtype), 1.0, lambda a: _relu(a) ** 2 / 2),
+        Activation("softplus", _softplus, _logistic, 1.0, _softplus_integrand),
+        Activation("identity", lambda a: a, np.ones_like, 1.0, lambda a: a * a / 2),
+    )
+}
 
-ACTIVATIONS: dict[str, Activation] = {activation.name: activation for activation in BUILT_IN}  # by name
+#: The package's own activations, which the compiled engine knows.
+BUILT_IN = tuple(ACTIVATIONS.values())
 
 
 def activation(name: str) -> Activation:

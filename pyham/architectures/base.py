@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 
-
 CHUNK = 4096  # layers: of a deeper network, K's gradient, which is larger than the free parameters', is built in parts
 
 
@@ -104,15 +103,13 @@ class ArchitectureBase(ABC):
 
     def __str__(self) -> str:
         """Name and options on one line; of arrays, the shape."""
-        options = self.options()
-        words = {key: f"array{v.shape}" if isinstance(v, np.ndarray) else repr(v) for key, v in options.items()}
+        words = {k: f"array{v.shape}" if isinstance(v, np.ndarray) else repr(v) for k, v in self.options().items()}
         return f"{self.name}({', '.join(f'{key}={word}' for key, word in words.items())})"
 
     def config(self) -> dict[str, Any]:
         """Name and options as plain data, from which ``pyham.architecture(**config)`` builds an equal one."""
-        options = self.options()
-        plain = {key: value.tolist() if isinstance(value, np.ndarray) else value for key, value in options.items()}
-        return {"name": self.name} | plain
+        options = self.options().items()
+        return {"name": self.name} | {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in options}
 
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and self.config() == other.config()
@@ -155,8 +152,6 @@ class Architecture(ArchitectureBase):
         object.__setattr__(self, "step", _check.positive("step", self.step))
         find_activation(self.activation)
 
-    # What an architecture says about itself
-
     @property
     @abstractmethod
     def parts(self) -> tuple[Part, ...]:
@@ -196,8 +191,6 @@ class Architecture(ArchitectureBase):
         """Whether G = J K^T, not I."""
         return self.J is not None
 
-    # What follows from it
-
     @property
     def shape(self) -> tuple[int, ...]:
         return (self.width,)
@@ -211,9 +204,8 @@ class Architecture(ArchitectureBase):
 
     def assemble(self, params: Mapping[str, Array]) -> Array:
         """K (N, n, n) from the free parameters."""
-        blocks = self.weights(params)
-        K = np.zeros((self.depth, self.width, self.width), blocks[0].dtype)
-        for (_, rows, src), block in zip(self.parts, blocks, strict=True):
+        K = np.zeros((self.depth, self.width, self.width), params["b"].dtype)
+        for (_, rows, src), block in zip(self.parts, self.weights(params), strict=True):
             K[:, rows, src] = self.maps[0].dense(block)
         return K
 
@@ -223,20 +215,23 @@ class Architecture(ArchitectureBase):
 
     def products(self, params: Mapping[str, Array], y: Array) -> Array:
         """K_j y (N, B, n) of every layer."""
-        return np.einsum("jrk,bk->jbr", self.assemble(params).astype(y.dtype), y)
+        result = np.empty((self.depth, len(y), self.width), y.dtype)
+        for (_, rows, src), block in zip(self.parts, self.weights(params), strict=True):
+            for j, M in enumerate(block.astype(y.dtype)):
+                result[j][:, rows] = self.maps[0].apply(M, y[:, src])
+        return result
 
     def lower(self, params: Mapping[str, Array]) -> Stages:
         blocks, b = self.weights(params), params["b"]
         N, L, dtype = self.depth, len(self.steps), b.dtype
-        W_map, first = self.maps[1], self.parts[0]
+        rows, outputs = self.parts[0].rows, []
         A = np.empty((N, L, *blocks[0].shape[1:]), dtype)
-        c = np.empty((N, L, first.rows.stop - first.rows.start), dtype)
-        outputs = []
+        c = np.empty((N, L, rows.stop - rows.start), dtype)
         for s, (part, fraction) in enumerate(self.steps):
             A[:, s] = blocks[part]
             c[:, s] = b[:, self.parts[part].rows]
             lift = self._lift(part, fraction, dtype)
-            outputs.append(lift[None] if not self.interconnected else W_map.composed(lift, A[:, s]))
+            outputs.append(lift[None] if not self.interconnected else self.maps[1].composed(lift, A[:, s]))
         W = np.empty((N, L, *outputs[0].shape[1:]), dtype)
         for s, output in enumerate(outputs):
             W[:, s] = output
@@ -256,24 +251,22 @@ class Architecture(ArchitectureBase):
         if self.depth <= CHUNK:
             return self._pullback(gradients)
         L = len(self.steps)
-        result = {name: np.empty(shape, gradients.A.dtype) for name, shape in self.shapes.items()}
-        for first in range(0, self.depth, CHUNK):
-            part = StageGradients(*(g[first * L : (first + CHUNK) * L] for g in gradients))
-            for name, value in self._pullback(part).items():
-                result[name][first : first + CHUNK] = value
-        return result
+        cut = [slice(j * L, (j + CHUNK) * L) for j in range(0, self.depth, CHUNK)]
+        found = [self._pullback(StageGradients(*(g[part] for g in gradients))) for part in cut]
+        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
 
     def _pullback(self, gradients: StageGradients) -> dict[str, Array]:
         """``pullback`` of any number of layers."""
-        parts, steps, interconnected, L = self.parts, self.steps, self.interconnected, len(self.steps)
+        parts, interconnected, L = self.parts, self.interconnected, len(self.steps)
         N, dtype, W_map = len(gradients.A) // L, gradients.A.dtype, self.maps[1]
         dA, dc, dW = (g.reshape(N, L, *g.shape[1:]) for g in gradients)
-        blocks, db = [np.zeros((), dtype)] * len(parts), np.zeros((N, self.width), dtype)
-        for s, (part, fraction) in enumerate(steps):
+        blocks: list[Any] = [None] * len(parts)
+        db = np.zeros((N, self.width), dtype)
+        for s, (part, fraction) in enumerate(self.steps):
             block = dA[:, s]
             if interconnected:
                 block = block + W_map.composed_transposed(self._lift(part, fraction, dtype), dW[:, s])
-            blocks[part] = blocks[part] + block if blocks[part].ndim else block
+            blocks[part] = block if blocks[part] is None else blocks[part] + block
             db[:, parts[part].rows] += dc[:, s]
         return {**self.collect(blocks), "b": db}
 
@@ -291,10 +284,15 @@ class Architecture(ArchitectureBase):
         return {}
 
     def _new_lift(self, part: int, fraction: float, dtype: np.dtype[Any]) -> Any:
-        dst, _, src = self.parts[part]
-        if self.J is None:
+        if not self.interconnected:
+            dst = self.parts[part].dst
             identity = self.maps[1].identity(dst.stop - dst.start, dtype)
             return identity * dtype.type(fraction * self.step) if self.keep else identity
-        M = self.J[dst, src]
+        M = self._block_of_J(part)
         M = _check.multiprecision(M) if dtype.kind == "O" else M.astype(dtype)
         return M * dtype.type(fraction * self.step)
+
+    def _block_of_J(self, part: int) -> Array:
+        """J[dst, src] as ``maps[1].composed`` takes it."""
+        assert self.J is not None
+        return self.J[self.parts[part].dst, self.parts[part].src]

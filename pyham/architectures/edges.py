@@ -90,7 +90,7 @@ class Edges(Map):
     # The functions of a linear map
 
     def apply(self, M: Array, y: Array) -> Array:
-        if len(self) == self.shape[0] and self._one_a_row:
+        if self._one_a_row:
             return y[..., self.columns] * M
         if np.result_type(M, y).char not in SCIPY:
             return _summed(y, self.columns, M, self.starts)
@@ -107,9 +107,7 @@ class Edges(Map):
         step = max(1, CHUNK // max(1, first.shape[1]))
         for start in range(0, len(self), step):
             part = slice(start, start + step)
-            left, right = first[self.rows[part]], second[self.columns[part]]
-            objects = result.dtype.kind == "O"
-            result[part] = (left * right).sum(axis=1) if objects else np.einsum("eb,eb->e", left, right)
+            result[part] = np.einsum("eb,eb->e", first[self.rows[part]], second[self.columns[part]])
         return result
 
     # Dense matrices, for small ones
@@ -225,7 +223,7 @@ def between_neighbours(graph: Graph, rows: Array, columns: Array) -> Edges:
     edge, row = runs(graph.starts[rows], degrees[rows])
     sender = graph.senders[edge]
     place, pair = runs((np.cumsum(counts) - counts)[sender], counts[sender])
-    return Edges(row[pair], np.argsort(columns, kind="stable")[place], (len(rows), len(columns)))
+    return Edges(row[pair], np.argsort(columns)[place], (len(rows), len(columns)))
 
 
 def count_between_neighbours(graph: Graph, rows: Array, columns: Array) -> int:

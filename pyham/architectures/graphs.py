@@ -64,7 +64,7 @@ class Graph:
                 raise ValueError(f"graph: expected nodes from 0 to {nodes - 1}, got {wrong}")
         edges = np.sort(np.concatenate([keys[0] * nodes + keys[1], itself * (nodes + 1)]))
         edges = edges[np.append(True, edges[1:] != edges[:-1])]
-        counts = np.bincount(edges // nodes, minlength=nodes)
+        counts = np.bincount(edges // nodes)  # at least one each: itself
         self.nodes = int(nodes)
         self.starts = _check.read_only(np.concatenate([[0], np.cumsum(counts)]))
         self.senders = _check.read_only(edges % nodes)
@@ -112,7 +112,7 @@ class Graph:
     def joins(self, senders: Array, receivers: Array) -> Array:
         """Whether messages may go ``senders[e]`` -> ``receivers[e]``, as booleans."""
         keys, wanted = (to * self.nodes + of for to, of in ((self.receivers, self.senders), (receivers, senders)))
-        return keys[np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)] == wanted
+        return np.isin(wanted, keys)
 
     @property
     def undirected(self) -> Array:
@@ -136,7 +136,7 @@ class Graph:
     def mutual(self) -> "Graph":
         """The edges along which messages may go both ways, as those of a backward pass must."""
         there, back = (g.receivers * g.nodes + g.senders for g in (self, self.transposed()))
-        both = np.intersect1d(there, back, assume_unique=True)
+        both = np.intersect1d(there, back)
         return self if len(both) == len(there) else Graph.from_edges(self.nodes, both % self.nodes, both // self.nodes)
 
     def distance(self) -> Array:
@@ -145,8 +145,7 @@ class Graph:
         from scipy.sparse.csgraph import dijkstra
 
         self._small("distance")
-        weights = np.ones(len(self.senders))
-        return dijkstra(csr_array((weights, self.senders, self.starts), (self.nodes,) * 2).T, unweighted=True).T
+        return dijkstra(csr_array((np.ones(len(self.senders)), self.senders, self.starts), (self.nodes,) * 2))
 
     def _small(self, what: str) -> None:
         if self.nodes > DENSE:
@@ -200,7 +199,7 @@ def _graph(value: Any, nodes: int | None) -> Graph:
         return value
     if isinstance(value, str):
         return NAMES[_check.choice("graph", value, NAMES)](_check.integer("nodes", nodes, 1))
-    if hasattr(value, "is_directed") and hasattr(value, "adjacency"):  # networkx, without importing it
+    if hasattr(value, "adjacency"):  # networkx, without importing it
         number = {node: i for i, node in enumerate(value)}
         listeners = [heard_by for _, heard_by in value.adjacency()]
         receivers = np.fromiter(map(number.__getitem__, chain.from_iterable(listeners)), np.int64)

@@ -28,6 +28,7 @@ import numpy as np
 
 from pyham import _check
 from pyham.architectures.base import Architecture, ArchitectureBase
+from pyham.architectures.interconnection import J1
 from pyham.architectures.maps import Convolution, Map
 from pyham.architectures.stages import Chain, StageGradients, Stages
 from pyham.architectures.vectors import H2, architecture
@@ -205,8 +206,8 @@ class ConvH2(ImageArchitecture):
 
     @cached_property
     def J(self) -> Array:
-        """J = [[0, -I], [I, 0]] (n, n), p the first half of a state's numbers in every group."""
-        return H2(prod(self.shape), 0).J
+        """J = -J1 (n, n), p the first half of a state's numbers in every group."""
+        return _check.read_only(-J1(prod(self.shape)))
 
     def lower(self, params: Mapping[str, Array]) -> Chain:
         sections = [group.lower(_of_group(params, i)) for i, group in enumerate(self.groups)]

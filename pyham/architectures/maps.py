@@ -62,34 +62,30 @@ class Map(ABC):
 
     def composed(self, factor: Any, A: Array) -> Array:
         """The stack of maps W = factor A^T, (S, ...), for a matrix ``factor`` (d, k) and the stack A (S, ...)."""
-        raise NotImplementedError(
-            f"{type(self).__name__} cannot be the map of a Hamiltonian network: it has no composed"
-        )
+        raise self._without("composed")
 
     def composed_transposed(self, factor: Any, dW: Array) -> Array:
         """The transpose of ``composed`` in A: the gradient of A (S, ...) from that of W (S, ...)."""
-        raise NotImplementedError(
-            f"{type(self).__name__} cannot be the map of a Hamiltonian network: it has no composed"
-        )
+        raise self._without("composed_transposed")
 
     def identity(self, size: int, dtype: np.dtype[Any]) -> Array:
         """The numbers of the identity on ``size`` channels."""
-        raise NotImplementedError(f"{type(self).__name__} has no identity")
+        raise self._without("identity")
 
     def dense(self, M: Array) -> Array:
         """Matrices (S, r, k) of a stack of maps (S, ...)."""
-        raise TypeError(f"expected maps that are matrices, got those of {type(self).__name__}")
+        raise self._without("dense")
 
     def from_dense(self, matrices: Array) -> Array:
         """The inverse of ``dense``; ValueError if it has none, as an entry that does not exist is not 0."""
-        raise TypeError(f"expected maps that are matrices, got those of {type(self).__name__}")
+        raise self._without("from_dense")
+
+    def _without(self, function: str) -> Exception:
+        return NotImplementedError(f"expected maps with the function {function!r}, got {type(self).__name__}")
 
     def norm(self, M: Array) -> Array:
         """Upper bounds of the 2-norms (S,) of a stack of maps, in float64."""
-        matrices = self.dense(M)
-        if not matrices.size:
-            return np.zeros(len(matrices))
-        return np.asarray(np.linalg.svd(matrices.astype(np.float64), compute_uv=False)[..., 0])
+        return np.asarray(np.linalg.svd(self.dense(M).astype(np.float64), compute_uv=False)[..., 0])
 
 
 class Dense(Map):
@@ -128,12 +124,6 @@ class Convolution(Map):
     def __init__(self, size: int) -> None:
         self.size = size
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Convolution) and other.size == self.size
-
-    def __hash__(self) -> int:
-        return hash(self.size)
-
     def apply(self, M: Array, y: Array) -> Array:
         flat = convolve(y.reshape(-1, *y.shape[-3:]), M)
         return flat.reshape(*y.shape[:-3], *flat.shape[1:])
@@ -157,8 +147,6 @@ class Convolution(Map):
 
     def norm(self, M: Array) -> Array:
         """The sum over the entries of a kernel of the norms of their matrices (r, k): what each of them moves."""
-        if not M.size:
-            return np.zeros(len(M))
         matrices = np.moveaxis(M.astype(np.float64), (1, 2), (-2, -1))
         return np.asarray(np.linalg.svd(matrices, compute_uv=False)[..., 0].sum(axis=(1, 2)))
 

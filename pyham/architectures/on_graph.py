@@ -9,7 +9,6 @@ An edge counts if messages may go both ways, as the backward pass sends along it
 neighbours only: else a layer would carry y between nodes that exchange no messages.
 """
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -134,12 +133,12 @@ class OnGraph(Architecture):
         """The pattern that J[dst, src] has in some part; None where G = I."""
         if self.entries_of_J is None:
             return None
-        blocks = [self._block_of_J(part) for part in range(len(self.parts))]
+        blocks = [self._entries_of_block(part) for part in range(len(self.parts))]
         rows, columns = (np.concatenate([block[i] for block in blocks]) for i in (0, 1))
         dst, _, src = self.parts[0]
         return Edges(rows, columns, (dst.stop - dst.start, src.stop - src.start))
 
-    def _block_of_J(self, part: int) -> Entries:
+    def _entries_of_block(self, part: int) -> Entries:
         """The entries of J[dst, src], counted from the block's corner."""
         dst, _, src = self.parts[part]
         assert self.entries_of_J is not None
@@ -162,8 +161,8 @@ class OnGraph(Architecture):
                 f"between the nodes {to[i]} and {of[i]}"
             )
 
-    def _check_full(self, argument: str, row: Callable[[int], Array]) -> None:
-        """``_check_coupling`` of a matrix (n, n) that has no zeros off its diagonal, of which ``row(i)`` is one row."""
+    def _check_J2(self, argument: str) -> None:
+        """``_check_coupling`` of J2, full off its diagonal: the first entry that has no edge is +1, above it."""
         if self.graph is None:
             return
         assert self.ownership is not None
@@ -172,7 +171,7 @@ class OnGraph(Architecture):
         few = np.flatnonzero(read[self.ownership.owner] < self.width)
         if len(few):
             columns = np.arange(self.width)
-            self._check_coupling(argument, Entries(np.full_like(columns, few[0]), columns, row(int(few[0]))))
+            self._check_coupling(argument, Entries(np.full_like(columns, few[0]), columns, np.ones_like(columns)))
 
     # What an architecture says about itself
 
@@ -206,23 +205,13 @@ class OnGraph(Architecture):
             found["graph"] = self.graph.undirected.ravel().tolist()
         return found
 
-    def products(self, params: Mapping[str, Array], y: Array) -> Array:
-        if self.graph is None:
-            return super().products(params, y)
-        result = np.empty((self.depth, len(y), self.width), y.dtype)
-        for (_, rows, src), block in zip(self.parts, self.weights(params), strict=True):
-            for j, M in enumerate(block.astype(y.dtype)):
-                result[j][:, rows] = self.maps[0].apply(M, y[:, src])
-        return result
-
-    def _new_lift(self, part: int, fraction: float, dtype: np.dtype[Any]) -> Any:
+    def _block_of_J(self, part: int) -> Array:
         if self.graph is None or self._coupling is None:
-            return super()._new_lift(part, fraction, dtype)
-        rows, columns, values = self._block_of_J(part)
+            return super()._block_of_J(part)
+        rows, columns, values = self._entries_of_block(part)
         M = np.zeros(len(self._coupling))
         M[self._coupling.find(rows, columns)] = values
-        M = _check.multiprecision(M) if dtype.kind == "O" else M.astype(dtype)
-        return M * dtype.type(fraction * self.step)
+        return M
 
 
 def _whole(sizes: Array) -> Ownership:

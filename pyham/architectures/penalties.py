@@ -23,4 +23,4 @@ def smoothness(weights: Sequence[Array], step: float) -> tuple[Any, list[Array]]
         gradient[:-1] -= steps
         gradient[1:] += steps
         gradients.append(np.asarray(step, K.dtype) * gradient)
-    return (step / 2 * penalty).item() if weights else 0.0, gradients
+    return (step / 2 * penalty).item(), gradients

@@ -26,21 +26,16 @@ class Substep(NamedTuple):
     coefficient: float
 
 
-_w1 = 1 / (2 - 2 ** (1 / 3))
-_w0 = 1 - 2 * _w1
+def _yoshida(w1: float) -> tuple[Substep, ...]:
+    w0 = 1 - 2 * w1
+    coefficients = w1 / 2, w1, (w1 + w0) / 2, w0, (w0 + w1) / 2, w1, w1 / 2
+    return tuple(Substep(i % 2, coefficient) for i, coefficient in enumerate(coefficients))
+
 
 SPLITTINGS: dict[str, tuple[Substep, ...]] = {
     "semi-implicit": (Substep(0, 1.0), Substep(1, 1.0)),
     "verlet": (Substep(0, 0.5), Substep(1, 1.0), Substep(0, 0.5)),
-    "yoshida4": (
-        Substep(0, _w1 / 2),
-        Substep(1, _w1),
-        Substep(0, (_w1 + _w0) / 2),
-        Substep(1, _w0),
-        Substep(0, (_w0 + _w1) / 2),
-        Substep(1, _w1),
-        Substep(0, _w1 / 2),
-    ),
+    "yoshida4": _yoshida(1 / (2 - 2 ** (1 / 3))),
 }
 
 EULER: tuple[Substep, ...] = (Substep(0, 1.0),)

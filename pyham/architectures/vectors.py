@@ -85,7 +85,7 @@ class H1(OnGraph, _Whole):
             object.__setattr__(self, "interconnection", _check.read_only(J))
             self._check_coupling("interconnection", self.entries_of_J)
         elif _check.choice("interconnection", self.interconnection, ("J1", "J2")) == "J2":
-            self._check_full("interconnection", lambda i: np.sign(np.arange(self.width) - i))
+            self._check_J2("interconnection")
         else:
             interconnection.half(self.width)
 

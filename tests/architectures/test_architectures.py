@@ -84,6 +84,7 @@ def test_integers_and_fractions_are_numbers():
 )  # fmt: skip
 def test_odd_widths_are_allowed_where_there_are_no_halves(name, options, rng):
     assert make(name, width=5, **options).init(0)(rng.standard_normal((2, 5))).shape == (2, 5)
+    assert options or make(name, width=1).init(0)(np.ones((2, 1))).shape == (2, 1)
 
 
 # What is refused

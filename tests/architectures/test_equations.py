@@ -7,6 +7,8 @@ import pytest
 from hypothesis import given
 
 import pyham
+from pyham import _check
+from pyham.architectures import base
 from pyham.architectures.stages import StageGradients
 from pyham.verification import gradcheck
 from tests.oracles import equations
@@ -66,6 +68,28 @@ def test_structure_that_picks_columns(scheme, rng):
     x, g = rng.standard_normal((2, 2, 8))
     np.testing.assert_allclose(net(x, backend="reference"), equations.output(net, x), rtol=0, atol=2560 * EPS)
     assert max(gradcheck.complex_step(net, x, g, backend="reference").values()) <= 256 * EPS
+
+
+def test_multiprecision_numbers_are_those_of_the_precision_at_the_time():
+    mpmath = pytest.importorskip("mpmath")
+    net = pyham.H1(2, 1, 0.1).init(0, initialization={"K": np.eye(2), "b": 0.0})
+    params = {name: _check.multiprecision(value) for name, value in net.params.items()}
+    for digits in (5, 30):
+        with mpmath.workdps(digits):
+            assert net.arch.lower(params).W[0, 0, 1] == +mpmath.mpf(0.1)
+
+
+def test_a_deep_network_is_pulled_back_in_parts(monkeypatch, rng):
+    monkeypatch.setattr(base, "CHUNK", 2)
+    arch = pyham.H2(4, 5, 0.3, scheme="verlet")
+    gradients = StageGradients(*rng.standard_normal((3, 15, 2, 2)))._replace(c=rng.standard_normal((15, 2)))
+    whole, parts = arch._pullback(gradients), []
+    monkeypatch.setattr(
+        pyham.H2, "_pullback", lambda self, part, of=pyham.H2._pullback: parts.append(len(part.c)) or of(self, part)
+    )
+    for name, value in arch.pullback(gradients).items():
+        np.testing.assert_array_equal(value, whole[name])
+    assert parts == [6, 6, 3]
 
 
 @given(architectures(max_depth=5, max_width=8), seeds)

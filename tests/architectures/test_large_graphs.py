@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pyham.architectures.graphs import Graph, graph, union
+from tests.oracles.refusals import refused
 
 LARGE = 100_000
 
@@ -23,6 +24,7 @@ def test_every_description_of_a_graph_gives_the_same(seed, M):
     found = Graph(adjacency)
     np.testing.assert_array_equal(found.adjacency, adjacency)
     pairs = [(k, i) for k, i in found.edges if k < i]
+    assert sorted(map(tuple, found.undirected.tolist())) == sorted(pairs)
     assert graph(pairs, M) == graph([end for pair in pairs for end in pair], M) == found
     assert graph(scipy.sparse.coo_array(adjacency)) == graph(nx.from_numpy_array(adjacency)) == found
     assert graph(adjacency.tolist(), M) == union([found, graph([], M)]) == found.mutual == found.transposed() == found
@@ -40,6 +42,18 @@ def test_one_way_edges(seed, M):
     np.testing.assert_array_equal(has, full)
     for i in range(M):
         np.testing.assert_array_equal(found.heard_by(i), np.flatnonzero(full[i]))
+    steps = [np.linalg.matrix_power(full.astype(int), s) > 0 for s in range(M)]
+    ways = np.where(steps[-1], sum(~step for step in steps).astype(float), np.inf)
+    np.testing.assert_array_equal(found.distance(), ways)
+    i, k = np.indices((M, M)).reshape(2, -1)
+    np.testing.assert_array_equal(found.joins(k, i), full.ravel())
+
+
+def test_graphs_that_differ_in_senders_alone_are_not_equal_and_matrices_are_read_only():
+    one, other = graph([(0, 1), (2, 3)], 4), graph([(0, 2), (1, 3)], 4)
+    assert one != other and one != "graph"
+    with pytest.raises(ValueError, match="read-only"):
+        one.adjacency[0, 0] = False
 
 
 @pytest.mark.parametrize("name", ["ring", "grid", "star", "path", "pairs", "regular"])
@@ -59,15 +73,16 @@ def test_a_hundred_thousand_nodes_take_memory_for_their_edges_and_a_moment(name)
             call()
 
 
-@pytest.mark.parametrize(
-    ("value", "nodes", "message"),
-    [
-        ([(0, 3)], 3, "graph: expected nodes from 0 to 2, got 3"),
-        ([(-1, 0)], 3, "graph: expected nodes from 0 to 2, got -1"),
-        (scipy.sparse.csr_array((2, 3)), None, r"graph: expected shape \(2, 2\), got \(2, 3\)"),
-        ([0, 1, 2], 3, r"graph: expected shape \(3, 3\), got \(3,\)"),
-    ],
-)
-def test_graph__raises_on_edges_that_are_none(value, nodes, message):
-    with pytest.raises(ValueError, match=message):
-        graph(value, nodes)
+test_what_is_refused = refused([
+    (lambda value: graph(*value), value, error, f"graph: expected {message}")
+    for value, error, message in [
+        (([(0, 3)], 3), ValueError, "nodes from 0 to 2, got 3"),
+        (([(-1, 0)], 3), ValueError, "nodes from 0 to 2, got -1"),
+        ((scipy.sparse.csr_array((2, 3)),), ValueError, r"shape \(2, 2\), got \(2, 3\)"),
+        (([0, 1, 2], 3), ValueError, r"shape \(3, 3\), got \(3,\)"),
+        (([[0, 1, 1, 2]] * 2, 3), ValueError, r"shape \(2, 2\), got \(2, 4\)"),
+        (([[0.0, 1.0]], 3), ValueError, r"shape \(1, 1\), got \(1, 2\)"),
+        ((3.0,), ValueError, r"shape \(0, 0\), got \(\)"),
+        ((np.zeros((0, 0)),), ValueError, "at least one node, got none"),
+    ]
+])  # fmt: skip

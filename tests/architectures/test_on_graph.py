@@ -17,7 +17,7 @@ from tests.oracles.refusals import refused
 
 KINDS = ("H1", "H2", "MS3", "ResNet", "MLP")
 BIPARTITE = nx.complete_bipartite_graph(2, 3)
-X = np.diag(np.arange(1.0, 6)) + np.diag([0.5] * 4, 1)  # 5 nodes with one entry of q each, on a path
+X = np.diag(np.arange(1.0, 6) / 3) + np.diag([0.2] * 4, 1)  # 5 nodes with one entry of q each, on a path
 J = np.diag([0.5, 0.25] * 6, 1)[:12, :12]  # 4 nodes of 3 states, each a row of the path
 
 NETWORKS = {
@@ -41,9 +41,9 @@ NETWORKS = {
     "H2, X on edges": ("H2", 10, {"graph": "path", "nodes": 5, "X": X}),
     "H2, X on edges, q-first": ("H2", 10, {"graph": "path", "nodes": 5, "X": X, "order": "q-first"}),
     "H1, J on edges": ("H1", 12, {"graph": "path", "nodes": 4, "blocks": 3, "interconnection": J - J.T}),
-    "H1, J2 on a full graph": ("H1", 6, {"graph": "full", "nodes": 3, "interconnection": "J2"}),
+    "H1, J2 on a full graph": ("H1", 6, {"graph": "full", "nodes": 4, "blocks": [2, 3, 1, 0], "interconnection": "J2"}),
     "H1, a node without edges": ("H1", 6, {"graph": [0, 1], "nodes": 3}),
-    "H1, a node without states": ("H1", 6, {"graph": "ring", "nodes": 4, "blocks": [2, 0, 2, 2]}),
+    "H1, a node without states": ("H1", 6, {"graph": "ring", "nodes": 4, "blocks": [2, 0, 4, 0]}),
 }  # fmt: skip
 
 
@@ -212,10 +212,21 @@ test_what_is_refused = refused([
 ])  # fmt: skip
 
 
-def test_a_file_that_claims_more_edges_than_it_has_entries_is_refused_before_they_are_made():
-    config = {"name": "MLP", "width": 100_000, "depth": 1, "graph": "full", "nodes": 100_000}
-    params = {"K": np.zeros((1, 5)), "b": np.zeros((1, 100_000))}
+def test_files_that_claim_more_than_they_have_are_refused_before_anything_is_made():
+    def params(K, b):
+        return {"K": np.zeros(K), "b": np.zeros(b)}
+
+    large = {"name": "MLP", "width": 100_000, "depth": 1, "graph": "full", "nodes": 100_000}
     with pytest.raises(ValueError, match="nodes: expected a graph of as many edges as K has entries, 100000, got"):
-        described(config, params)
+        described(large, params((1, 5), (1, 100_000)))
     with pytest.raises(ValueError, match="params"):
-        Network(described(config | {"graph": "ring"}, params), params)
+        Network(described(large | {"graph": "ring"}, params((1, 5), (1, 100_000))), params((1, 5), (1, 100_000)))
+    small = {"name": "MLP", "width": 4, "depth": 1}
+    assert described(small | {"graph": "full", "nodes": 4}, params((1, 16), (1, 4))).nodes == 4
+    for config in (small | {"depth": 2}, small | {"width": 6}, small | {"depth": 0, "width": 1 << 11}):
+        b = (config["depth"], 1 << 11) if config["depth"] == 0 else (1, 4)
+        with pytest.raises(ValueError, match=r"depth, width: expected those of b, \(\d, \d+\), got others"):
+            described(config, params((1, 4, 4), b))
+    assert described(small | {"depth": 0, "width": 1 << 10}, params((0, 4, 4), (0, 1 << 10))).width == 1 << 10
+    with pytest.raises(ValueError, match=r"params\['K'\]: expected shape \(1, 4, 4\), got \(1, 16\)"):
+        described(small | {"name": "H1"}, params((1, 16), (1, 4)))

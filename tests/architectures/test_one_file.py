@@ -59,6 +59,13 @@ def test_a_kind_of_map_of_ten_lines_is_that_of_its_matrices_on_the_reference_eng
     np.testing.assert_allclose(np.einsum("bac,bc->ba", phi[0], g), delta[0], rtol=0, atol=100 * EPS * scale)
 
 
+@pytest.mark.parametrize("function", ["composed", "composed_transposed", "identity", "dense", "from_dense"])
+def test_what_a_kind_of_map_lacks_is_named(function):
+    arguments = [np.ones((1, n))] * (2 if function in ("composed", "composed_transposed", "identity") else 1)
+    with pytest.raises(NotImplementedError, match=f"expected maps with the function '{function}', got Circulant"):
+        getattr(Circulant(), function)(*arguments)
+
+
 @dataclass(frozen=True, eq=False)
 class Tied(Architecture):
     """H2 with one matrix for both halves: p <- p - h M^T sigma(M q + bq), q <- q + h M^T sigma(M p + bp)."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pyham.architectures.activations import activation
-from pyham.architectures.stages import Stages
+from pyham.architectures.stages import Chain, Stages
 from tests.oracles.refusals import refused
 from tests.oracles.strategies import SPLIT, VARIANTS, variant
 
@@ -52,6 +52,7 @@ def test_shears_add_to_a_part_that_they_do_not_read():
     assert not replace(stages, src=(slice(1, 3), slice(0, 2)), dst=(slice(2, 4), slice(2, 4))).shears
     assert not replace(stages, src=stages.dst).shears
     assert not replace(stages, keep=False).shears
+    assert not Chain([stages, replace(stages, keep=False)]).shears
     for key in VARIANTS:
         net = variant(key, width=4, depth=2).init(0)
         assert net.stages().shears == (net.arch.name in SPLIT)
@@ -64,6 +65,7 @@ def test_stages_are_frozen():
 
 DO_NOT_FIT = r"stages: A \(6, 3, 2\), c \(.*\) and W \(.*\) do not fit together"
 test_what_is_refused = refused([
+    (Chain, [], ValueError, "sections: expected at least one, got none"),
     *((lambda changes: replace(two_part(), **changes), *case) for case in (
         *(({name: np.zeros(shape)}, ValueError, DO_NOT_FIT)
           for name, shape in [("c", (6, 2)), ("c", (5, 3)), ("W", (6, 2, 2)), ("W", (5, 2, 3))]),
@@ -76,5 +78,9 @@ test_what_is_refused = refused([
         *(({name: (wrong, slice(0, 2))}, ValueError, rf"stages: {name} expected slices of length 2 in 4, got slice\(.*")
           for name in ("src", "dst")
           for wrong in (slice(0, 3), slice(3, 5), slice(-2, 0), slice(2, 2), slice(0, 4, 2), slice(1, 0))),
+        *(({name: np.zeros((6, 3))}, ValueError, ".* do not fit together") for name in ("A", "W")),
+        ({"keep": np.ones(3)}, ValueError, r"stages: .* number keep for each of 6 stages, got shape \(3,\)"),
+        ({"src": (slice(0, 1),) * 2}, ValueError, r"stages: src expected slices of length 2 in 4, got slice\(0, 1.*"),
+        ({"dst": (slice(0, 1),) * 2}, ValueError, r"stages: dst expected slices of length 2 in 4, got slice\(0, 1.*"),
     )),
 ])  # fmt: skip

@@ -5,7 +5,7 @@ import pytest
 
 import pyham
 from pyham import images
-from pyham.architectures.convolution import convolve, kernel_gradient, squeeze, transposed, unsqueeze
+from pyham.architectures.convolution import transposed
 from pyham.architectures.lift import shifted
 from pyham.engines.compiled import convolutions, image_layout
 from pyham.engines.compiled.engine import COMPILED
@@ -13,9 +13,10 @@ from pyham.engines.reference import REFERENCE
 from pyham.engines.results import Parts, Pixels
 from pyham.training.losses import softmax
 from pyham.training.model import ClassifierModel
+from tests.oracles import equations
+from tests.oracles.recursion import applied, pulled, squeezed
 
 EPS = float(np.finfo(np.float64).eps)
-SHAPES = [(3, 2, 5, 4), (1, 1, 1, 1), (2, 3, 2, 7)]  # smaller than a kernel, too
 ARCHITECTURES = {
     "ConvH2": images.ConvH2(8, 8, width=2, depths=(2, 1), step=0.4, activation="tanh"),
     "ConvH2, kernels of size 5": images.ConvH2(4, 6, width=4, depths=(1,), size=5, activation="softplus"),
@@ -49,54 +50,42 @@ def batch(arch, rng, count=7):
     return pixels, rng.integers(0, 3, count), rng.integers(-2, 3, (count, 2))
 
 
-# Maps and their transposes
-
-
-@pytest.mark.parametrize("size", [1, 3, 5])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_convolution_is_its_definition(shape, size, rng):
-    y, A = rng.standard_normal(shape), rng.standard_normal((2, shape[1], size, size))
-    B, k, H, W = shape
-    expected = np.zeros((B, 2, H, W))
-    for b, i, v, w, l, e, f in np.ndindex(B, 2, H, W, k, size, size):
-        row, column = v + e - size // 2, w + f - size // 2
-        if 0 <= row < H and 0 <= column < W:
-            expected[b, i, v, w] += A[i, l, e, f] * y[b, l, row, column]
-    assert relative(convolve(y, A), expected) <= 2 * k * size**2 * EPS  # sums of k t^2 terms in another order
-
-
-@pytest.mark.parametrize("size", [1, 3, 5])
-@pytest.mark.parametrize("shape", SHAPES)
-def test_transposes_of_the_convolution(shape, size, rng):
-    """<g, A * y> = <A^T * g, y> = <dA, A>."""
-    y, A = rng.standard_normal(shape), rng.standard_normal((2, shape[1], size, size))
-    g = rng.standard_normal((shape[0], 2, *shape[2:]))
-    forward = (g * convolve(y, A)).sum()
-    tolerance = 4 * EPS * (np.abs(g) * convolve(np.abs(y), np.abs(A))).sum() * np.sqrt(g.size * size**2)
-    assert abs((convolve(g, transposed(A)) * y).sum() - forward) <= tolerance
-    assert abs((kernel_gradient(y, g, size) * A).sum() - forward) <= tolerance
-
-
-@pytest.mark.parametrize("shape", [(2, 4, 4, 6), (1, 2, 2, 2)])
-def test_squeeze_is_a_permutation_of_p_and_the_same_of_q(shape, rng):
-    y, g = rng.standard_normal(shape), rng.standard_normal(squeeze(np.zeros(shape)).shape)
-    np.testing.assert_array_equal(unsqueeze(squeeze(y)), y)
-    np.testing.assert_array_equal(np.sort(squeeze(y).ravel()), np.sort(y.ravel()))
-    assert (g * squeeze(y)).sum() == pytest.approx((unsqueeze(g) * y).sum(), rel=1e-13)
-    k = shape[1]
-    p = y.copy()
-    p[:, k // 2 :] = p[:, : k // 2]
-    squeezed = squeeze(p)
-    np.testing.assert_array_equal(squeezed[:, : 2 * k], squeezed[:, 2 * k :])
-    np.testing.assert_array_equal(squeeze(y)[:, :4, 0, 0], y[:, 0, :2, :2].reshape(-1, 4))
-
-
 def test_shifted_images_move_down_and_right():
     pixels = np.zeros((3, 4, 5), np.uint8)
     pixels[:, 1, 2] = 9
     moved = shifted(pixels, np.array([[2, -1], [-1, 2], [-2, 0]]))
     assert moved[0, 3, 1] == 9 and moved[1, 0, 4] == 9 and not moved[2].any()
     assert moved.sum() == 18
+
+
+def by_hand(net, y):
+    """y_N of a ConvH2 as its table has it."""
+    sigma, h = equations.SIGMA[net.arch.activation], net.arch.step
+    for i in range(len(net.arch.depths)):
+        y = squeezed(y) if i else y
+        m = y.shape[1] // 2
+        for Kp, Kq, b in zip(*(net.params[f"{name}{i}"] for name in ("Kp", "Kq", "b")), strict=True):
+            p, q = y[:, :m], y[:, m:]
+            p = p - h * pulled(Kq, sigma(applied(Kq, q) + b[m:, None, None]))
+            q = q + h * pulled(Kp, sigma(applied(Kp, p) + b[:m, None, None]))
+            y = np.concatenate((p, q), axis=1)
+    return y
+
+
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES if name.startswith("ConvH2")])
+def test_ConvH2_follows_its_equations_in_every_way_to_it(name, rng):
+    net = ARCHITECTURES[name].init(rng, initialization="scaled-normal")
+    N, stages, y = net.arch.depth, net.stages(), rng.standard_normal((2, *net.arch.shape))
+    output = by_hand(net, y)
+    for backend in ("numba", "reference"):
+        assert relative(net(y, backend=backend), output) <= tolerance(stages, np.float64)
+    np.testing.assert_array_equal(net.interconnection, -pyham.interconnection.J1(y[0].size))
+    assert stages.shears and (stages.depth, stages.count) == (N, 2 * N)
+    assert stages.layers(N, N).depth == stages.layers(0, 0).depth == 0
+    g = rng.standard_normal(output.shape)
+    stored, kept = (net.gradient(y, g, memory=memory, backend="reference") for memory in ("store", "checkpoint"))
+    for one, other in zip(stored.params.values(), kept.params.values(), strict=True):
+        assert relative(other, one) <= tolerance(stages, np.float64)
 
 
 # Gradients

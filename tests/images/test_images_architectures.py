@@ -1,6 +1,7 @@
 """Architectures of images as data, how their classifiers begin, and what they refuse."""
 
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from pyham.engines.reference import REFERENCE
 from pyham.engines.results import Parts, Pixels
 from pyham.training.losses import softmax
 from tests.images.test_images import ARCHITECTURES, EPS, batch, classifier, relative, stages_of
+from tests.oracles.refusals import refused
 
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
@@ -22,6 +24,13 @@ def test_architectures_are_plain_data(name):
     assert images.image_architecture(**arch.config()) == arch
     net = arch.init(0)
     assert {key: value.shape for key, value in net.params.items()} == arch.shapes
+
+
+def test_defaults_and_numbers_of_other_kinds():
+    arch = images.image_architecture("H1", depth=1)
+    assert arch.shape == (8, 28, 28) and images.ConvH2().shape == (4, 28, 28)
+    arch = images.ConvH2(np.int64(8), columns=np.uint8(4), step=Fraction(1, 2))
+    assert [type(value) for value in (arch.rows, arch.columns, arch.step)] == [int, int, float]
 
 
 @pytest.mark.parametrize("name", ["ConvH2", "H1", "H2", "MS1"])
@@ -72,44 +81,36 @@ def test_smoothness_is_the_penalty_of_the_paper(name, rng):
         assert abs(np.imag(step) / 1e-100 - gradients[key][place]) <= 1e-13 * max(1, np.abs(gradients[key]).max())
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"width": 3}, "width: expected an even integer, got 3"),
-        ({"depths": ()}, r"depths: expected one or more integers >= 1, got \(\)"),
-        ({"depths": (2, 0)}, "depths: expected an integer >= 1, got 0"),
-        ({"depths": (1,) * 13}, "depths: expected at most 12 groups, got 13"),
-        ({"depths": (1, 1, 1, 1)}, "rows: expected a multiple of 8 for 4 groups, got 28"),
-        ({"size": 2}, "size: expected an odd integer, got 2"),
-        ({"step": 0}, "step: expected a positive finite number, got 0"),
-        ({"rows": 10**9, "depths": (1,)}, "rows, columns: expected at most 16777216 numbers of a state, got "),
-        ({"activation": "sine"}, "activation: expected one of "),
-    ],
-)
-def test_ConvH2__raises_on_wrong_options(options, message):
-    with pytest.raises((TypeError, ValueError), match=message):
-        images.ConvH2(**options)
-
-
-def test_Pixelwise__raises_on_what_is_no_architecture():
-    with pytest.raises(TypeError, match="network: expected an Architecture, got str"):
-        images.Pixelwise(network="H1")
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"gain": 0.0}, "gain: expected a positive finite number, got 0.0"),
-        ({"classes": 1}, "classes: expected an integer >= 2, got 1"),
-        ({"initialization": "uniform"}, "initialization: expected one of 'centred', 'scaled-normal', 'normal', got"),
-        ({"network": pyham.H2(4, 2)}, "network: expected an architecture or a network of images, got H2"),
-        ({"network": pyham.H2(4, 2).init(0)}, "network: expected an architecture or a network of images, got H2"),
-        ({"rng": -1}, "rng: expected an integer >= 0, got -1"),
-    ],
-)
-def test_untrained__raises_on_wrong_arguments(options, message):
-    with pytest.raises((TypeError, ValueError), match=message):
-        images.untrained(**{"network": ARCHITECTURES["H1"]} | options)
+HUGE = "rows, columns: expected at most 16777216 numbers of a state, got .*"
+test_what_is_refused = refused([
+    *((lambda options: images.ConvH2(**options), *case) for case in [
+        ({"width": 3}, ValueError, "width: expected an even integer, got 3"),
+        ({"depths": ()}, TypeError, r"depths: expected one or more integers >= 1, got \(\)"),
+        ({"depths": (2, 0)}, ValueError, "depths: expected an integer >= 1, got 0"),
+        ({"depths": (1,) * 13}, ValueError, "depths: expected at most 12 groups, got 13"),
+        ({"depths": (1, 1, 1, 1)}, ValueError, "rows: expected a multiple of 8 for 4 groups, got 28"),
+        ({"rows": 0}, ValueError, "rows: expected an integer >= 1, got 0"),
+        ({"columns": 2.0}, TypeError, "columns: expected an integer >= 1, got float"),
+        ({"size": 2}, ValueError, "size: expected an odd integer, got 2"),
+        ({"step": 0}, ValueError, "step: expected a positive finite number, got 0"),
+        ({"rows": 10**9, "depths": (1,)}, ValueError, HUGE),
+        ({"activation": "sine"}, ValueError, "activation: expected one of .*"),
+    ]),
+    *((lambda options: images.Pixelwise(**options), *case) for case in [
+        ({"network": "H1"}, TypeError, "network: expected an Architecture, got str"),
+        ({"network": pyham.H1(4, 1), "rows": 0}, ValueError, "rows: expected an integer >= 1, got 0"),
+        ({"network": pyham.H1(4, 1), "rows": 10**9}, ValueError, HUGE),
+    ]),
+    *((lambda options: images.untrained(**{"network": ARCHITECTURES["H1"]} | options), *case) for case in [
+        ({"gain": 0.0}, ValueError, "gain: expected a positive finite number, got 0.0"),
+        ({"classes": 1}, ValueError, "classes: expected an integer >= 2, got 1"),
+        ({"initialization": "uniform"}, ValueError,
+         "initialization: expected one of 'centred', 'scaled-normal', 'normal', got .*"),
+        *(({"network": other}, TypeError, "network: expected an architecture or a network of images, got H2.*")
+          for other in (pyham.H2(4, 2), pyham.H2(4, 2).init(0))),
+        ({"rng": -1}, ValueError, "rng: expected an integer >= 0, got -1"),
+    ]),
+])  # fmt: skip
 
 
 def test_stages_of_images__raise_on_what_does_not_fit_together():
