@@ -242,7 +242,7 @@ class Network:
         if self.arch.shape == self.arch.output_shape:
             _check.array("trace", trace.states, shape, finite=False, multiprecision=True)
         elif len(trace.states) != shape[0] or trace.states[0].shape[1:] != self.arch.shape:
-            raise ValueError(f"trace: expected {shape[0]} states beginning with {shape[1:]}, got others")
+            raise ValueError(f"trace: expected {shape[0]} states beginning with {_check.spell(shape[1:])}, got others")
 
 
 def _multiprecision(stages: AnyStages) -> AnyStages:

