@@ -95,7 +95,7 @@ class Layout:
             raise ValueError("blocks: expected those of the network, whose K is on the edges of a graph, got others")
         self.patterns = self._patterns(pattern)
         self.F = None if arch.J is None else self.blocks.pattern(arch.J)
-        self._refuse("pattern", self.missing(block_by_block))
+        self._refuse("pattern", block_by_block)
 
     @property
     def nodes(self) -> int:
@@ -120,21 +120,17 @@ class Layout:
         """Raise ValueError unless one round would do: it names the first entries that stand against it."""
         if self.F is None:
             raise ValueError(f"one_round: expected a network with J K^T, got {self.arch.name}, which has one anyway")
-        self._refuse("one_round", self.missing(one_round))
+        self._refuse("one_round", one_round)
 
-    def _refuse(self, argument: str, missing: Sequence[tuple[int, Missing]]) -> None:
-        if missing:
+    def _refuse(self, argument: str, condition: Any) -> None:
+        if missing := self.missing(condition):
             words = "; ".join(f"layer {j}: {entry}" for j, entry in missing[:3])
             more = f"; and {len(missing) - 3} more" if len(missing) > 3 else ""
             raise ValueError(f"{argument}: expected entries whose messages have edges, got {words}{more}")
 
-    @property
+    @cached_property
     def own(self) -> tuple[Array, ...]:
         """Of every node, the entries of y that it owns."""
-        return self._own
-
-    @cached_property
-    def _own(self) -> tuple[Array, ...]:
         return tuple(self.blocks.of(i) for i in range(self.nodes))
 
     @cached_property
@@ -151,22 +147,14 @@ class Layout:
     @cached_property
     def columns(self) -> tuple[tuple[Array, ...], ...]:
         """For each part and node, which columns of K (n, n) the columns of its weights are."""
-        return tuple(
-            tuple(
-                np.concatenate([np.zeros(0, int), *(self.own[k][self._share(part.src)[k]] for k in link.reads[i])])
-                for i in range(self.nodes)
-            )
-            for part, link in zip(self.arch.parts, self.union, strict=True)
-        )
+        return tuple(self._read(link, part) for link, part in zip(self.union, self.arch.parts, strict=True))
 
     @cached_property
     def stages(self) -> tuple[tuple[NodeStage, ...], ...]:
         """The stages of each layer; layers of one pattern share them."""
-        known: dict[bytes, tuple[NodeStage, ...]] = {}
-        for R in self.patterns:
-            if R.tobytes() not in known:
-                known[R.tobytes()] = tuple(self._stage(R, *step) for step in self.arch.steps)
-        return tuple(known[R.tobytes()] for R in self.patterns)
+        different = {R.tobytes(): R for R in self.patterns}
+        made = {key: tuple(self._stage(R, *step) for step in self.arch.steps) for key, R in different.items()}
+        return tuple(made[R.tobytes()] for R in self.patterns)
 
     def _stage(self, R: Array, number: int, fraction: float) -> NodeStage:
         part = self.arch.parts[number]
@@ -174,18 +162,19 @@ class Layout:
         shares = {name: self._share(getattr(part, name)) for name in ("src", "rows", "dst")}
         K = self._link(R, part)
         columns = tuple(self._columns(number, K, i) for i in range(self.nodes))
-        if self.arch.J is None:
-            return NodeStage(number, **shares, K=K, J=None, M=(), h=h, columns=columns, keep=self.arch.keep)
+        J: Link | None = None
+        M: tuple[Array, ...] = ()
         F = self._interconnection(part)
-        assert F is not None  # as J is not
-        J = Link(F, K.rows)
-        M = self.arch.J * h
-        owned = [
-            np.concatenate([np.zeros(0, int), *(self.own[k][shares["src"][k]] for k in J.reads[i])])
-            for i in range(self.nodes)
-        ]
-        blocks = tuple(M[np.ix_(self.own[i][shares["dst"][i]], owned[i])] for i in range(self.nodes))
-        return NodeStage(number, **shares, K=K, J=J, M=blocks, h=h, columns=columns, keep=self.arch.keep)
+        if self.arch.J is not None and F is not None:
+            J = Link(F, K.rows)
+            places = zip(self.own, shares["dst"], self._read(J, part), strict=True)
+            M = tuple(h * self.arch.J[np.ix_(own[dst], read)] for own, dst, read in places)
+        return NodeStage(number, **shares, K=K, J=J, M=M, h=h, columns=columns, keep=self.arch.keep)
+
+    def _read(self, link: Link, part: Part) -> tuple[Array, ...]:
+        """Of every node, which entries of y are in the stack that a link of a part brings."""
+        shares = [own[share] for own, share in zip(self.own, self._share(part.src), strict=True)]
+        return tuple(np.concatenate([np.zeros(0, int), *(shares[k] for k in reads)]) for reads in link.reads)
 
     def _link(self, R: Array, part: Part) -> Link:
         """K's link in a part: only between nodes that own some of its rows and some of what they read."""
@@ -205,8 +194,8 @@ class Layout:
         whole = self.union[number]
         if K.reads[i] == whole.reads[i]:
             return slice(None)
-        where = dict(zip(whole.reads[i], whole.cuts[i], strict=True))
-        return np.concatenate([np.zeros(0, int), *(np.arange(where[k].start, where[k].stop) for k in K.reads[i])])
+        where, stack = dict(zip(whole.reads[i], whole.cuts[i], strict=True)), np.arange(whole.height[i])
+        return np.concatenate([stack[:0], *(stack[where[k]] for k in K.reads[i])])
 
     def _share(self, part: slice) -> tuple[slice, ...]:
         """Of every node, the entries of its own block that lie in a slice of y."""

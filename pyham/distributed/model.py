@@ -95,15 +95,10 @@ class DistributedModel(LayeredModel):
             If entries that no node owns are not 0.
         """
         self.theta[: self.split] = weights.cut(self.net.layout, self.net.nodes, params)
-        owner = self.net.layout.blocks.owner
-        if layer[:, :-1][:, ~np.isin(owner, self.readout.reads)].any():
+        if np.delete(layer, np.concatenate(self.readout.columns), axis=1).any():
             raise ValueError(f"layer: expected 0 but for nodes {self.readout.reads}, which are read, got others")
         for i, mine in self.layer.items():
-            own = self.net.layout.own[i]
-            if i in self.readout.reads:
-                mine[:, : len(own)] = layer[:, own]
-            if i == self.readout.reader:
-                mine[:, -1] = layer[:, -1]
+            mine[...] = layer[:, self.readout.columns[i]]
 
     def classifier(self, history: History) -> Classifier:
         return Classifier(self.network(), Head(self._whole_layer(), self.protocol.loss), history)
@@ -116,13 +111,10 @@ class DistributedModel(LayeredModel):
 
     def gather(self, phase: str, flat: Array) -> Array:
         """Of all nodes: their weights, then their shares of the output layer, whichever the phase trains."""
-        parts = []
         cut = {"weights": len(flat), "output layer": 0, "joint": self.split}[phase]
-        if phase != "output layer":
-            parts.append(self.net.gather_weights(flat[:cut]))
-        if phase != "weights":
-            parts.append(self.net.transport.gather(flat[cut:], self.readout.sizes))
-        return np.concatenate(parts)
+        own = flat[:0] if phase == "output layer" else self.net.gather_weights(flat[:cut])
+        layer = flat[:0] if phase == "weights" else self.net.transport.gather(flat[cut:], self.readout.sizes)
+        return np.concatenate([own, layer])
 
     def scatter(self, phase: str, whole: Array) -> Array:
         """The reverse of ``gather``: what belongs to the nodes here."""
@@ -141,11 +133,7 @@ class DistributedModel(LayeredModel):
         flat = self.net.transport.gather(self.theta[self.split :], self.readout.sizes)
         layer = np.zeros((self.readout.outputs, self.net.arch.width + 1), self.theta.dtype)
         for i, mine in self.readout.views(range(self.net.layout.nodes), flat).items():
-            own = self.net.layout.own[i]
-            if i in self.readout.reads:
-                layer[:, own] = mine[:, : len(own)]
-            if i == self.readout.reader:
-                layer[:, -1] = mine[:, -1]
+            layer[:, self.readout.columns[i]] = mine
         return layer
 
     def _head(self, y: ByNode, labels: Array) -> tuple[float, int, ByNode]:
@@ -165,13 +153,10 @@ class DistributedModel(LayeredModel):
         alpha = self.protocol.alpha * self.net.arch.step
         sums = weights.views(self.net.layout, self.net.nodes, gradient)
         for i, mine in self.net.weights.items() if alpha and self.depth > 1 else ():
-            mask = weights.allowed(self.net.layout, i)
-            everywhere = np.ones(1, dtype=bool)
-            for value, total, allowed in zip(
-                (*mine.K, mine.b), (*sums[i].K, sums[i].b), (*mask, everywhere), strict=True
-            ):
+            masks: tuple[Any, ...] = *weights.allowed(self.net.layout, i), 1
+            for value, total, mask in zip((*mine.K, mine.b), (*sums[i].K, sums[i].b), masks, strict=True):
                 _, (slope,) = smoothness([value], 1.0)
-                total += alpha * slope * allowed
+                total += alpha * slope * mask
         if self.protocol.decay:
             gradient += self.protocol.decay * self.net.theta
 

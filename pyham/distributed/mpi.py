@@ -47,7 +47,6 @@ class MPITransport(Transport):
     """
 
     def __init__(self, graphs: Sequence[Graph], timeout: float = 20.0, comm: Any = None) -> None:
-        super().__init__(graphs)
         try:
             from mpi4py import MPI  # here, because importing it starts MPI
         except ImportError as error:
@@ -55,11 +54,11 @@ class MPITransport(Transport):
 
         self.mpi, self.timeout = MPI, _check.positive("timeout", timeout)
         self.comm = (MPI.COMM_WORLD if comm is None else comm).Dup()
-        self.rank, ranks, M = self.comm.rank, self.comm.size, len(self.graphs[0])
+        self.rank, ranks, M = self.comm.rank, self.comm.size, len(graphs[0])
         if ranks > M:
             raise ValueError(f"ranks: expected at most one for each of {M} nodes, got {ranks}")
         self.shares = [tuple(part.tolist()) for part in np.array_split(np.arange(M), ranks)]
-        self.nodes = self.shares[self.rank]
+        super().__init__(graphs, self.shares[self.rank])
         self.home = np.repeat(np.arange(ranks), [len(share) for share in self.shares]).tolist()
         every = union(self.graphs).edges
         self.sources = sorted({self.home[s] for s, r in every if self.home[r] == self.rank} - {self.rank})
@@ -69,10 +68,6 @@ class MPITransport(Transport):
             each.Set_errhandler(MPI.ERRORS_RETURN)
         self.doing = "setting up"
         self._plans: dict[int, tuple[Sequence[Hop], list[list[Hop]], list[list[Hop]]]] = {}
-
-    @property
-    def _here(self) -> frozenset[int]:
-        return frozenset(self.nodes)
 
     def deliver(
         self, name: str, hops: Sequence[Hop], place: Place, columns: int, sent: dict[tuple[int, int], Array]
@@ -125,15 +120,12 @@ class MPITransport(Transport):
         own = [self.traffic.messages, self.traffic.bytes, np.array([self.traffic.kinds[k] for k in kinds], np.int64)]
         flat = np.concatenate([a.ravel() for a in own])
         sizes = [len(flat) if i == share[0] else 0 for share in self.shares for i in share]
-        found = []
-        for part in self.gather(flat, sizes).reshape(len(self.shares), -1):
-            traffic = Traffic(len(self.graphs[0]))
-            M = traffic.messages.size
-            traffic.messages += part[:M].reshape(traffic.messages.shape)
-            traffic.bytes += part[M : 2 * M].reshape(traffic.bytes.shape)
-            traffic.kinds = dict(zip(kinds, part[2 * M :].reshape(-1, 3).tolist(), strict=True))
-            found.append(traffic)
-        return self.traffic.merge(found)
+        summed = self.gather(flat, sizes).reshape(len(self.shares), -1).sum(axis=0)
+        total, M = Traffic(len(self.graphs[0])), len(self.graphs[0])
+        total.messages, total.bytes = summed[: 2 * M * M].reshape(2, M, M)
+        for name, (_, messages, size) in zip(kinds, summed[2 * M * M :].reshape(-1, 3).tolist(), strict=True):
+            total.kinds[name] = [self.traffic.kinds[name][0], messages, size]  # all take part in the same rounds
+        return total
 
     def finish(self) -> None:
         """Wait for all ranks, for as long as it takes; then each may do for itself what takes long, or end.
@@ -160,21 +152,17 @@ class MPITransport(Transport):
 
     def _wait(self, start: Any, send: Any, receive: Any, hops: Sequence[Hop], *, patient: bool = False) -> None:
         """Start a collective and see it through, or say what is missing when the time is over."""
-        senders = sorted({hop.sender for hop in hops})
+        expected = f"messages from nodes {sorted({hop.sender for hop in hops}) or 'of all ranks'}"
         try:
             request = start(send, receive)
             deadline = time.monotonic() + (np.inf if patient else self.timeout)
             while not request.Test():
                 os.sched_yield()  # there may be more ranks than processors
                 if time.monotonic() > deadline:
-                    raise TransportError(
-                        f"{self.doing}: expected messages from nodes {senders or 'of all ranks'} within "
-                        f"{self.timeout:g} s, got not all of them"
-                    )
+                    late = f"within {self.timeout:g} s, got not all of them"
+                    raise TransportError(f"{self.doing}: expected {expected} {late}")
         except self.mpi.Exception as error:
-            raise TransportError(
-                f"{self.doing}: expected messages from nodes {senders or 'of all ranks'}, got {error}"
-            ) from None
+            raise TransportError(f"{self.doing}: expected {expected}, got {error}") from None
 
 
 @contextmanager

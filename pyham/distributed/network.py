@@ -9,8 +9,8 @@ from pyham.architectures.activations import activation
 from pyham.architectures.patterns import Ownership
 from pyham.distributed import stepping, weights
 from pyham.distributed.layout import Layout
-from pyham.distributed.links import ByNode, Via, collect
-from pyham.distributed.one_round import Copies, OneRound
+from pyham.distributed.links import ByNode, Via, collect, spread
+from pyham.distributed.one_round import OneRound
 from pyham.distributed.transport import Mailbox, Place, Traffic, Transport
 from pyham.engines.results import Adjoint
 from pyham.network import Network
@@ -24,14 +24,15 @@ class Passed:
     Attributes
     ----------
     blocks : y_0 .. y_N, for each the blocks (n_i, B) by node
-    kept : for every layer and stage, what the way back needs;  copies : weights of neighbours, in one-round networks
+    kept : for every layer and stage, what the way back needs
+    held : at each node, its weights, or in one-round networks copies of all that it needs
     states (N + 1, B, n) : the same gathered from all nodes;  output (B, n)
     """
 
     def __init__(
-        self, net: "DistributedNetwork", blocks: list[ByNode], kept: list[list[stepping.Kept]], copies: Copies
+        self, net: "DistributedNetwork", blocks: list[ByNode], kept: list[list[stepping.Kept]], held: Any
     ) -> None:
-        self._net, self.blocks, self.kept, self.copies = net, blocks, kept, copies
+        self._net, self.blocks, self.kept, self.held = net, blocks, kept, held
 
     @property
     def states(self) -> Array:
@@ -65,6 +66,7 @@ class DistributedNetwork:
         self, layout: Layout, params: Any, transport: Transport | None = None, *, one_round: bool = False
     ) -> None:
         self.one_round = OneRound(layout) if one_round else None
+        self._way: Any = self.one_round or stepping
         self.layout = layout
         self.arch = layout.arch
         self.transport = Mailbox(layout.graphs) if transport is None else transport
@@ -95,37 +97,31 @@ class DistributedNetwork:
         blocks, kept = [x], []
         columns = next(iter(x.values())).shape[1]
         y = x
-        copies = self._copies()
+        held = self._held()
         for j, stages in enumerate(self.layout.stages):
             via = Via(self.transport, Place("forward pass", j), columns)
             inner = []
             for stage in stages:
-                if self.one_round is None:
-                    y, seen = stepping.forward(stage, self._sigma, self.weights, j, y, via)
-                else:
-                    y, seen = self.one_round.forward(stage, self._sigma, copies, j, y, via)
+                y, seen = self._way.forward(stage, self._sigma, held, j, y, via)
                 inner.append(seen)
             blocks.append(y)
             kept.append(inner)
-        return Passed(self, blocks, kept, copies)
+        return Passed(self, blocks, kept, held)
 
     def backward(self, passed: Passed, delta: ByNode, gradient: Array) -> list[ByNode]:
         """dLoss/dy_0 .. dLoss/dy_N by node, from that of y_N; fills ``gradient``, laid out as theta."""
         gradient[:] = 0
-        sums = weights.views(self.layout, self.nodes, gradient)
-        stacks = self._stacks_like(passed.copies)
-        others = self.one_round.parts(stacks) if self.one_round else {}
+        stacks: ByNode = {}
+        sums: Any = weights.views(self.layout, self.nodes, gradient)
+        if self.one_round is not None:
+            stacks = {i: np.zeros((self.one_round.weights.height[i], 1), self.dtype) for i in self.nodes}
+            sums = self.one_round.parts(stacks)
         columns = next(iter(delta.values())).shape[1]
         deltas = [delta]
         for j in reversed(range(self.arch.depth)):
             via = Via(self.transport, Place("backward pass", j), columns)
             for stage, seen in reversed(list(zip(self.layout.stages[j], passed.kept[j], strict=True))):
-                if self.one_round is None:
-                    delta = stepping.backward(stage, self._sigma, self.weights, sums, j, seen, delta, via)
-                else:
-                    delta = self.one_round.backward(
-                        stage, self._sigma, passed.copies, others, j, seen, delta, via
-                    )  # fmt: skip
+                delta = self._way.backward(stage, self._sigma, passed.held, sums, j, seen, delta, via)
             deltas.append(delta)
         if self.one_round is not None:
             last = Via(self.transport, Place("backward pass", self.arch.depth), 1)
@@ -172,21 +168,15 @@ class DistributedNetwork:
         """What all nodes have sent so far."""
         return self.transport.total()
 
-    # One round: copies of neighbours' weights, and what is added up for them
-
-    def _copies(self) -> Copies:
-        """The weights that each node needs, as they are now."""
+    def _held(self) -> Any:
+        """The weights that each node needs, as they are now; in a one-round network, copies that it is sent."""
         if self.one_round is None:
-            return {}
-        ends = np.cumsum([0, *(weights.sizes(self.layout)[i] for i in self.nodes)]).tolist()
-        flat = {i: self.theta[a:b, None] for i, a, b in zip(self.nodes, ends[:-1], ends[1:], strict=True)}
-        return self.one_round.share(flat, Via(self.transport, Place("forward pass", self.arch.depth), 1))
-
-    def _stacks_like(self, copies: Copies) -> ByNode:
-        """Zeros (P, 1) for the gradients of all weights that a node holds copies of."""
-        if self.one_round is None:
-            return {}
-        return {i: np.zeros((self.one_round.weights.height[i], 1), self.dtype) for i in copies}
+            return self.weights
+        sizes = weights.sizes(self.layout)
+        own = np.split(self.theta[:, None], np.cumsum([sizes[i] for i in self.nodes])[:-1])
+        via = Via(self.transport, Place("forward pass", self.arch.depth), 1)
+        flat = spread(self.one_round.weights, "weights", dict(zip(self.nodes, own, strict=True)), via)
+        return self.one_round.parts(flat)
 
     # Between the two
 
@@ -209,16 +199,9 @@ class DistributedNetwork:
 
 
 def distribute(
-    net: Network,
-    graph: object,
-    *,
-    nodes: int | None = None,
-    blocks: Ownership | None = None,
-    pattern: object = None,
-    restrict: bool = False,
-    transport: Transport | None = None,
-    one_round: bool = False,
-) -> DistributedNetwork:
+    net: Network, graph: object, *, nodes: int | None = None, blocks: Ownership | None = None, pattern: object = None,
+    restrict: bool = False, transport: Transport | None = None, one_round: bool = False,
+) -> DistributedNetwork:  # fmt: skip
     """A network on a graph; the arguments are those of ``Layout`` and ``DistributedNetwork``.
 
     ``restrict`` sets entries of K outside the pattern to 0; without it, one that is not 0 is refused.

@@ -75,22 +75,13 @@ class OneRound:
     @cached_property
     def weights(self) -> Link:
         """Who needs whose rows of K, in any stage."""
-        M = self.layout.nodes
-        pattern = np.zeros((M, M), dtype=bool)
-        for stages in self.layout.stages:
-            for stage in stages:
-                pattern |= _needs(stage)
-        return Link(pattern | np.eye(M, dtype=bool), sizes(self.layout))
-
-    def wide(self, stage: NodeStage) -> Wide:
-        """The stage's links, made once."""
-        if id(stage) not in self._known:
-            self._known[id(stage)] = self._wide(stage)
-        return self._known[id(stage)]
+        needed = [_needs(stage) for stages in set(self.layout.stages) for stage in stages]
+        return Link(np.any([*needed, np.eye(self.layout.nodes, dtype=bool)], axis=0), sizes(self.layout))
 
     @cached_property
-    def _known(self) -> dict[int, Wide]:
-        return {}
+    def wide(self) -> dict[NodeStage, Wide]:
+        """Of every stage, its link and what each node needs."""
+        return {stage: self._wide(stage) for stages in set(self.layout.stages) for stage in stages}
 
     def _wide(self, stage: NodeStage) -> Wide:
         needs = _needs(stage)
@@ -100,10 +91,8 @@ class OneRound:
         for i in range(self.layout.nodes):
             where = dict(zip(link.reads[i], link.cuts[i], strict=True))
             members = tuple(np.flatnonzero(needs[i]).tolist())
-            columns = tuple(
-                np.concatenate([np.zeros(0, int), *(np.arange(link.height[i])[where[k]] for k in stage.K.reads[m])])
-                for m in members
-            )
+            stack = np.arange(link.height[i])
+            columns = tuple(np.concatenate([stack[:0], *(stack[where[k]] for k in stage.K.reads[m])]) for m in members)
             J = np.zeros((stage.M[i].shape[0], link.height[i]))
             for k, cut in zip(stage.J.reads[i], stage.J.cuts[i], strict=True):
                 if k in where:  # else nobody reads k: its block of grad H is 0
@@ -111,13 +100,8 @@ class OneRound:
             local.append(Local(members, columns, J))
         return Wide(link, tuple(local))
 
-    def share(self, mine: ByNode, via: Via) -> Copies:
-        """At every node, the weights that it needs, from each one's flat weights (P_i, 1)."""
-        stacks = spread(self.weights, "weights", mine, via)
-        return self.parts(stacks)
-
     def parts(self, stacks: ByNode) -> Copies:
-        """Views of stacked flat weights, by whose they are."""
+        """Views of stacked flat weights (P, 1) at every node, by whose they are."""
         return {
             i: {
                 m: views(self.layout, (m,), stack[cut, 0])[m]
@@ -130,7 +114,7 @@ class OneRound:
         self, stage: NodeStage, sigma: Activation, copies: Copies, j: int, y: ByNode, via: Via
     ) -> tuple[ByNode, Kept]:
         """As ``stepping.forward``."""
-        wide = self.wide(stage)
+        wide = self.wide[stage]
         Y = spread(wide.link, "y", {i: y[i][stage.src[i]] for i in y}, via)
         after, a = {}, {}
         for i, block in y.items():
@@ -141,18 +125,11 @@ class OneRound:
         return after, Kept(Y, a)
 
     def backward(
-        self,
-        stage: NodeStage,
-        sigma: Activation,
-        copies: Copies,
-        sums: Copies,
-        j: int,
-        kept: Kept,
-        delta: ByNode,
+        self, stage: NodeStage, sigma: Activation, copies: Copies, sums: Copies, j: int, kept: Kept, delta: ByNode,
         via: Via,
-    ) -> ByNode:
+    ) -> ByNode:  # fmt: skip
         """As ``stepping.backward``; gradients are added to each node's copies."""
-        wide = self.wide(stage)
+        wide = self.wide[stage]
         parts = {}
         for i, d in delta.items():
             local = wide.local[i]

@@ -52,23 +52,21 @@ class Readout:
             raise ValueError(f"reader: expected a node from 0 to {M - 1}, got {self.reader}")
         self.layout, self.outputs, self.loss = layout, outputs, loss
         self.levels = tree(layout.graphs[-1], self.reader, self.reads, outputs)
-        #: of every node, the entries that it has of the output layer: C (n_i) where it is read, C for mu at the reader
-        self.widths = tuple(
-            (len(own) if i in self.reads else 0) + (i == self.reader) for i, own in enumerate(layout.own)
+        #: of every node, the columns of (w, mu) that it has: its own where it is read, mu at the reader
+        self.columns = tuple(
+            np.append(own if i in self.reads else own[:0], [layout.arch.width] * (i == self.reader)).astype(int)
+            for i, own in enumerate(layout.own)
         )
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Numbers of the output layer at each node."""
-        return tuple(self.outputs * width for width in self.widths)
+        return tuple(self.outputs * len(columns) for columns in self.columns)
 
     def views(self, nodes: Sequence[int], flat: Array) -> dict[int, Array]:
         """Each node's part (C, width) of the output layer: rows (w_c, and at the reader mu_c)."""
-        ends = np.cumsum([0, *(self.sizes[i] for i in nodes)])
-        return {
-            i: flat[a:b].reshape(self.outputs, self.widths[i])
-            for i, a, b in zip(nodes, ends[:-1].tolist(), ends[1:].tolist(), strict=True)
-        }
+        parts = np.split(flat, np.cumsum([self.sizes[i] for i in nodes])[:-1])
+        return {i: part.reshape(self.outputs, -1) for i, part in zip(nodes, parts, strict=True)}
 
     def head(
         self, transport: Transport, layers: dict[int, Array], y: ByNode, labels: Array, gradients: dict[int, Array]

@@ -38,9 +38,8 @@ class DistributedRun(Run):
 
     def state(self) -> tuple[Header, dict[str, Array]]:
         header, arrays = super().state()
-        return header, arrays | {
-            name: self.model.gather(self._layout_of(name), value) for name, value in _flat(arrays).items()
-        }
+        whole = {name: self.model.gather(self._layout_of(name), value) for name, value in _flat(arrays).items()}
+        return header, arrays | whole
 
     def restore(self, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
         if Protocol.from_config(header["protocol"]) != self.protocol:  # first: phases follow from it
@@ -57,21 +56,12 @@ class DistributedRun(Run):
 
 
 def train(
-    net: DistributedNetwork,
-    x: object,
-    labels: object,
-    *,
-    reads: Sequence[int] | None = None,
-    reader: int | None = None,
-    protocol: Protocol | None = None,
-    rng: np.random.Generator | int | None = None,
-    callback: Callable[[Epoch], None] | None = None,
-    validation: tuple[object, object] | None = None,
-    checkpoint: str | PathLike[str] | None = None,
-    save_every: int = 1,
-    resume: bool = False,
+    net: DistributedNetwork, x: object, labels: object, *, reads: Sequence[int] | None = None,
+    reader: int | None = None, protocol: Protocol | None = None, rng: np.random.Generator | int | None = None,
+    callback: Callable[[Epoch], None] | None = None, validation: tuple[object, object] | None = None,
+    checkpoint: str | PathLike[str] | None = None, save_every: int = 1, resume: bool = False,
     about: Mapping[str, Any] | None = None,
-) -> Classifier:
+) -> Classifier:  # fmt: skip
     """Train ``net``, in place, on x (B, n) and labels (B,), as ``pyham.training.train`` does one in one place.
 
     Parameters

@@ -46,33 +46,9 @@ class Traffic:
         self.bytes = np.zeros((nodes, nodes), np.int64)
         self.kinds: dict[str, list[int]] = {}  # name -> rounds, messages, bytes
 
-    def add(self, name: str, hop: Hop, size: int) -> None:
-        """Count a message of ``size`` bytes."""
-        self.messages[hop.receiver, hop.sender] += 1
-        self.bytes[hop.receiver, hop.sender] += size
-        kind = self.kinds[name]
-        kind[1] += 1
-        kind[2] += size
-
-    def begin(self, name: str) -> None:
-        """Count a round."""
-        self.kinds.setdefault(name, [0, 0, 0])[0] += 1
-
     @property
     def rounds(self) -> int:
         return sum(kind[0] for kind in self.kinds.values())
-
-    def merge(self, others: Sequence["Traffic"]) -> "Traffic":
-        """The sum of what several ranks have sent; all have taken part in the same rounds."""
-        total = Traffic(len(self.messages))
-        for part in others:
-            total.messages += part.messages
-            total.bytes += part.bytes
-            for name, (rounds, messages, size) in part.kinds.items():
-                kind = total.kinds.setdefault(name, [rounds, 0, 0])
-                kind[1] += messages
-                kind[2] += size
-        return total
 
 
 class Transport(ABC):
@@ -81,19 +57,18 @@ class Transport(ABC):
     Parameters
     ----------
     graphs : the graph of each layer, and of what comes after the last
+    nodes : those that live here, ascending
 
     Attributes
     ----------
-    nodes : those that live here, ascending
     traffic : what these have sent
     dtype : of the numbers in all messages; the network that uses the transport sets it
     """
 
-    nodes: tuple[int, ...]
     dtype: np.dtype[Any] = np.dtype(np.float64)
 
-    def __init__(self, graphs: Sequence[Graph]) -> None:
-        self.graphs = tuple(graphs)
+    def __init__(self, graphs: Sequence[Graph], nodes: Sequence[int]) -> None:
+        self.graphs, self.nodes, self._here = tuple(graphs), tuple(nodes), frozenset(nodes)
         self.traffic = Traffic(len(self.graphs[0]))
 
     def exchange(
@@ -106,8 +81,9 @@ class Transport(ABC):
         TransportError
             If there is no such edge, a message is missing, too many or of another size than the hops say.
         """
-        graph = self.graphs[place.layer]
-        self.traffic.begin(name)
+        graph, traffic = self.graphs[place.layer], self.traffic
+        kind = traffic.kinds.setdefault(name, [0, 0, 0])
+        kind[0] += 1
         sent: dict[tuple[int, int], Array] = {}
         for hop in hops:
             pair = hop.sender, hop.receiver
@@ -119,20 +95,16 @@ class Transport(ABC):
                 raise self.error(name, place, hop, "expected a message, got none")
             message = outbox[pair]
             if message.shape != (hop.rows, columns):
-                raise self.error(
-                    name, place, hop, f"expected a message of shape {(hop.rows, columns)}, got {message.shape}"
-                )
-            self.traffic.add(name, hop, message.nbytes)
+                expected = f"expected a message of shape {(hop.rows, columns)}"
+                raise self.error(name, place, hop, f"{expected}, got {message.shape}")
+            traffic.messages[hop.receiver, hop.sender] += 1
+            traffic.bytes[hop.receiver, hop.sender] += message.nbytes
+            kind[1:] = kind[1] + 1, kind[2] + message.nbytes
             sent[pair] = message
         if len(sent) != len(outbox):
             sender, receiver = next(pair for pair in outbox if pair not in sent)
             raise self.error(name, place, Hop(sender, receiver, 0), "expected no such message, got one")
         return self.deliver(name, hops, place, columns, sent)
-
-    @property
-    @abstractmethod
-    def _here(self) -> frozenset[int]:
-        """``nodes`` as a set."""
 
     @abstractmethod
     def deliver(
@@ -160,13 +132,7 @@ class Mailbox(Transport):
     """All nodes in one process: what one posts, the other finds."""
 
     def __init__(self, graphs: Sequence[Graph]) -> None:
-        super().__init__(graphs)
-        self.nodes = tuple(range(len(self.graphs[0])))
-        self._all = frozenset(self.nodes)
-
-    @property
-    def _here(self) -> frozenset[int]:
-        return self._all
+        super().__init__(graphs, range(len(graphs[0])))
 
     def deliver(
         self, name: str, hops: Sequence[Hop], place: Place, columns: int, sent: dict[tuple[int, int], Array]

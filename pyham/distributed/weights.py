@@ -1,5 +1,6 @@
 """What each node holds: its rows of K and b, as views of the flat parameters of the nodes that live together."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -36,19 +37,16 @@ def shapes(layout: Layout, node: int) -> tuple[tuple[int, ...], ...]:
 
 def sizes(layout: Layout) -> tuple[int, ...]:
     """Numbers that each node holds."""
-    return tuple(sum(int(np.prod(shape)) for shape in shapes(layout, i)) for i in range(layout.nodes))
+    return tuple(sum(map(math.prod, shapes(layout, i))) for i in range(layout.nodes))
 
 
 def views(layout: Layout, nodes: Sequence[int], flat: Array) -> dict[int, Weights]:
     """The weights of these nodes, which follow each other in ``flat``."""
     found, start = {}, 0
     for i in nodes:
-        pieces = []
-        for shape in shapes(layout, i):
-            stop = start + int(np.prod(shape))
-            pieces.append(flat[start:stop].reshape(shape))
-            start = stop
-        found[i] = Weights(tuple(pieces[:-1]), pieces[-1])
+        ends = start + np.cumsum([0, *(math.prod(shape) for shape in shapes(layout, i))])
+        *K, b = (flat[a:b].reshape(shape) for a, b, shape in zip(ends, ends[1:], shapes(layout, i), strict=False))
+        found[i], start = Weights(tuple(K), b), ends[-1]
     return found
 
 
