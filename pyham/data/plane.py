@@ -24,14 +24,12 @@ __all__ = [
 ]
 
 Array = np.ndarray[Any, Any]
+Channels = tuple[int, int]
+Seed = np.random.Generator | int | None
 
 
 def swiss_roll(
-    samples: int = 8000,
-    *,
-    width: int = 4,
-    channels: tuple[int, int] = (0, -1),
-    rng: np.random.Generator | int | None = None,
+    samples: int = 8000, *, width: int = 4, channels: Channels = (0, -1), rng: Seed = None
 ) -> tuple[Array, Array]:
     """Two interleaved spirals, one per class: angles theta in [0, 4 pi), radii theta / (4 pi) and 0.2 more, no noise.
 
@@ -51,95 +49,57 @@ def swiss_roll(
     TypeError, ValueError
         Naming the argument, what was expected and what came.
     """
-    count = _check.integer("samples", samples, 0)
-    generator = _check.generator(rng)
-    labels = generator.permutation(np.arange(count) % 2)
-    turn = generator.random(count)
+    labels, turn, _ = _drawn(samples, 2, rng)
     radius = turn + 0.2 * labels
     angle = 4 * np.pi * turn
     return _embed(np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1), width, channels), labels
 
 
 def double_circles(
-    samples: int = 8000,
-    *,
-    width: int = 4,
-    channels: tuple[int, int] = (0, -1),
-    rng: np.random.Generator | int | None = None,
+    samples: int = 8000, *, width: int = 4, channels: Channels = (0, -1), rng: Seed = None
 ) -> tuple[Array, Array]:
     """Four concentric circles with noise: r (cos theta, sin theta) + e, radii r = 1, 2, 3, 4 of classes 0, 1, 0, 1.
 
     theta is uniform in [0, 2 pi), and each coordinate of e in [-0.3, 0.3): a width of 0.6, as in the public code. The
-    classes do not overlap, |e| <= 0.3 sqrt(2) < 1/2.
-
-    Parameters
-    ----------
-    samples : B, half of them (rounded down) of class 1, and as many on each circle, to within one
-    width : n of the states
-    channels : where the two coordinates go; the other channels are 0
-    rng : numpy Generator, int seed, or None for fresh entropy
-
-    Returns
-    -------
-    x (B, n), in random order, coordinates within [-4.3, 4.3] (drawn on [-5, 5]^2); labels (B,), 0 or 1
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the argument, what was expected and what came.
+    classes do not overlap, |e| <= 0.3 sqrt(2) < 1/2. Half of the samples are of class 1, and as many on each circle, to
+    within one; x (B, n) has coordinates within [-4.3, 4.3] (drawn on [-5, 5]^2). Parameters, results and errors are
+    else those of ``swiss_roll``.
     """
-    count = _check.integer("samples", samples, 0)
-    generator = _check.generator(rng)
-    circle = generator.permutation(np.arange(count) % 4)
-    angle = 2 * np.pi * generator.random(count)
+    circle, turn, generator = _drawn(samples, 4, rng)
+    angle = 2 * np.pi * turn
     points = (circle + 1)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
-    return _embed(points + generator.uniform(-0.3, 0.3, (count, 2)), width, channels), circle % 2
+    return _embed(points + generator.uniform(-0.3, 0.3, points.shape), width, channels), circle % 2
 
 
 def double_moons(
-    samples: int = 8000,
-    *,
-    width: int = 4,
-    channels: tuple[int, int] = (0, -1),
-    rng: np.random.Generator | int | None = None,
+    samples: int = 8000, *, width: int = 4, channels: Channels = (0, -1), rng: Seed = None
 ) -> tuple[Array, Array]:
     """Two pairs of interleaved half circles with noise, one half circle of each pair per class.
 
     Class 0 lies on (cos theta, sin theta) + s + e and class 1 on (1 - cos theta, 1/2 - sin theta) + s + e, with theta
     uniform in [0, pi), s = (0, 0) for the first pair and (2, 0) for the second, and each coordinate of e uniform in
     [-0.15, 0.15): a width of 0.3, as in the public code. The classes do not overlap: their curves are 1/2 apart, and
-    |e| <= 0.15 sqrt(2) < 1/4.
-
-    Parameters
-    ----------
-    samples : B, half of them (rounded down) of class 1, and as many on each half circle, to within one
-    width : n of the states
-    channels : where the two coordinates go; the other channels are 0
-    rng : numpy Generator, int seed, or None for fresh entropy
-
-    Returns
-    -------
-    x (B, n), in random order, the first coordinate within [-1.15, 4.15] and the second within [-0.65, 1.15] (drawn on
-    [-2, 5] x [-1, 2]); labels (B,), 0 or 1
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the argument, what was expected and what came.
+    |e| <= 0.15 sqrt(2) < 1/4. Half of the samples are of class 1, and as many on each half circle, to within one; x
+    (B, n) has its first coordinate within [-1.15, 4.15] and the second within [-0.65, 1.15] (drawn on [-2, 5] x
+    [-1, 2]). Parameters, results and errors are else those of ``swiss_roll``.
     """
-    count = _check.integer("samples", samples, 0)
-    generator = _check.generator(rng)
-    moon = generator.permutation(np.arange(count) % 4)
+    moon, turn, generator = _drawn(samples, 4, rng)
     labels, shift = moon % 2, 2 * (moon // 2)
-    angle = np.pi * generator.random(count)
-    sign = 1 - 2 * labels
+    sign, angle = 1 - 2 * labels, np.pi * turn
     points = np.stack([labels + sign * np.cos(angle) + shift, labels / 2 + sign * np.sin(angle)], axis=1)
-    return _embed(points + generator.uniform(-0.15, 0.15, (count, 2)), width, channels), labels
+    return _embed(points + generator.uniform(-0.15, 0.15, points.shape), width, channels), labels
 
 
 def train_test_split(x: Array, labels: Array) -> tuple[Array, Array, Array, Array]:
     """(x_train, labels_train, x_test, labels_test): even and odd rows, as in the papers."""
     return x[::2], labels[::2], x[1::2], labels[1::2]
+
+
+def _drawn(samples: int, curves: int, rng: Seed) -> tuple[Array, Array, np.random.Generator]:
+    """On which curve each sample is, as many on each; how far along it, from 0 to below 1; and the generator."""
+    count = _check.integer("samples", samples, 0)
+    generator = _check.generator(rng)
+    return generator.permutation(np.arange(count) % curves), generator.random(count), generator
 
 
 def _embed(features: Array, width: int, channels: tuple[int, int]) -> Array:

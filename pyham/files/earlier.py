@@ -41,7 +41,7 @@ def modern(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> tuple[dict
     arrays["parameters/layer"] = np.column_stack((layer, mu))
     for name in arrays:
         if name == "best" or name.startswith("optimizer/"):
-            arrays[name] = _joined(name, arrays[name], layer)
+            arrays[name] = _joined(arrays[name], layer)
     return header | {"architecture": _without(config), "gain": config["gain"]}, arrays
 
 
@@ -50,11 +50,9 @@ def _without(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in config.items() if key not in ("classes", "gain")}
 
 
-def _joined(name: str, flat: Array, layer: Array) -> Array:
+def _joined(flat: Array, layer: Array) -> Array:
     """Numbers for all parameters (P,), those of the output layer in the order of one array (C, n + 1)."""
     last = len(flat) - len(layer)
     first = last - layer.size
-    if flat.ndim != 1 or first < 0:
-        raise ValueError(f"{name}: expected a number for every parameter")
     joined = np.column_stack((flat[first:last].reshape(layer.shape), flat[last:]))
     return np.concatenate((flat[:first], joined.ravel()))

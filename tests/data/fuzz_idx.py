@@ -1,23 +1,16 @@
 """Mutates IDX files and holds pyham's reader to its word: ``python -m tests.data.fuzz_idx --count 20000 --seed 0``.
 
 Every file is also read by a plain parser of this module, without any care for memory. The reader under test must give
-the same array bit for bit where that finds one, and otherwise raise ValueError that begins with the file's name; it
-must not take more memory than ``EIGHTH_MORE`` times the data that the file both states and holds, and ``SLACK`` bytes
-(as tracemalloc counts them, those of NumPy and zlib included); and it must end within ``PATIENCE`` seconds. Every
-fourth case is a folder of digits, one file of which is mutated.
+the same array bit for bit where that finds one, and otherwise refuse the file; it must not take more memory than
+``EIGHTH_MORE`` times the data that the file both states and holds, and ``SLACK`` bytes. Every fourth case is a folder
+of digits, one file of which is mutated.
 """
 
-import argparse
+import gzip
 import math
-import signal
 import struct
 import sys
-import tempfile
-import time
-import tracemalloc
 import zlib
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,61 +18,39 @@ import numpy as np
 
 from pyham.data.idx import read_idx
 from pyham.data.mnist import load_mnist
-from tests.oracles.idx_mutations import DTYPES, Generator, fresh, mutated
+from tests.oracles import fuzzing
+from tests.oracles.digits import NAMES, idx_bytes
+from tests.oracles.fuzzing import Case, Generator, cut, extend, flip, splice
 
 Array = np.ndarray[Any, Any]
 
 EIGHTH_MORE = 1.13  #: what a growing bytearray takes
 SLACK = 1 << 21  #: bytes; the reader's pieces, twice over
-PATIENCE = 10.0  #: seconds
-TIMED = hasattr(signal, "setitimer")  # not everywhere
-
-
-@dataclass
-class Result:
-    """What happened: counts, extremes, and one line for each violation."""
-
-    refused: int = 0
-    read: int = 0
-    slowest: float = 0.0
-    excess: float = 0.0  # the most memory above EIGHTH_MORE times the data, in bytes
-    violations: list[str] = field(default_factory=list)
-
-
-class TooSlow(BaseException):
-    """Not an Exception, so that no reader takes it for a damaged file."""
+DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+EXTREMES = (0, 1, 2, 255, 2**16, 2**24, 2**31 - 1, 2**31, 2**32 - 1)
 
 
 # --- what a file holds, by a parser that trusts memory ----------------------------------------------------------------
 
 
-def unpacked(data: bytes) -> tuple[bytes, bool]:
+def unpacked(data: bytes) -> tuple[bytes | bytearray, bool]:
     """The content, as far as there is any, and whether all was in order."""
     if data[:2] != b"\x1f\x8b":
         return data, True
-    content = b""
+    content = bytearray()
     while data:
-        member = zlib.decompressobj(wbits=31)
+        member, left = zlib.decompressobj(wbits=31), data
         try:
-            content += member.decompress(data)
+            while not member.eof:
+                piece = member.decompress(left, 1 << 16)
+                if not piece and not left and not member.eof:
+                    return content, False
+                content += piece
+                left = member.unconsumed_tail
         except zlib.error:
-            return content + salvage(data), False
-        if not member.eof:
             return content, False
         data = member.unused_data
     return content, True
-
-
-def salvage(data: bytes) -> bytes:
-    """What a damaged member gives before the damage."""
-    member, content = zlib.decompressobj(wbits=31), b""
-    try:
-        while piece := member.decompress(data, 1 << 16):
-            content += piece
-            data = member.unconsumed_tail
-    except zlib.error:
-        pass
-    return content
 
 
 def truth(data: bytes) -> tuple[Array | None, int]:
@@ -98,32 +69,121 @@ def truth(data: bytes) -> tuple[Array | None, int]:
     return np.frombuffer(content, kind, offset=begin).reshape(shape), stated
 
 
-# --- the checks -------------------------------------------------------------------------------------------------------
+def same(a: Any, b: Array) -> bool:
+    """Whether a is b in the machine's byte order, bit for bit."""
+    fits = isinstance(a, np.ndarray) and a.shape == b.shape and a.dtype == b.dtype.newbyteorder("=")
+    return fits and a.astype(b.dtype).tobytes() == b.tobytes()
 
 
-def case_file(rng: Generator, folder: Path, reader: Callable[[Path], Array]) -> tuple[Any, Any, int, Path]:
-    """(what to call, the truth, bytes of data, file) for a single file."""
+# --- ways to spoil a file ---------------------------------------------------------------------------------------------
+
+
+def fresh(rng: Generator) -> bytes:
+    """A valid uncompressed file: any dtype, up to four dimensions, mostly small."""
+    code = int(rng.choice(list(DTYPES)))
+    shape = rng.integers(0, rng.choice([3, 8, 20]), rng.integers(1, 5))
+    size = int(np.prod(shape)) * np.dtype(DTYPES[code]).itemsize
+    return struct.pack(f">HBB{len(shape)}I", 0, code, len(shape), *shape) + rng.bytes(size)
+
+
+def restate(rng: Generator, data: bytes) -> bytes:
+    """Another magic number, dtype, number of dimensions or length in the header."""
+    if len(data) < 8:
+        return data
+    where = int(rng.integers(4))
+    if where == 3:
+        place = 4 + 4 * int(rng.integers(max(1, min(data[3], len(data) // 4 - 1))))
+        return data[:place] + struct.pack(">I", rng.choice(EXTREMES)) + data[place + 4 :]
+    value = int(rng.choice([0, 1, 2, 3, 8, 9, 11, 12, 13, 14, 32, 33, 255]))
+    return data[: where + 1] + bytes([value]) + data[where + 2 :]
+
+
+def huge(rng: Generator, data: bytes) -> bytes:
+    """A header of many large dimensions, with little behind it."""
+    shape = rng.choice(EXTREMES, rng.integers(1, 36))
+    return struct.pack(f">HBB{len(shape)}I", 0, rng.choice(list(DTYPES)), len(shape), *shape) + data[:100]
+
+
+def pack(rng: Generator, data: bytes) -> bytes:
+    """gzip, in one member or several, some of them empty, perhaps with a name, a comment and more in the header."""
+    cuts = sorted(rng.integers(0, len(data) + 1, rng.choice([0, 0, 0, 1, 2, 5])).tolist())
+    members = []
+    for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True):
+        member = gzip.compress(data[a:b], compresslevel=int(rng.integers(10)), mtime=0)
+        if rng.random() < 0.2:
+            extra = b"\5\0extra" + b"name" * int(rng.choice([1, 100, 100_000])) + b"\0comment\0"
+            member = member[:3] + bytes([0x04 | 0x08 | 0x10]) + member[4:10] + extra + member[10:]
+        members.append(member)
+    return b"".join(members)
+
+
+def relabel(rng: Generator, data: bytes) -> bytes:
+    """Another method, flag, checksum or length in the first header or last trailer of gzip."""
+    place = int(rng.choice([2, 3, 3, len(data) - 8 + rng.integers(8), rng.integers(10)]))
+    return data[:place] + rng.bytes(1) + data[place + 1 :] if 0 <= place < len(data) else data
+
+
+def chain(rng: Generator, data: bytes) -> bytes:
+    """More members behind, or in front."""
+    more = (gzip.compress(b""), gzip.compress(b"\0"), gzip.compress(rng.bytes(50)), data, gzip.compress(b"") * 300)
+    other = more[rng.integers(len(more))]
+    return data + other if rng.random() < 0.7 else other + data
+
+
+BOMBS: dict[tuple[int, int], bytes] = {}
+
+
+def bomb(rng: Generator) -> bytes:
+    """Zeros compressed a thousandfold, behind a header that states little, the truth, or too much."""
+    stated, held = (int(rng.choice([10, 1 << 20, 1 << 23, 1 << 24, 1 << 31])), int(rng.choice([1 << 20, 1 << 23])))
+    if (stated, held) not in BOMBS:
+        BOMBS[stated, held] = gzip.compress(struct.pack(">HBBI", 0, 8, 1, stated) + bytes(held), mtime=0)
+    return BOMBS[stated, held]
+
+
+PLAIN = (flip, cut, extend, splice, restate, restate, huge)
+PACKED = (flip, flip, cut, extend, splice, relabel, relabel, chain)
+
+
+def mutated(rng: Generator, data: bytes) -> bytes:
+    """``data`` with up to two mutations before compression, if it is compressed, and up to two after."""
+    if rng.random() < 0.02:
+        return PACKED[rng.integers(len(PACKED))](rng, bomb(rng)) if rng.random() < 0.3 else bomb(rng)
+    for _ in range(rng.integers(3)):
+        data = PLAIN[rng.integers(len(PLAIN))](rng, data)
+    if rng.random() < 0.6:
+        data = pack(rng, data)
+        for _ in range(rng.integers(3)):
+            data = PACKED[rng.integers(len(PACKED))](rng, data)
+    return data
+
+
+# --- the cases --------------------------------------------------------------------------------------------------------
+
+
+def make(number: int, rng: Generator, folder: Path) -> Case:
+    """Four files of digits, one of them mutated or replaced by another, or a single mutated file."""
+    if number % 4 == 3:
+        return digits(rng, folder)
     data = mutated(rng, fresh(rng))
-    path = folder / "file"
-    path.write_bytes(data)
+    (folder / "file").write_bytes(data)
     array, size = truth(data)
-    return (lambda: [reader(path)]), (None if array is None else [array]), size, path
+    allowed = EIGHTH_MORE * size + SLACK
+    right = (lambda found: False) if array is None else (lambda found: same(found, array))
+    return Case(folder / "file", lambda: read_idx(folder / "file"), allowed, right, array is None)
 
 
-def case_folder(rng: Generator, folder: Path) -> tuple[Any, Any, int, Path]:
-    """The same for four files of digits, one of them mutated, or replaced by another."""
-    names = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+def digits(rng: Generator, folder: Path) -> Case:
     contents, side = [], rng.integers(1, 6, 2)
     for count in rng.integers(1, 12, 2):
-        images = struct.pack(">HBB3I", 0, 8, 3, count, *side) + rng.bytes(int(count * side.prod()))
-        labels = struct.pack(">HBBI", 0, 8, 1, count) + rng.integers(0, 10, count, dtype=np.uint8).tobytes()
-        contents += [images, labels]
+        images, labels = rng.integers(0, 256, (count, *side)), rng.integers(0, 10, count)
+        contents += [idx_bytes(images.astype(np.uint8)), idx_bytes(labels.astype(np.uint8))]
     which = int(rng.integers(4))
     contents[which] = mutated(rng, contents[which if rng.random() < 0.8 else rng.integers(4)])
-    for name, content in zip(names, contents, strict=True):
+    for name, content in zip(NAMES, contents, strict=True):
         (folder / name).write_bytes(content)
     found = [truth(content) for content in contents]
-    arrays, size = [array for array, _ in found if array is not None], sum(size for _, size in found)
+    arrays = [array for array, _ in found if array is not None]
     fits = (
         len(arrays) == 4
         and all(array.dtype == np.uint8 for array in arrays)
@@ -131,97 +191,9 @@ def case_folder(rng: Generator, folder: Path) -> tuple[Any, Any, int, Path]:
         and all(len(arrays[i]) == len(arrays[i + 1]) and (arrays[i + 1] <= 9).all() for i in (0, 2))
         and arrays[0].shape[1:] == arrays[2].shape[1:]
     )
-    return (lambda: list(load_mnist(folder))), (arrays if fits else None), size, folder
-
-
-def attempt(call: Callable[[], list[Array]]) -> list[Array] | BaseException:
-    """What comes out of ``call``, result or error, within ``PATIENCE``."""
-    try:
-        if TIMED:
-            signal.setitimer(signal.ITIMER_REAL, PATIENCE)
-        return call()
-    except (Exception, TooSlow) as error:
-        return error
-    finally:
-        if TIMED:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-
-
-def judge(outcome: list[Array] | BaseException, expected: list[Array] | None, path: Path) -> str:
-    """What is wrong with ``outcome``, or ""."""
-    if isinstance(outcome, ValueError):
-        if not str(outcome).startswith(str(path)):
-            return f"the message does not name the file: {outcome}"
-        return "" if expected is None else f"refused a valid file: {outcome}"
-    if isinstance(outcome, TooSlow):
-        return f"did not end within {PATIENCE} s"
-    if isinstance(outcome, BaseException):
-        return f"{type(outcome).__name__} escaped: {outcome}"
-    same = expected is not None and all(
-        isinstance(a, np.ndarray)
-        and a.shape == b.shape
-        and a.dtype == b.dtype.newbyteorder("=")
-        and a.astype(b.dtype).tobytes() == b.tobytes()
-        for a, b in zip(outcome, expected, strict=True)
-    )
-    return "" if same else "read other than the file holds"
-
-
-def run(count: int, seed: int, reader: Callable[[Path], Array] = read_idx, first: int = 0) -> Result:
-    """Cases ``first`` to ``first + count - 1`` of ``seed``; a case depends on its number and the seed alone."""
-    result = Result()
-    previous = signal.signal(signal.SIGALRM, _too_slow) if TIMED else None
-    tracing = tracemalloc.is_tracing()
-    tracemalloc.start()
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            for number in range(first, first + count):
-                rng = np.random.default_rng([seed, number])
-                if number % 4 == 3 and reader is read_idx:
-                    call, expected, size, path = case_folder(rng, Path(folder))
-                else:
-                    call, expected, size, path = case_file(rng, Path(folder), reader)
-                tracemalloc.reset_peak()
-                before, start = tracemalloc.get_traced_memory()[0], time.perf_counter()
-                outcome = attempt(call)
-                result.slowest = max(result.slowest, time.perf_counter() - start)
-                taken = tracemalloc.get_traced_memory()[1] - before
-                result.excess = max(result.excess, taken - EIGHTH_MORE * size)
-                wrong = judge(outcome, expected, path)
-                if not wrong and taken > EIGHTH_MORE * size + SLACK:
-                    wrong = f"took {taken} bytes of memory for {size} of data"
-                result.refused += isinstance(outcome, ValueError)
-                result.read += isinstance(outcome, list)
-                if wrong:
-                    result.violations.append(f"case {number} of seed {seed}: {wrong}")
-    finally:
-        if not tracing:
-            tracemalloc.stop()
-        if TIMED:
-            signal.signal(signal.SIGALRM, previous)
-    return result
-
-
-def _too_slow(number: int, frame: object) -> None:
-    raise TooSlow
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=20000, help="how many files")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--first", type=int, default=0, help="number of the first case, to repeat a single one")
-    options = parser.parse_args()
-    result = run(options.count, options.seed, first=options.first)
-    for violation in result.violations[:20]:
-        print(violation, file=sys.stderr)
-    print(
-        f"{options.count} mutated IDX files, seed {options.seed}: {result.refused} refused with a clear error, "
-        f"{result.read} read and right, slowest {result.slowest:.2f} s, memory at most {EIGHTH_MORE} x data + "
-        f"{result.excess / 2**20:.2f} MiB (bound {SLACK / 2**20:.0f}), {len(result.violations)} violations"
-    )
-    return 1 if result.violations else 0
+    allowed = EIGHTH_MORE * sum(size for _, size in found) + SLACK
+    return Case(folder, lambda: load_mnist(folder), allowed, lambda a: fits and all(map(same, a, arrays)), not fits)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(fuzzing.main(make, __doc__))

@@ -119,7 +119,10 @@ def test_sets_are_balanced_shuffled_and_zero_elsewhere(draw):
 
 
 @pytest.mark.parametrize("draw", SETS)
-def test_sets_repeat_with_their_seed(draw):
+def test_sets_repeat_with_their_seed_and_have_eight_thousand_samples_by_default(draw):
+    x, labels = draw(rng=0)
+    assert x.shape == (8000, 4) and np.array_equal(np.bincount(labels), [4000, 4000])
+    assert not x[:, 1:3].any() and x[:, [0, 3]].any(axis=0).all()
     (x, labels), (again, same), (other, _) = (draw(100, rng=seed) for seed in (3, np.random.default_rng(3), 4))
     assert np.array_equal(x, again) and np.array_equal(labels, same) and not np.array_equal(x, other)
     assert not np.array_equal(draw(100)[0], draw(100)[0])  # fresh entropy
@@ -140,19 +143,6 @@ def test_width_and_channels_only_say_where_the_points_go(draw, samples, width, p
     x, same = draw(samples, width=width, channels=channels, rng=7)
     assert x.shape == (samples, width) and np.array_equal(labels, same)
     assert np.array_equal(x[:, [first, second]], points) and np.count_nonzero(x) == np.count_nonzero(points)
-
-
-@pytest.mark.parametrize("draw", SETS)
-def test_no_samples_are_an_empty_set(draw):
-    x, labels = draw(0, width=6, rng=0)
-    assert x.shape == (0, 6) and labels.shape == (0,)
-
-
-def test_eight_thousand_samples_by_default():
-    for draw in SETS:
-        x, labels = draw(rng=0)
-        assert x.shape == (8000, 4) and np.array_equal(np.bincount(labels), [4000, 4000])
-        assert not x[:, 1:3].any() and x[:, [0, 3]].any(axis=0).all()
 
 
 def test_files_are_read_by_public_names():

@@ -23,11 +23,6 @@ def ignore(done, total):
     pass
 
 
-@pytest.fixture(autouse=True)
-def no_proxy(monkeypatch):
-    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
-
-
 def test_fetch_gives_the_body_and_reports_every_piece():
     reports = []
     with digits.server({"/file": BODY}) as (base, _):

@@ -1,7 +1,5 @@
 """MNIST from a folder: the right digits, or one clear error that names the file."""
 
-import gzip
-
 import numpy as np
 import pytest
 
@@ -9,36 +7,6 @@ from pyham.data import idx, mnist
 from pyham.data.mnist import load_mnist
 from tests.data.test_mnist import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, assert_holds, put
 from tests.oracles import digits
-
-
-@pytest.fixture(autouse=True)
-def isolated(tmp_path, monkeypatch):
-    """No folder but those of the test, and nothing from the network."""
-    monkeypatch.delenv("PYHAM_DATA", raising=False)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    monkeypatch.setattr(mnist, "MIRRORS", ())
-
-
-@pytest.fixture
-def small(tmp_path):
-    """A folder of very small digits, and the arrays in it."""
-    rng = np.random.default_rng(0)
-    shapes = ((6, 3, 2), (6,), (4, 3, 2), (4,))
-    arrays = {
-        name: rng.integers(0, 256 if len(shape) == 3 else 10, shape, dtype=np.uint8)
-        for name, shape in zip(digits.NAMES, shapes, strict=True)
-    }
-    folder = tmp_path / "small"
-    folder.mkdir()
-    for name, array in arrays.items():
-        idx.write_idx(folder / name, array)
-    return folder, arrays
-
-
-@pytest.fixture
-def cache(tmp_path):
-    return tmp_path / "cache" / "pyham" / "mnist"
 
 
 def test_folder_gives_the_digits_in_its_files(tmp_path):
@@ -72,9 +40,7 @@ def test_argument_goes_before_environment_and_environment_before_cache(tmp_path,
     folder, arrays = small
     names = [file.name for file in mnist.FILES]
     other = {name: array[::-1] for name, array in arrays.items()}
-    for name, array in other.items():
-        (tmp_path / "other").mkdir(exist_ok=True)
-        idx.write_idx(tmp_path / "other" / name, array)
+    put(tmp_path / "other", {name: digits.idx_bytes(array) for name, array in other.items()})
     cached = {f"{name}.gz": digits.packed()[f"/{name}.gz"] for name in names}
     put(cache, cached)
     monkeypatch.setattr(mnist, "FILES", digits.described())
@@ -119,10 +85,6 @@ SIX = labels_of(0, 1, 2, 3, 4, 5)
         (TRAIN_IMAGES, SIX, r"expected uint8 of shape \(B, rows, columns\), got uint8 of shape \(6,\)"),
         (TRAIN_LABELS, digits.idx_bytes(np.zeros(6, ">i4"), 0x0C), r"expected uint8 .*, got int32 of shape \(6,\)"),
         (TRAIN_LABELS, SIX[:-1], "expected 6 bytes of data, .*, got 5"),
-        (TRAIN_LABELS, SIX + b"\0", "expected 6 bytes of data, .*, got 7"),
-        (TRAIN_LABELS, gzip.compress(SIX, mtime=0)[:-2], "expected whole gzip data, got a truncated file"),
-        (TRAIN_LABELS, gzip.compress(SIX, mtime=0)[:-8] + bytes(8), "expected intact gzip data, got damaged"),
-        (TRAIN_LABELS, b"<html>", "expected an IDX file, .*, got 3c 68 74 6d"),
         (TRAIN_LABELS, labels_of(1, 2, 3, 4, 5), f"expected 6 labels, one for each image of .*{TRAIN_IMAGES}, got 5"),
         (TEST_LABELS, SIX, f"expected 4 labels, one for each image of .*{TEST_IMAGES}, got 6"),
         (TRAIN_LABELS, labels_of(0, 9, 1, 10, 2, 255), "expected labels from 0 to 9, got 10 at index 3"),

@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -98,44 +99,81 @@ def test_traces_adjoints_certificates_and_histories_are_copied(arch, copied):
 # What is refused
 
 
-def rewritten(path, change):
+def no_network(path, change):
+    """Whatever ``change`` makes of header and arrays is refused, without memory for what only the header has."""
     header, arrays = archive.read(path)
     change(header, arrays)
     archive.write(path, header, arrays)
-    with pytest.raises(ValueError, match=r"file: expected a network, got a header that describes none \("):
-        pyham.load(path)
+    tracemalloc.start()
+    try:
+        with pytest.raises(ValueError, match=rf"^{path}: expected a network, got a header that describes none \("):
+            pyham.load(path)
+        assert tracemalloc.get_traced_memory()[1] < 12 * path.stat().st_size + 200_000
+    finally:
+        tracemalloc.stop()
+
+
+WIDE = {"name": "H1", "width": 10**6}  # H1 would build J (n, n), 8 TB
+OF_POINTS = [
+    *({"name": name} for name in ("H3", None, ["H2"])),
+    *({"width": width} for width in (10**6, 10**9, 3)),
+    *({"depth": depth} for depth in (3, 10**12, 10**400)),
+    *({"layers": 2}, {"X": {"a": 1}}, WIDE | {"depth": 0}, WIDE | {"depth": 1}),
+    {"name": "MS2", "width": 10**9, "depth": 10**9},
+]
+OF_IMAGES = [
+    *({"name": "ConvH3"}, {"name": None}, {"width": 10**15}, {"rows": 10**9}, {"rows": -8}),
+    *({"depths": depths} for depths in ([10**9], [1] * 1000, {"a": 1})),
+    *({"size": 10**9 + 1}, {"size": 2.5}, {"step": "1"}, {"activation": ["tanh"]}, {"network": {}}, {"classes": 10}),
+    {"name": "Pixelwise", "network": WIDE | {"depth": 1}},
+]
+
+
+@pytest.mark.parametrize("change", [*OF_POINTS, None, [], {}])
+def test_load__raises_on_headers_that_describe_no_network(change, tmp_path):
+    pyham.H2(2, 2).init(0).save(tmp_path / "file")
+    no_network(tmp_path / "file", lambda header, arrays: put_architecture(header, change))
 
 
 @pytest.mark.parametrize("whole", [False, True])
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"name": "ConvH3"},
-        {"name": None},
-        {"rows": 10**9},
-        {"rows": -8},
-        {"depths": [10**9]},
-        {"depths": [1] * 1000},
-        {"depths": {"a": 1}},
-        {"width": 10**15},
-        {"size": 10**9 + 1},
-        {"size": 2.5},
-        {"step": "1"},
-        {"activation": ["tanh"]},
-        {"network": {}},
-        {"classes": 10},
-        {"name": "Pixelwise", "network": {"name": "H1", "width": 10**6, "depth": 1}},
-        None,
-        [],
-    ],
-)
-def test_load__raises_on_headers_that_describe_no_network(change, whole, tmp_path):
-    def put(header, arrays):
-        header["architecture"] = header["architecture"] | change if isinstance(change, dict) else change
-
+@pytest.mark.parametrize("change", [*OF_IMAGES, None, [], {}])
+def test_load__raises_on_headers_that_describe_no_images(change, whole, tmp_path):
     found = classifier("ConvH2")
     (found if whole else found.net).save(tmp_path / "file")
-    rewritten(tmp_path / "file", put)
+    no_network(tmp_path / "file", lambda header, arrays: put_architecture(header, change))
+
+
+def put_architecture(header, change):
+    header["architecture"] = header["architecture"] | change if change else change
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_load__allocates_nothing_for_a_width_that_an_array_has_too(depth, tmp_path):
+    def put(header, arrays):
+        header["architecture"] = {"name": "H1", "width": 10**6, "depth": depth}
+        arrays["b"] = np.zeros((depth, 10**6))
+
+    pyham.H1(2, 1).init(0).save(tmp_path / "file")
+    no_network(tmp_path / "file", put)
+    pyham.ResNet(1025, 0).init(0).save(tmp_path / "file")
+    with pytest.raises(ValueError, match="depth, width: expected those of b"):
+        pyham.load(tmp_path / "file")
+    pyham.ResNet(1024, 0).init(0).save(tmp_path / "file")
+    assert pyham.load(tmp_path / "file").arch.width == 1024
+
+
+@pytest.mark.parametrize("change", [{"b": np.zeros((2, 3))}, {"b": np.zeros((2, 2), np.float32)}, {"c": np.zeros(1)}])
+def test_load__raises_on_arrays_of_another_network(change, tmp_path):
+    pyham.H2(2, 2).init(0).save(tmp_path / "file")
+    no_network(tmp_path / "file", lambda header, arrays: arrays.update(change))
+
+
+@pytest.mark.parametrize("kind", ["pickle", None, 3, []])
+def test_load__raises_on_other_kinds_of_content(kind, tmp_path):
+    net = pyham.H2(2, 2).init(0)
+    archive.write(tmp_path / "file", {"architecture": net.arch.config(), "kind": kind}, net.params)
+    with pytest.raises(ValueError, match="file: expected a network or a training, got a file of another kind"):
+        pyham.load(tmp_path / "file")
 
 
 @pytest.mark.parametrize("name", ["lift", "lift_bias", "layer", "Kp0", "b1"])
@@ -157,41 +195,43 @@ def test_load__raises_on_arrays_of_another_classifier(name, fault, tmp_path):
             arrays[f"parameters/{name}"] = wrong
 
     classifier("ConvH2").save(tmp_path / "file")
-    rewritten(tmp_path / "file", put)
+    no_network(tmp_path / "file", put)
 
 
 @pytest.mark.parametrize(
     ("kind", "change"),
     [
-        ("softmax", lambda header, arrays: header.update(loss="hinge")),
-        ("softmax", lambda header, arrays: header.update(loss="logistic")),
-        ("softmax", lambda header, arrays: header.update(gain=-1)),
-        ("softmax", lambda header, arrays: header.update(gain="1")),
+        *(
+            (kind, lambda header, arrays, new=new: header.update(new))
+            for kind, new in (
+                ("softmax", {"loss": "hinge"}),
+                ("softmax", {"loss": "logistic"}),
+                ("softmax", {"gain": -1}),
+                ("softmax", {"gain": "1"}),
+                ("softmax", {"phases": []}),
+                ("ConvH2", {"gain": 0}),
+                ("ConvH2", {"kind": "training"}),
+            )
+        ),
         ("softmax", lambda header, arrays: header.pop("loss")),
-        ("softmax", lambda header, arrays: header.update(phases=[])),
         ("softmax", lambda header, arrays: arrays.pop("history/loss")),
         ("softmax", lambda header, arrays: arrays.update({"parameters/lift": np.zeros((4, 1, 3, 3))})),
         ("ConvH2", lambda header, arrays: [arrays.pop(f"parameters/{name}") for name in ("lift", "lift_bias")]),
-        ("ConvH2", lambda header, arrays: header.update(gain=0)),
-        ("ConvH2", lambda header, arrays: header.update(kind="training")),
     ],
 )
 def test_load__raises_on_parts_that_do_not_fit_together(kind, change, tmp_path):
     classifier(kind).save(tmp_path / "file")
-    rewritten(tmp_path / "file", change)
+    no_network(tmp_path / "file", change)
 
 
 def test_classifiers_are_checked_as_they_are_made():
     points, pictures = classifier("softmax"), classifier("ConvH2")
+    Classifier(points.net, classifier("logistic").head, points.history)
     for net, head, lift, message in (
         (points.net, points.head, pictures.lift, "lift: expected none for H2, got another"),
         (pictures.net, pictures.head, None, "lift: expected one for ConvH2, got another"),
         (points.net, pictures.head, None, r"layer: expected shape \(C, 5\), got \(3, 129\)"),
-        (points.net, classifier("logistic").head, None, None),
         (pictures.net, pictures.head, classifier("at every pixel").lift, r"lift: expected shape \(2, 1, 3, 3\)"),
     ):
-        if message is None:
+        with pytest.raises(ValueError, match=message):
             Classifier(net, head, points.history, lift)
-        else:
-            with pytest.raises(ValueError, match=message):
-                Classifier(net, head, points.history, lift)
