@@ -1,6 +1,6 @@
 """What the ranks of a test over MPI run.
 
-By hand: ``mpiexec -n 4 python -m tests.distributed.mpi_worker equal --nodes-per-rank 2``.
+By hand: ``mpiexec -n 4 python -m tests.distributed.mpi_worker equal 2 100``, with nodes per rank and steps or seconds.
 
 equal : a network over MPI against the dense engine and against the same network in one process; prints the largest
     differences, and exits with 1 if one is above 1e-12. Over MPI and in one process, all bits must be the same. The
@@ -10,7 +10,6 @@ long, short, hang : the last rank sends a message of another size, or none, in t
     must end with an error.
 """
 
-import argparse
 import sys
 import time
 
@@ -39,14 +38,14 @@ def relative(found, expected):
 CASES = (("H1", ["ring"] * 4, False), ("H2", ["ring"] * 4, False), ("H1", ["pairs", "other-pairs"] * 2, True))
 
 
-def compare(name, graphs, one_round, nodes, steps, timeout):
+def compare(name, graphs, one_round, nodes, steps):
     """Largest relative differences from the dense engine, and whether all bits are those of one process."""
     rng = np.random.default_rng(0)
     width = 2 * nodes
     arch = pyham.architecture(name, width=width, depth=4, step=0.5)
     layout = Layout(arch, graphs, nodes=nodes)
     params = restrict(layout, arch.init(1).params)
-    transport = MPITransport(layout.graphs, timeout)
+    transport = MPITransport(layout.graphs)
     with guarded(transport):
         nets = [DistributedNetwork(layout, params, way, one_round=one_round) for way in (transport, None)]
         whole = pyham.Network(arch, params)
@@ -118,21 +117,15 @@ def fail(how, nodes, timeout):
     print("nobody noticed")
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("equal", "long", "short", "hang"))
-    parser.add_argument("--nodes-per-rank", type=int, default=2)
-    parser.add_argument("--steps", type=int, default=100)
-    parser.add_argument("--timeout", type=float, default=20)
-    options = parser.parse_args()
+def main(what, nodes_per_rank, number):
     from mpi4py import MPI
 
-    nodes = options.nodes_per_rank * MPI.COMM_WORLD.size
-    if options.what != "equal":
-        return fail(options.what, nodes, options.timeout)
+    nodes = int(nodes_per_rank) * MPI.COMM_WORLD.size
+    if what != "equal":
+        return fail(what, nodes, float(number))
     good = True
     for name, graphs, one_round in CASES:
-        transport, found, backends, same = compare(name, graphs, one_round, nodes, options.steps, options.timeout)
+        transport, found, backends, same = compare(name, graphs, one_round, nodes, int(number))
         good &= same and max(found.values()) <= LIMIT
         if transport.rank == 0:
             words = ", ".join(f"{key} {value:.1e}" for key, value in found.items())
@@ -143,4 +136,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(*sys.argv[1:]))

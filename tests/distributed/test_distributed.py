@@ -6,10 +6,13 @@ import pytest
 
 import pyham
 from pyham import distributed
+from pyham.data import plane as datasets
 from pyham.distributed import Blocks, DistributedNetwork, Layout, Mailbox, TransportError, distribute
 from pyham.distributed.links import Link, Via, collect, spread
+from pyham.distributed.training import train
 from pyham.distributed.transport import Hop, Place
 from pyham.distributed.weights import restrict
+from pyham.training.protocol import Protocol
 
 EPS = np.finfo(float).eps
 NAMES = ("H1", "H2", "MS3", "ResNet", "MLP")
@@ -39,45 +42,55 @@ def tolerance(net):
     return 8 * len(net.gather().stages().A) * net.arch.width * float(np.finfo(net.dtype).eps)
 
 
-def cases():
-    for name in NAMES:
-        schemes = ("semi-implicit", "verlet", "yoshida4") if name in ("H2", "MS3") else (None,)
-        for scheme in schemes:
-            options = {"scheme": scheme} if scheme else {}
-            yield pytest.param(pyham.architecture(name, width=12, depth=3, step=0.3, **options), id=f"{name}-{scheme}")
-    for activation in ("logistic", "relu", "softplus", "identity"):
-        yield pytest.param(pyham.H1(12, 3, 0.3, activation=activation), id=activation)
-    yield pytest.param(pyham.H2(12, 3, 0.3, order="q-first"), id="q-first")
-
-
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("arch", list(cases()))
-@pytest.mark.parametrize("graph", ["ring", "star"])
-def test_equals_the_dense_engine(arch, graph, dtype, rng):
-    net = distribute(arch.init(rng, dtype=dtype), graph, nodes=6, restrict=True)
-    x, g = rng.standard_normal((2, 5, 12)).astype(dtype)
-    assert max(against_dense(net, x, g).values()) <= tolerance(net)
-
-
-BLOCKS = {
-    "uneven": Blocks.of_sizes([1, 0, 3, 2], [0, 2, 1, 3]),
-    "a node with nothing": Blocks.of_sizes([2, 0, 2, 2], [2, 0, 2, 2]),
-    "scattered": Blocks(np.array([3, 1, 0, 2, 2, 0, 1, 3, 0, 0, 2, 1]), 4),
+MANY = {  # what else than the defaults is tried of an architecture
+    "H1": [{"activation": name} for name in ("logistic", "relu", "softplus", "identity")],
+    "H2": [{"scheme": "verlet"}, {"scheme": "yoshida4"}, {"order": "q-first"}],
+    "MS3": [{"scheme": "verlet"}, {"scheme": "yoshida4"}],
 }
+PATH, PAIRS = distributed.path(4).adjacency, np.kron(np.eye(3), np.ones((2, 2)))
+TURNED = np.roll(PAIRS, 1, axis=(0, 1))
+UNEVEN = Blocks.of_sizes([1, 0, 3, 2], [0, 2, 1, 3])
+SCATTERED = Blocks(np.array([3, 1, 0, 2, 2, 0, 1, 3, 0, 0, 2, 1]), 4)
+LAYOUTS = {  # graph, number of nodes, what else
+    "ring": ("ring", 6, {}),
+    "star": ("star", 6, {}),
+    "full": ("full", 6, {}),
+    "no edges in K": ("ring", 6, {"pattern": np.eye(6)}),
+    "pairs": ("ring", 6, {"pattern": PAIRS}),
+    "pairs in turns": ("ring", 6, {"pattern": np.array([PAIRS, TURNED, PAIRS, PAIRS])}),
+    "graphs in turns": ([PAIRS, TURNED, "ring", nx.path_graph(6)], 6, {}),
+    "uneven": ("full", 4, {"blocks": UNEVEN, "pattern": PATH}),
+    "a node with nothing": ("full", 4, {"blocks": Blocks.of_sizes([2, 0, 2, 2], [2, 0, 2, 2]), "pattern": PATH}),
+    "scattered": ("full", 4, {"blocks": SCATTERED, "pattern": PATH}),
+}
+ACROSS = ("uneven", "scattered")  # J1 pairs places of p and q, here of different nodes: a round for J
+ONE = [name for name in LAYOUTS if name not in ("ring", "star", "graphs in turns")]
+HAMILTONIAN = ("H1", "H2", "MS3")
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("blocks", list(BLOCKS.values()), ids=list(BLOCKS))
-def test_blocks_of_any_size(blocks, name, rng):
-    """J1 pairs places of p and q, here of different nodes: a round for J, on a graph that lets it through."""
-    net = distribute(
-        pyham.architecture(name, width=12, depth=2, step=0.3).init(rng), "full", nodes=4, blocks=blocks,
-        pattern=distributed.path(4).adjacency, restrict=True,
-    )  # fmt: skip
-    x, g = rng.standard_normal((2, 5, 12))
-    assert max(against_dense(net, x, g).values()) <= tolerance(net)
-    across = name in ("H1", "H2", "MS3") and blocks is not BLOCKS["a node with nothing"]
-    assert ("grad H" in net.traffic.kinds) == across
+@pytest.mark.parametrize(
+    ("case", "name", "one_round"),
+    [(c, name, False) for c in LAYOUTS for name in NAMES] + [(c, name, True) for c in ONE for name in HAMILTONIAN],
+)
+def test_equals_the_dense_engine(case, name, one_round, rng):
+    graph, nodes, options = LAYOUTS[case]
+    for dtype, more in [(np.float32, {}), *((np.float64, more) for more in ({}, *MANY.get(name, ())))]:
+        whole = pyham.architecture(name, width=12, depth=4, step=0.3, **more).init(rng, dtype=dtype)
+        net = distribute(whole, graph, nodes=nodes, **options, restrict=True, one_round=one_round)
+        x, g = rng.standard_normal((2, 5, 12)).astype(dtype)
+        net.adjoint(net.trace(x), g)
+        kinds, rounds, stages = set(net.traffic.kinds), net.traffic.rounds, len(whole.arch.steps) * whole.arch.depth
+        assert max(against_dense(net, x, g).values()) <= tolerance(net)
+        assert not net.traffic.messages[~net.layout.graphs[-1].adjacency].any()
+        if one_round:
+            assert kinds <= {"weights", "y", "A^T g", "gradients"}
+            assert rounds == (0 if case == "no edges in K" else 2 * stages + 2)
+        else:
+            assert ("grad H" in kinds) == (name in HAMILTONIAN and case in ACROSS)
+            assert (rounds == 0) == (case == "no edges in K")
+        params = restrict(net.layout, whole.params)
+        assert all(np.array_equal(net.gather().params[key], params[key]) for key in params)
+        np.testing.assert_array_equal(DistributedNetwork(net.layout, params).theta, net.theta)
 
 
 def test_interconnection_in_block_pattern(rng):
@@ -90,26 +103,6 @@ def test_interconnection_in_block_pattern(rng):
     X = rng.standard_normal((6, 6)) * np.kron(distributed.path(3).adjacency, np.ones((2, 2)))
     net = distribute(pyham.H2(12, 2, 0.2, X=X).init(rng), "path", nodes=3, restrict=True)
     assert max(against_dense(net, x, g).values()) <= tolerance(net)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_graphs_and_patterns_that_vary_from_layer_to_layer(name, rng):
-    arch = pyham.architecture(name, width=12, depth=4, step=0.3)
-    ring = distributed.ring(6).adjacency
-    even = np.kron(np.eye(3), np.ones((2, 2)))
-    odd = np.roll(even, 1, axis=(0, 1))
-    net = distribute(arch.init(rng), [even, odd, "ring", nx.path_graph(6)], nodes=6, restrict=True)
-    x, g = rng.standard_normal((2, 5, 12))
-    assert max(against_dense(net, x, g).values()) <= tolerance(net)
-    assert not (net.traffic.messages[~ring]).any()
-    kept = DistributedNetwork(net.layout, net.gather().params)
-    np.testing.assert_array_equal(kept.theta, net.theta)
-
-
-def test_gather_gives_back_what_was_distributed(rng):
-    net = pyham.H2(12, 3, 0.3).init(rng)
-    whole = distribute(net, "full", nodes=4).gather()
-    assert all(np.array_equal(whole.params[name], net.params[name]) for name in net.params)
 
 
 # Symplecticity
@@ -161,13 +154,6 @@ def test_every_message_travels_on_an_edge_and_all_edges_are_used(rng):
     np.testing.assert_array_equal(sent > 0, edges)
     np.testing.assert_array_equal(sent[edges], 4 * 4)  # y, K^T sigma and their transposes, in each of four layers
     assert net.traffic.bytes.sum() == sent.sum() * 2 * 7 * 8 and net.traffic.rounds == 16
-
-
-def test_a_block_diagonal_K_needs_no_messages(rng):
-    net = distribute(pyham.H1(16, 4, 0.5).init(rng), "ring", nodes=8, pattern=np.eye(8), restrict=True)
-    x = rng.standard_normal((3, 16))
-    net.adjoint(net.trace(x), x)
-    assert net.traffic.rounds == 0 and not net.traffic.messages.any()
 
 
 def test_nodes_hold_their_own_rows_and_no_more():
@@ -226,13 +212,67 @@ def test_a_network_whose_transport_has_fewer_edges_is_stopped(rng):
         (lambda net: net(np.zeros((3, 5))), r"x: expected shape \(B, 8\), got \(3, 5\)"),
         (lambda net: net.sensitivity(np.zeros(8)), r"x: expected shape \(B, 8\), got \(8,\)"),
         (lambda net: net.adjoint(net.trace(np.zeros((3, 8))), np.zeros((2, 8))), r"g: expected shape \(3, 8\), got"),
+        (lambda net: distribute(net.arch.init(0, dtype=complex), "full", nodes=2), "float64, got complex128"),
     ],
 )
-def test_network__raises_on_wrong_shapes(call, message):
-    with pytest.raises(ValueError, match=message):
+def test_network__raises_on_what_does_not_fit(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
         call(distribute(pyham.H1(8, 1).init(0), "full", nodes=2))
 
 
-def test_network__raises_on_dtypes_that_messages_do_not_have():
-    with pytest.raises(TypeError, match="params: expected float32 or float64, got complex128"):
-        distribute(pyham.H1(8, 1).init(0, dtype=complex), "full", nodes=2)
+# One round a pass
+
+
+def test_copies_follow_the_weights(rng):
+    """What neighbours hold is sent anew before each forward pass."""
+    net = distribute(pyham.H1(12, 2, 0.3).init(rng), "ring", nodes=6, pattern=PAIRS, restrict=True, one_round=True)
+    x = rng.standard_normal((3, 12))
+    net.theta *= 0.5
+    np.testing.assert_allclose(net(x), net.gather()(x), rtol=1e-12)
+
+
+def test_ring_is_refused_by_name():
+    with pytest.raises(
+        ValueError, match=r"one_round: .* layer 0: F R\^T R\[0, 2\] needs a message 2 -> 0 for the forward"
+    ):
+        distribute(pyham.H1(16, 2).init(0), "ring", nodes=8, restrict=True, one_round=True)
+    with pytest.raises(ValueError, match="one_round: expected a network with J K\\^T, got ResNet"):
+        distribute(pyham.ResNet(16, 2).init(0), "full", nodes=8, one_round=True)
+
+
+def test_a_layout_must_allow_its_own_rounds_as_well():
+    """Without self-loops, F R^T R may need no message where K^T sigma, for which weights stay in one place, does."""
+    R = np.zeros((3, 3))
+    R[2, 0] = 1
+    with pytest.raises(ValueError, match=r"K\^T sigma"):
+        distribute(pyham.H1(6, 1).init(0), np.eye(3), pattern=R, restrict=True, one_round=True)
+
+
+def test_weights_need_edges_too():
+    """Node 2's rows read node 1, whose part of the gradient J takes to node 0, which does not hear node 2."""
+    R, F = np.zeros((2, 3, 3))
+    R[2, 1] = F[0, 1] = 1
+    J = np.kron(F - F.T, np.ones((2, 2)))
+    arch = pyham.H1(6, 1, interconnection=J)
+    net = arch.init(0)
+    options = {"blocks": Blocks(np.repeat(np.arange(3), 2), 3), "pattern": R, "restrict": True}
+    distribute(net, distributed.path(3), **options)
+    with pytest.raises(ValueError, match=r"weights that \(F R\^T\)\[0, 2\] needs, got none 2 <-> 0"):
+        distribute(net, distributed.path(3), **options, one_round=True)
+
+
+def test_pairs_in_turns_train_with_one_round_and_end_where_rounds_for_each_matrix_do(tmp_path):
+    x, labels = datasets.swiss_roll(200, width=16, channels=(0, 12), rng=0)
+    found = []
+    for one_round in (False, True):
+        layout = Layout(pyham.H1(16, 4, 0.5), ["pairs", "other-pairs"] * 2, nodes=8)
+        assert layout.one_round
+        params = restrict(layout, layout.arch.init(0).params)
+        net = DistributedNetwork(layout, params, one_round=one_round)
+        protocol = Protocol(scheme="joint", epochs=2, batch=50)
+        classifier = train(net, x, labels, protocol=protocol, rng=0, checkpoint=tmp_path / str(one_round))
+        found.append(classifier.net.K)
+        np.testing.assert_array_equal(net.traffic.messages > 0, distributed.ring(8).adjacency & ~np.eye(8, dtype=bool))
+    np.testing.assert_allclose(*found, rtol=1e-9, atol=1e-12)  # rounding, after eight steps of Adam
+    with pytest.raises(ValueError, match="the distribution of this one"):
+        train(net, x, labels, protocol=protocol, rng=0, checkpoint=tmp_path / "False", resume=True)

@@ -30,29 +30,19 @@ def test_named_graphs_are_those_of_networkx(name, M):
     np.testing.assert_array_equal(graph(name, M).distance(), nx.floyd_warshall_numpy(PEERS[name](M)))
 
 
-@pytest.mark.parametrize("M", [2, 5, 6])
+@pytest.mark.parametrize("M", [1, 2, 5, 6])
 def test_pairs_are_matchings_and_together_the_ring(M):
     both = [graph(name, M) for name in ("pairs", "other-pairs")]
     assert all(g.adjacency.sum(axis=0).max() <= 2 for g in both)
     together = union(both).adjacency
     assert not (together & ~graph("ring", M).adjacency).any()
     assert M % 2 or (together == graph("ring", M).adjacency).all()
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(1, 5), (2, 3), (4, 4)])
-def test_grid_is_that_of_networkx(rows, columns):
-    assert graph(nx.grid_2d_graph(rows, columns)) == distributed.grid(rows, columns)
+    assert M > 1 or all(graph(name, 1).adjacency.all() for name in NAMES)
 
 
 @pytest.mark.parametrize(("nodes", "shape"), [(16, (4, 4)), (12, (3, 4)), (7, (1, 7)), (1, (1, 1))])
-def test_grid_by_number_of_nodes_is_the_squarest(nodes, shape):
-    assert graph("grid", nodes) == distributed.grid(*shape)
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("M", [1, 2])
-def test_small_graphs_exist(name, M):
-    assert graph(name, M).adjacency.all() or M == 2
+def test_grid_is_that_of_networkx_and_by_number_of_nodes_the_squarest(nodes, shape):
+    assert graph("grid", nodes) == distributed.grid(*shape) == graph(nx.grid_2d_graph(*shape))
 
 
 def test_directed_edges_lead_from_sender_to_receiver():
@@ -61,28 +51,27 @@ def test_directed_edges_lead_from_sender_to_receiver():
     assert found.has(0, 1) and not found.has(1, 0)
     np.testing.assert_array_equal(found.distance()[2], [2, 1, 0])
     assert np.isinf(found.distance()[0, 2])
-
-
-def test_union_has_the_edges_of_all():
-    assert union([distributed.path(4), distributed.star(4)]).edges == tuple(
-        sorted({*distributed.path(4).edges, *distributed.star(4).edges})
-    )
+    assert union([found, graph(nx.DiGraph([(2, 0), (1, 2)]))]).edges == ((0, 1), (1, 2), (2, 0))
 
 
 @pytest.mark.parametrize(
-    ("value", "nodes", "message"),
+    ("make", "message"),
     [
-        ("circle", 3, "graph: expected one of 'ring', .* got 'circle'"),
-        ("ring", None, "nodes: expected an integer >= 1, got NoneType"),
-        (np.zeros((2, 3)), None, r"graph: expected shape \(2, 2\), got \(2, 3\)"),
-        (np.zeros((0, 0)), None, "graph: expected at least one node, got none"),
-        (nx.path_graph(3), 4, "graph: expected 4 nodes, got 3"),
-        ([["a"]], None, "graph: expected numbers"),
+        (lambda: graph("circle", 3), "graph: expected one of 'ring', .* got 'circle'"),
+        (lambda: graph("ring", None), "nodes: expected an integer >= 1, got NoneType"),
+        (lambda: graph(np.zeros((2, 3))), r"graph: expected shape \(2, 2\), got \(2, 3\)"),
+        (lambda: graph(np.zeros((0, 0))), "graph: expected at least one node, got none"),
+        (lambda: graph(nx.path_graph(3), 4), "graph: expected 4 nodes, got 3"),
+        (lambda: graph([["a"]]), "graph: expected numbers"),
+        (lambda: Ownership(np.array([0, 2]), 2), "blocks: expected owners from 0 to 1, got 2"),
+        (lambda: Ownership(np.array([0.5]), 2), "blocks: expected the owner of each entry as integers"),
+        (lambda: Ownership.of_sizes([1, 2], [1]), r"p, q: expected as many sizes .* got \[1, 2\] and \[1\]"),
+        (lambda: Ownership.of_sizes([-1], [1]), "p, q: expected as many sizes >= 0"),
     ],
 )
-def test_graph__raises_on_what_is_none(value, nodes, message):
+def test_graphs_and_blocks__raise_on_what_are_none(make, message):
     with pytest.raises((TypeError, ValueError), match=message):
-        graph(value, nodes)
+        make()
 
 
 # Ownership
@@ -95,35 +84,14 @@ def test_blocks_cut_p_and_q_evenly():
     np.testing.assert_array_equal(Ownership.even(6, 2).of(1), [2, 5])
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: Ownership(np.array([0, 2]), 2), "blocks: expected owners from 0 to 1, got 2"),
-        (lambda: Ownership(np.array([0.5]), 2), "blocks: expected the owner of each entry as integers"),
-        (
-            lambda: Ownership.of_sizes([1, 2], [1]),
-            r"p, q: expected as many sizes .* got \[1, 2\] and \[1\]",
-        ),
-        (lambda: Ownership.of_sizes([-1], [1]), "p, q: expected as many sizes >= 0"),
-    ],
-)
-def test_blocks__raises_on_what_are_none(make, message):
-    with pytest.raises((TypeError, ValueError), match=message):
-        make()
-
-
 # The conditions, against what a layer's sensitivities say
-
-
-def random_pattern(rng, M):
-    return rng.random((M, M)) < 0.4
 
 
 @given(st.integers(0, 10**6), st.integers(2, 5))
 def test_one_round_suffices_exactly_where_the_layer_depends_on_neighbours_only(seed, M):
     """dy_1/dy_0 of a dense layer with random weights has entries where F R^T R has, and nowhere else."""
     rng = np.random.default_rng(seed)
-    R, F = random_pattern(rng, M), random_pattern(rng, M)
+    R, F, edges = rng.random((3, M, M)) < 0.4
     F = F | F.T
     blocks = Ownership.even(4 * M, M)
     J = rng.standard_normal((4 * M, 4 * M)) * blocks.mask(F)
@@ -131,7 +99,7 @@ def test_one_round_suffices_exactly_where_the_layer_depends_on_neighbours_only(s
     net = pyham.H1(4 * M, 1, 1.0, interconnection=J - J.T).init(rng, initialization={"K": K})
     phi = net.sensitivity(rng.standard_normal((1, 4 * M)), backend="reference")[0, 0].T - np.eye(4 * M)
     reach = blocks.pattern(np.abs(phi) > 1e-12)  # sums of a few products of normal numbers: 0 or far from it
-    G = Graph(random_pattern(rng, M))
+    G = Graph(edges)
     F = blocks.pattern(J - J.T)
     expected = {(i, k) for i, k in np.argwhere(reach) if not (G.has(k, i) and G.has(i, k))}
     assert {(m.row, m.column) for m in one_round(G, R, F)} == expected
@@ -179,15 +147,10 @@ def test_layout__raises_before_anything_runs_and_names_entry_and_edge():
     with pytest.raises(ValueError, match=r"K: expected 0 outside the pattern, got K\[0, 0, 2\] = 0.64 and 639 more: .*"
                        "rows of node 0 must not read the state of node 2 .*no edge between 2 and 0"):  # fmt: skip
         distributed.distribute(net, "ring", nodes=8)
-
-
-def test_one_entry_of_K_outside_the_pattern_is_refused():
-    good = distributed.distribute(pyham.H1(16, 4, 0.5).init(0), "ring", nodes=8, restrict=True).gather()
-    distributed.distribute(good, "ring", nodes=8)
+    good = distributed.distribute(net, "ring", nodes=8, restrict=True).gather()
     K = good.K.copy()
     K[2, 9, 4] = 1e-300
-    message = r"got K\[2, 9, 4\] = 1e-300 and 0 more: in layer 2 the rows of node 1 .*node 4"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=r"got K\[2, 9, 4\] = 1e-300 and 0 more: in layer 2 .* of node 1 .*node 4"):
         distributed.distribute(good.replace({"K": K}), "ring", nodes=8)
 
 
@@ -199,7 +162,6 @@ H1 = pyham.H1(4, 2)
     ("arch", "options", "message"),
     [
         (pyham.MS1(4, 2), RING, "arch: expected one of H1, .* got MS1, which ties entries of K"),
-        (pyham.MS2(4, 2), RING, "arch: expected one of H1"),
         (H1, RING | {"graph": ["ring"]}, "graph: expected one graph, or one for each of 2 layers, got 1"),
         (H1, {"graph": [np.eye(2), np.eye(3)]}, r"graph: expected graphs of one number of nodes, got \[2, 3\]"),
         (H1, RING | {"pattern": np.eye(3)}, r"pattern: expected shape \(2, 2\), got"),

@@ -1,11 +1,11 @@
 """Over MPI: equal to one process bit by bit, errors on every rank, and a killed rank. Skipped without mpi4py.
 
-Long forms by hand: ``mpiexec -n 8 python -m tests.distributed.mpi_worker equal --nodes-per-rank 3``,
-``python -m tests.distributed.kill_rank``.
+A long form by hand: ``mpiexec -n 8 python -m tests.distributed.mpi_worker equal 3 100``.
 """
 
 import os
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -36,7 +36,7 @@ def run(launcher, ranks, *arguments):
 
 
 def test_over_mpi_all_bits_and_messages_are_those_of_one_process():
-    result, _ = run("mpiexec", 2, "-m", WORKER, "equal", "--nodes-per-rank", "3", "--steps", "10")
+    result, _ = run("mpiexec", 2, "-m", WORKER, "equal", "3", "10")
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.count("bits and messages the same as in one process") == 3
 
@@ -49,7 +49,7 @@ def test_over_mpi_all_bits_and_messages_are_those_of_one_process():
     ],
 )
 def test_a_message_that_is_wrong_or_missing_ends_every_rank_with_an_error(what, message):
-    result, seconds = run("mpiexec.gforker", 3, "-m", WORKER, what, "--timeout", "2")
+    result, seconds = run("mpiexec.gforker", 3, "-m", WORKER, what, "2", "2")
     assert result.returncode != 0 and "nobody noticed" not in result.stdout
     assert seconds < kill_rank.BOUND
     assert re.search(f"backward pass, layer 1, h J\\^T delta.*{message}", result.stderr)
@@ -57,27 +57,13 @@ def test_a_message_that_is_wrong_or_missing_ends_every_rank_with_an_error(what, 
         assert re.search(f"rank {rank}, nodes {nodes}: TransportError: backward pass, layer 1", result.stderr)
 
 
-def test_a_killed_rank_ends_the_run_and_the_run_goes_on_bit_by_bit(capsys, slow):
-    count, ranks, epochs = (20, 4, 40) if slow else (1, 2, 3)
-    assert kill_rank.main(["--count", str(count), "--ranks", str(ranks), "--epochs", str(epochs)]) == 0
-    assert f"at least {ranks - 1} ranks said where they were; the same bits" in capsys.readouterr().out
+def test_a_killed_rank_ends_the_run_and_the_run_goes_on_bit_by_bit(slow):
+    kill_rank.run(*((20, 4, 40) if slow else (1, 2, 3)))
 
 
 def test_more_ranks_than_nodes_are_refused_on_every_rank():
-    result, _ = run(
-        "mpiexec",
-        3,
-        "-m",
-        "pyham",
-        "distributed",
-        "swiss-roll",
-        "--samples",
-        "40",
-        "--nodes",
-        "2",
-        "--transport",
-        "mpi",
-    )
+    command = "-m pyham distributed swiss-roll --samples 40 --nodes 2 --transport mpi"
+    result, _ = run("mpiexec", 3, *command.split())
     assert result.returncode != 0
     assert result.stderr.count("ranks: expected at most one for each of 2 nodes, got 3") >= 1
 
@@ -106,8 +92,6 @@ def test_timeout__raises_on_what_is_no_time():
 
 
 def test_guard_restores_what_signals_did_before(alone):
-    import signal
-
     before = signal.getsignal(signal.SIGINT)
     with guarded(alone):
         assert signal.getsignal(signal.SIGINT) is not before

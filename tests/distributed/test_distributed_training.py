@@ -10,7 +10,7 @@ from pyham import distributed
 from pyham.data import plane as datasets
 from pyham.distributed import distribute
 from pyham.distributed.model import DistributedModel
-from pyham.distributed.readout import Readout
+from pyham.distributed.readout import Readout, tree
 from pyham.distributed.training import train
 from pyham.distributed.weights import restrict
 from pyham.files import archive
@@ -88,12 +88,11 @@ def test_phases_of_the_alternating_scheme_are_those_of_one_place(phase):
     for model in (one, other):
         model.begin(phase)
         descent = Descent(SMALL.optimizer, model.trained(phase), model.steps)
-        mask = np.ones(1) if model is one or phase == "output layer" else mask_of(one, other, phase)
         if phase == "output layer":
             results.append(model.epoch(phase, descent, x, labels, np.arange(100), 20, np.full(5, 0.05)))
         else:
             loss, right, gradient = model.gradient(phase, x, labels)
-            descent.step(gradient * mask, 0.05)
+            descent.step(gradient if model is one else gradient * mask_of(one, other, phase), 0.05)
             results.append((loss, right))
     assert results[0] == pytest.approx(results[1], rel=1e-12)
     (_, found), (_, expected) = one.describe(), other.describe()
@@ -102,28 +101,21 @@ def test_phases_of_the_alternating_scheme_are_those_of_one_place(phase):
     assert one.evaluate(phase, x, labels) == pytest.approx(other.evaluate(phase, x, labels), rel=1e-12)
 
 
-def steps(models, count, protocol, width=12):
-    """``count`` steps of each model on the same batches; the parameters afterwards."""
-    x, labels = points(1250, width)
-    one, other = models[0], models[1]
-    mask = mask_of(one, other, "joint")
-    found = []
-    for model in models:
-        descent = Descent(protocol.optimizer, model.trained("joint"), model.steps)
-        for k in range(count):
-            rows = slice(125 * (k % 10), 125 * (k % 10) + 125)
-            _, _, gradient = model.gradient("joint", x[rows], labels[rows])
-            descent.step(gradient if model is one else gradient * mask, protocol.rate / 2)  # the mean of its schedule
-        found.append(np.concatenate([value.ravel() for value in model.describe()[1].values()]))
-    return found
-
-
 @pytest.mark.parametrize(
     ("name", "optimizer"), [("H1", RECOMMENDED.optimizer), ("H2", SGD(0.9, nesterov=True)), ("H2", AdamW())]
 )
 def test_a_hundred_steps_end_where_those_of_one_place_do(name, optimizer):
     protocol = replace(RECOMMENDED, optimizer=optimizer)
-    found, reference = steps(pair(pyham.architecture(name, width=12, depth=4, step=0.5), protocol), 100, protocol)
+    models = one, other = pair(pyham.architecture(name, width=12, depth=4, step=0.5), protocol)
+    (x, labels), masks, ends = points(1250), (1, mask_of(one, other, "joint")), []
+    for model, mask in zip(models, masks, strict=True):
+        descent = Descent(optimizer, model.trained("joint"), model.steps)
+        for k in range(100):
+            rows = slice(125 * (k % 10), 125 * (k % 10) + 125)
+            _, _, gradient = model.gradient("joint", x[rows], labels[rows])
+            descent.step(gradient * mask, protocol.rate / 2)  # the mean of its schedule
+        ends.append(np.concatenate([value.ravel() for value in model.describe()[1].values()]))
+    found, reference = ends
     assert np.abs(found - reference).max() <= 1e-12 * np.abs(reference).max()
 
 
@@ -166,32 +158,31 @@ def fresh(graph="ring", step=0.3):
     return distribute(pyham.H2(12, 3, step).init(0), graph, nodes=6, restrict=True)
 
 
-@pytest.mark.parametrize("stop", [1, 2, 3])
-@pytest.mark.parametrize("name", PROTOCOLS)
-def test_a_training_that_was_stopped_goes_on_bit_by_bit(name, stop, tmp_path):
-    whole = train(fresh(), **options(name), checkpoint=tmp_path / "whole")
+def stopped(path, after=1, **given):
+    """A training that ends early, and leaves its checkpoint."""
 
     def callback(epoch):
-        if epoch.done == stop:
+        if epoch.done == after:
             raise Stop
 
-    path = tmp_path / "run"
-    if stop < len(whole.history):
-        with pytest.raises(Stop):
-            train(fresh(), **options(name), checkpoint=path, callback=callback)
-    train(fresh(), **options(name), checkpoint=path, resume=True)
-    assert path.read_bytes() == (tmp_path / "whole").read_bytes()
+    with pytest.raises(Stop):
+        train(**given, checkpoint=path, callback=callback)
 
 
-def test_pyham_loads_the_gathered_network(tmp_path):
-    classifier = train(fresh(), **options("joint"), checkpoint=tmp_path / "run")
-    again = pyham.load(tmp_path / "run")
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_a_training_that_was_stopped_goes_on_bit_by_bit(name, tmp_path):
+    classifier = train(fresh(), **options(name), checkpoint=tmp_path / "whole")
+    for after in range(1, len(classifier.history)):
+        path = tmp_path / f"{after}"
+        stopped(path, after, net=fresh(), **options(name))
+        train(fresh(), **options(name), checkpoint=path, resume=True)
+        assert path.read_bytes() == (tmp_path / "whole").read_bytes()
+    again = pyham.load(tmp_path / "whole")
     assert np.array_equal(again.w, classifier.w) and again.mu == classifier.mu
-    loaded = again.net
-    assert loaded.arch == classifier.net.arch
-    assert all(np.array_equal(loaded.params[name], classifier.net.params[name]) for name in loaded.params)
-    again = distribute(loaded, "ring", nodes=6)
-    assert again.gather().arch == loaded.arch
+    params = again.net.params
+    assert again.net.arch == classifier.net.arch
+    assert all(np.array_equal(params[name], classifier.net.params[name]) for name in params)
+    assert distribute(again.net, "ring", nodes=6).gather().arch == again.net.arch
 
 
 @pytest.mark.parametrize(
@@ -207,19 +198,9 @@ def test_pyham_loads_the_gathered_network(tmp_path):
 )
 def test_resume__raises_on_another_training(change, message, tmp_path):
     given = {"net": fresh()} | options("joint")
-
-    def callback(epoch):
-        raise Stop
-
-    with pytest.raises(Stop):
-        train(**given, checkpoint=tmp_path / "run", callback=callback)
+    stopped(tmp_path / "run", **given)
     with pytest.raises(ValueError, match=message):
         train(**given | change, checkpoint=tmp_path / "run", resume=True)
-
-
-def damaged(path, name, value):
-    header, arrays = archive.read(path)
-    archive.write(path, header, arrays | {name: value})
 
 
 @pytest.mark.parametrize(
@@ -231,14 +212,12 @@ def damaged(path, name, value):
     ],
 )
 def test_resume__raises_on_a_state_that_is_none(name, value, message, tmp_path):
-    def callback(epoch):
-        raise Stop
-
-    with pytest.raises(Stop):
-        train(fresh(), **options("joint"), checkpoint=tmp_path / "run", callback=callback)
-    damaged(tmp_path / "run", name, value)
+    path = tmp_path / "run"
+    stopped(path, net=fresh(), **options("joint"))
+    header, arrays = archive.read(path)
+    archive.write(path, header, arrays | {name: value})
     with pytest.raises(ValueError, match=f"run: expected the state of this training, got another \\({message}"):
-        train(fresh(), **options("joint"), checkpoint=tmp_path / "run", resume=True)
+        train(fresh(), **options("joint"), checkpoint=path, resume=True)
 
 
 @pytest.mark.parametrize(
@@ -257,23 +236,17 @@ def test_train__raises_on_wrong_arguments(given, message):
         train(fresh(), **options("joint") | given)
 
 
-def test_readout__raises_where_there_is_no_way():
-    apart = np.kron(np.eye(2), np.ones((3, 3)))
-    net = distribute(pyham.H2(12, 3, 0.3).init(0), apart, nodes=6, restrict=True)
+def test_train__raises_where_there_is_no_way_and_when_it_diverges():
+    net = fresh(np.kron(np.eye(2), np.ones((3, 3))))
     with pytest.raises(ValueError, match="reads: expected nodes with a way to the reader, node 0, got node 3"):
         train(net, **options("joint"))
     train(net, **options("joint"), reads=(0, 1))
-
-
-def test_train__raises_when_it_diverges():
     with pytest.raises(FloatingPointError, match="rate: expected one at which training converges"):
         train(fresh(), **options("joint") | {"protocol": Protocol(scheme="joint", epochs=3, rate=1e200)})
 
 
 def test_readout_tree_is_of_shortest_ways():
     graph = distributed.grid(3, 3)
-    from pyham.distributed.readout import tree
-
     levels = tree(graph, 0, (8, 2), 1)
     assert len(levels) == graph.distance()[0, 8] == 4
     for level in levels:
