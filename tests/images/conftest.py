@@ -7,20 +7,26 @@ from tests.oracles import digits
 
 
 @pytest.fixture(scope="module")
-def data():
-    """Pixels and labels to train on, and others: MNIST's or scikit-learn's digits."""
-    arrays = digits.arrays()
-    pixels, labels = arrays[digits.NAMES[0]], arrays[digits.NAMES[1]].astype(int)
+def arrays():
+    """MNIST's or scikit-learn's digits, of some ten rows and columns: more only take longer."""
+    found = digits.arrays()
+    every = found[digits.NAMES[0]].shape[1] // 8
+    return [array[:, ::every, ::every] if array.ndim == 3 else array for array in map(found.get, digits.NAMES)]
+
+
+@pytest.fixture(scope="module")
+def data(arrays):
+    """Pixels and labels to train on, and others."""
+    pixels, labels = arrays[0], arrays[1].astype(int)
     return (pixels[:200], labels[:200]), (pixels[200:260], labels[200:260])
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(arrays, tmp_path_factory):
     """A folder with a few images in MNIST's files."""
     path = tmp_path_factory.mktemp("mnist")
-    arrays = digits.arrays()
-    for name, count in zip(digits.NAMES, (120, 120, 40, 40), strict=True):
-        (path / name).write_bytes(digits.idx_bytes(arrays[name][:count]))
+    for name, array, count in zip(digits.NAMES, arrays, (120, 120, 40, 40), strict=True):
+        (path / name).write_bytes(digits.idx_bytes(array[:count]))
     return path
 
 

@@ -5,9 +5,8 @@ import pytest
 
 import pyham
 from pyham import images
-from pyham.architectures.convolution import transposed
 from pyham.architectures.lift import shifted
-from pyham.engines.compiled import convolutions, image_layout
+from pyham.engines.compiled import image_layout
 from pyham.engines.compiled.engine import COMPILED
 from pyham.engines.reference import REFERENCE
 from pyham.engines.results import Parts, Pixels
@@ -91,54 +90,16 @@ def test_ConvH2_follows_its_equations_in_every_way_to_it(name, rng):
 # Gradients
 
 
-@pytest.mark.parametrize("engine", [COMPILED, REFERENCE])
 @pytest.mark.parametrize("name", ARCHITECTURES)
-def test_gradient_with_respect_to_the_first_state_is_its_complex_step(name, engine, rng):
+def test_gradient_with_respect_to_the_first_state_is_its_complex_step(name, rng):
     arch = ARCHITECTURES[name]
     stages = stages_of(arch, rng)
     y, u = rng.standard_normal((2, 3, *arch.shape))
     step = REFERENCE.forward(stages, y + 1e-100j * u).imag / 1e-100
     g = rng.standard_normal(step.shape)
-    _, delta, _ = engine.back(stages, engine.run(stages, y), g)
+    _, delta, _ = REFERENCE.back(stages, REFERENCE.run(stages, y), g)
     sizes = np.linalg.norm(g) * np.linalg.norm(step) + np.linalg.norm(delta) * np.linalg.norm(u)
     assert abs((g * step).sum() - (delta * u).sum()) <= 1e-13 * sizes
-
-
-@pytest.mark.parametrize("fault", ["not flipped", "not transposed", "one sign"])
-@pytest.mark.parametrize("name", ["ConvH2", "ConvH2, kernels of size 5"])
-def test_a_wrong_transposed_convolution_is_noticed(name, fault, rng, monkeypatch):
-    """In the backward pass, by the dot product; in the layer, by symplecticity."""
-    from pyham.architectures import maps
-    from pyham.verification import image_certificate as certificate
-
-    def wrong(A):
-        if fault == "not flipped":
-            return A.swapaxes(-4, -3)
-        if fault == "not transposed":
-            return A[..., ::-1, ::-1]
-        result = transposed(A).copy()
-        result[..., 0, -1, 0, 0] *= -1
-        return result
-
-    arch = ARCHITECTURES[name]
-    net = arch.init(rng, initialization="scaled-normal")
-    stages = net.stages()
-    y, u, v, w = rng.standard_normal((4, 2, *arch.shape))
-    noticed = fault != "not transposed" or arch.width > 2  # a kernel of one channel is its own transpose
-    for engine, module in ((REFERENCE, (maps, "transposed_kernels")), (COMPILED, (convolutions, "transposed"))):
-        assert _dot_product(engine, stages, y, u) < 100 * EPS
-        with monkeypatch.context() as patch:
-            patch.setattr(*module, wrong)
-            assert not noticed or _dot_product(engine, stages, y, u) > 1e6 * EPS
-    assert certificate.two_form(stages, y, v, w, COMPILED) < 100 * EPS
-    monkeypatch.setattr(maps, "transposed_kernels", wrong)
-    assert not noticed or certificate.two_form(arch.lower(net.params), y, v, w, COMPILED) > 1e6 * EPS
-
-
-def _dot_product(engine, stages, y, u):
-    step = REFERENCE.forward(stages, y + 1e-100j * u).imag / 1e-100
-    delta = engine.back(stages, engine.run(stages, y), step)[1]
-    return abs((step * step).sum() - (delta * u).sum()) / (step * step).sum()
 
 
 # The compiled engine

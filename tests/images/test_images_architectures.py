@@ -8,8 +8,6 @@ import pytest
 
 import pyham
 from pyham import images
-from pyham.architectures import convolution
-from pyham.architectures.lift import Lift
 from pyham.engines.compiled.engine import COMPILED
 from pyham.engines.reference import REFERENCE
 from pyham.engines.results import Parts, Pixels
@@ -145,10 +143,3 @@ def test_pixelwise_is_the_network_of_vectors_at_every_pixel(backend, rng):
     y = rng.standard_normal((2, *arch.shape))
     expected = at_one_pixel(np.moveaxis(y, 1, -1).reshape(-1, 4)).reshape(2, 3, 4, 4)
     assert relative(np.moveaxis(net(y, backend=backend), 1, -1), expected) <= 100 * EPS
-
-
-def test_lift_is_a_convolution_with_a_bias(rng):
-    x, lift = rng.standard_normal((2, 4, 5)), Lift(rng.standard_normal((3, 1, 3, 3)), rng.standard_normal(3))
-    np.testing.assert_array_equal(
-        lift.apply(x), convolution.convolve(x[:, None], lift.kernel) + lift.bias[:, None, None]
-    )

@@ -97,18 +97,13 @@ def test_training_learns_digits(data):
 )
 def test_train__raises_on_wrong_arguments(change, error, message, data):
     (pixels, labels), _ = data
-    arguments = {"network": pixelwise(pixels), "pixels": pixels, "labels": labels, "protocol": SMALL} | change
+    arguments = {"network": pixelwise(pixels), "pixels": pixels, "labels": labels, "protocol": SMALL}
     with pytest.raises(error, match=message):
-        images.train(**arguments)
-
-
-def test_train__raises_on_classes_beside_a_classifier_and_on_images_among_points(data):
-    (pixels, labels), _ = data
-    first = images.untrained(pixelwise(pixels), 0)
+        images.train(**arguments | change)
     with pytest.raises(ValueError, match="classes, gain: expected none with a classifier, which has them, got one"):
-        images.train(first, pixels, labels, gain=1.0)
+        images.train(**arguments | {"network": images.untrained(pixelwise(pixels), 0), "gain": 1.0})
     with pytest.raises(TypeError, match="net: expected a classifier of images, or a network of points, got P"):
-        pyham.training.train(first.net, pixels, labels)
+        pyham.training.train(pixelwise(pixels).init(0), pixels, labels)
 
 
 def test_labels_need_not_have_every_class(data):
