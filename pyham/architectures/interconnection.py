@@ -54,14 +54,20 @@ def from_block(X: object) -> Array:
     return np.block([[zero, -block.T], [block, zero]])
 
 
+def real(argument: str, value: object, size: int) -> Array:
+    """``value`` (n, n), checked to be a real, finite matrix of that size."""
+    checked = _check.array(argument, value, (size, size))
+    if checked.dtype.kind == "c":
+        raise TypeError(f"{argument}: expected a real matrix, got dtype {checked.dtype}")
+    return checked
+
+
 def skew(J: object, width: int) -> Array:
     """``J`` (n, n), checked to be real, finite and exactly skew-symmetric: J^T = -J.
 
     Exactly, because a rounding error in J would show as a defect of every network built on it.
     """
-    checked = _check.array("interconnection", J, (width, width))
-    if checked.dtype.kind == "c":
-        raise TypeError(f"interconnection: expected a real matrix, got dtype {checked.dtype}")
+    checked = real("interconnection", J, width)
     asymmetry = np.abs(checked + checked.T)
     if asymmetry.any():
         i, j = (int(k) for k in np.unravel_index(int(asymmetry.argmax()), asymmetry.shape))
@@ -74,9 +80,7 @@ def skew(J: object, width: int) -> Array:
 
 def invertible(X: object, size: int) -> Array:
     """``X`` (m, m), checked to be real and numerically nonsingular: sigma_min > m eps sigma_max."""
-    checked = _check.array("X", X, (size, size))
-    if checked.dtype.kind == "c":
-        raise TypeError(f"X: expected a real matrix, got dtype {checked.dtype}")
+    checked = real("X", X, size)
     singular_values = np.linalg.svd(checked.astype(np.float64), compute_uv=False)
     if singular_values[-1] <= size * np.finfo(np.float64).eps * singular_values[0]:
         raise ValueError(

@@ -87,7 +87,7 @@ class Atlas:
             If there is no bound of that kind.
         """
         bound = self.log_upper[_check.choice("kind", kind, self.log_upper)]
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore", invalid="ignore"):
             return np.asarray(bound - np.log(self.norms["2"].max(axis=1)))
 
     def log_tightness_below(self) -> Array | None:
@@ -122,7 +122,7 @@ def atlas(net: Network, x: object, *, backend: Backend = "numba") -> Atlas:
     total = np.zeros((N + 1, n, n))
     block = max(1, BLOCK // (8 * (N + 1) * n * n))
     for rows in (slice(start, start + block) for start in range(0, B, block)):
-        phi = net.sensitivity(samples[rows], backend=backend).astype(np.float64, copy=False)
+        phi = np.asarray(net.sensitivity(samples[rows], backend=backend), np.float64)
         singular_values[:, rows] = symplectic._singular_values(phi)
         for name, values in symplectic.norms(phi).items():
             norms[name][:, rows] = values

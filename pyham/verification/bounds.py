@@ -88,7 +88,7 @@ def excursions(net: Network) -> Array:
 def gradient_ratio(delta: Array) -> Array:
     """||delta_j|| / ||delta_N|| (N + 1, B) of an adjoint's delta (N + 1, B, n)."""
     values = np.asarray(delta, dtype=np.float64)
-    largest = np.abs(values).max(axis=-1, initial=0)
+    largest = np.abs(values).max(axis=-1)
     scale = np.where((largest > 0) & np.isfinite(largest), largest, 1)  # squares would overflow or underflow
     sizes = np.linalg.norm(values / scale[..., None], axis=-1)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
@@ -116,6 +116,4 @@ def log_norm(net: Network) -> Array:
 
 def spectral_norm(matrices: Array) -> Array:
     """||.||_2 (...) of matrices (..., r, k)."""
-    if not matrices.size:
-        return np.zeros(matrices.shape[:-2])
     return np.asarray(np.linalg.svd(matrices.astype(np.float64), compute_uv=False)[..., 0])

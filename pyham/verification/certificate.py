@@ -20,7 +20,6 @@ from pyham.verification.measurements import Evidence, structure, symplectic_by_d
 
 Array = np.ndarray[Any, Any]
 
-CONSTANT = 4  # c of the tolerances c eps s
 INDISTINCT = 1e4  # tolerances: a neighbour that differs by less may pass a check, which tells nothing
 
 
@@ -106,10 +105,10 @@ def certify(net: Network, x: object, *, backend: Backend = "numba") -> Certifica
         raise TypeError(f"x: expected real samples, got dtype {dtype}")
     breakable = evidence.moves()
     eps = max(float(np.finfo(dtype).eps), float(np.finfo(np.float64).eps))  # what is measured is measured in double
-    tolerance = CONSTANT * eps * max(1, len(net.stages().A))
+    tolerance = allowed(eps, net.stages().count)
     checks = []
     for question in _questions(net, evidence):
-        with np.errstate(over="ignore", invalid="ignore"):  # what overflows does not hold, and is shown as inf or NaN
+        with np.errstate(all="ignore"):  # what overflows does not hold, and is shown as inf or NaN
             measured = question.measure()
             control = question.control() if breakable and question.control else None
             if control is not None and not control > tolerance and question.effect() <= INDISTINCT * tolerance:
@@ -127,9 +126,14 @@ def certify(net: Network, x: object, *, backend: Backend = "numba") -> Certifica
                 control_failed=None if control is None else control > tolerance,
             )
         )
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         facts = evidence.facts()
     return Certificate(str(net.arch), batch, str(dtype), tuple(checks), facts)
+
+
+def allowed(eps: float, stages: int) -> float:
+    """The tolerance c eps s, c = 4, for s stages."""
+    return 4 * eps * max(1, stages)
 
 
 class _Question(NamedTuple):
@@ -163,58 +167,28 @@ def _questions(net: Network, evidence: Evidence) -> Iterator[_Question]:
         if symplectic.is_orthogonal(J):
             measures.append(("singular values", "singular values in pairs s, 1/s", Evidence.singular_values))
         for name, statement, measure in measures:
-            control = partial(measure, twin) if exact else None
-            neighbour = "forward Euler, same weights"
-            yield _Question(name, statement, exact, partial(measure, evidence), neighbour, control, euler_effect)
-    mlp = Evidence(neighbours.contracting_mlp(net), x, backend)
-    yield _Question(
-        "norms",
-        "every norm of Phi >= 1",
-        exact,
-        evidence.shortfall,
-        "MLP that halves sensitivities",
-        mlp.shortfall if exact else None,
-    )
+            found, control = partial(measure, evidence), partial(measure, twin) if exact else None
+            yield _Question(name, statement, exact, found, "forward Euler, same weights", control, euler_effect)
+    mlp = Evidence(neighbours.contracting_mlp(net), x, backend).shortfall if exact else None
+    halved = "MLP that halves sensitivities"
+    yield _Question("norms", "every norm of Phi >= 1", exact, evidence.shortfall, halved, mlp)
     if net.arch.name == "H1":
-        yield _Question(
-            "euler defect",
-            "D J D^T - J = h^2 (JS) J (JS)^T",
-            True,
-            evidence.euler,
-            "last transpose left out",
-            partial(evidence.euler, transpose=False),
-            evidence.last_layer,
-        )
+        statement, control = "D J D^T - J = h^2 (JS) J (JS)^T", partial(evidence.euler, transpose=False)
+        without = "last transpose left out"
+        yield _Question("euler defect", statement, True, evidence.euler, without, control, evidence.last_layer)
     log_upper = bounds.log_upper(net)
     stretched = Evidence(neighbours.Stretched(net, evidence.stretch(log_upper)), x, backend)
 
     def stretch_effect() -> float:
         return min(evidence.last_layer(), evidence.distance(stretched))
 
-    yield _Question(
-        "upper bound",
-        "||Phi_j|| <= sharp bound",
-        True,
-        partial(evidence.above, log_upper),
-        "last layer scaled after bounding",
-        partial(stretched.above, log_upper),
-        stretch_effect,
-    )
+    scaled = "last layer scaled after bounding"
+    found, control = partial(evidence.above, log_upper), partial(stretched.above, log_upper)
+    yield _Question("upper bound", "||Phi_j|| <= sharp bound", True, found, scaled, control, stretch_effect)
     if net.stages().shears:
-        yield _Question(
-            "gradients",
-            "1/bound <= |delta_j|/|delta_N| <= bound",
-            True,
-            partial(evidence.outside, -log_upper, log_upper),
-            "last layer scaled after bounding",
-            partial(stretched.outside, -log_upper, log_upper),
-            stretch_effect,
-        )
-    yield _Question(
-        "backpropagation",
-        "delta_j = Phi_j delta_N",
-        True,
-        evidence.backpropagation,
-        "sign of delta_N flipped",
-        partial(evidence.backpropagation, sign=-1),
-    )
+        found, control = (partial(e.outside, -log_upper, log_upper) for e in (evidence, stretched))
+        statement = "1/bound <= |delta_j|/|delta_N| <= bound"
+        yield _Question("gradients", statement, True, found, scaled, control, stretch_effect)
+    flipped = partial(evidence.backpropagation, sign=-1)
+    statement, flip = "delta_j = Phi_j delta_N", "sign of delta_N flipped"
+    yield _Question("backpropagation", statement, True, evidence.backpropagation, flip, flipped)

@@ -222,7 +222,7 @@ def log_upper(net: Network, weights: str = "constant") -> Array:
         If the network has no interconnection matrix that is the same in all layers, or ``weights`` is unknown.
     """
     growth = net.arch.step * bounds.log_norm(net)
-    if _check.choice("weights", weights, WEIGHTS) == "linear" and len(growth):
+    if _check.choice("weights", weights, WEIGHTS) == "linear":
         padded = np.concatenate([growth[:1], growth, growth[-1:]])
         growth = 0.75 * growth + 0.125 * (padded[:-2] + padded[2:])
     return np.append(growth[::-1].cumsum()[::-1], 0.0)

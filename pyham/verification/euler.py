@@ -40,7 +40,7 @@ def defects(
     ValueError
         If the network is not H1: the closed form is that of forward Euler with an interconnection matrix.
     """
-    if net.arch.name != "H1" or net.arch.J is None:
+    if net.arch.name != "H1":
         raise ValueError(f"net: expected H1, got {net.arch.name}")
     D = layer_jacobians(net, x, backend=backend).astype(np.float64)
     states = net.trace(x, backend=backend).states[:-1].astype(np.float64)

@@ -99,7 +99,8 @@ def dot_product(
     stages = net.stages(np.complex128)
     tangent = adjoint = 0.0
     for j in range(net.arch.depth + 1):
-        Xv = _from_layer(stages, j, trace.states[j] + 1j * TINY * v).imag / TINY
+        y = trace.states[j] + 1j * TINY * v
+        Xv = REFERENCE.forward(stages.layers(j, stages.depth), y).imag / TINY
         left, right = np.einsum("ba,bac,bc->b", v, phi[j], u), np.einsum("bc,bc->b", Xv, u)
         size = np.linalg.norm(Xv, axis=1) * np.linalg.norm(u, axis=1)
         error = np.abs(left - right) / np.where(size > 0, size, 1)  # dead ReLUs: X_j v = 0
@@ -189,10 +190,6 @@ def _objective(g: object | Loss, net: Network) -> Loss:
         return g
     gradient = _double("g", g, net)
     return lambda y: ((y * gradient).sum(), gradient)
-
-
-def _from_layer(stages: Any, j: int, y: Array) -> Array:
-    return REFERENCE.forward(stages.layers(j, stages.depth), y)
 
 
 def _entrywise(at: Callable[[tuple[int, ...]], float], value: Array) -> Array:

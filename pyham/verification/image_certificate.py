@@ -32,7 +32,7 @@ from pyham.engines.choice import Backend, select
 from pyham.engines.contract import Engine
 from pyham.engines.reference import REFERENCE
 from pyham.network import Network
-from pyham.verification.certificate import CONSTANT, Certificate, Check
+from pyham.verification.certificate import Certificate, Check, allowed
 from pyham.verification.certificate import certify as certify_network
 
 Array = np.ndarray[Any, Any]
@@ -60,7 +60,7 @@ def certify(net: Network, states: object, *, full: int = 1, backend: Backend = "
         inner = Network(net.arch.network, net.params)
         return certify_network(inner, np.moveaxis(y, 1, -1).reshape(-1, net.arch.network.width), backend=backend)
     stages, own = net.stages(y.dtype), select(backend, y.dtype)
-    tolerance = CONSTANT * float(np.finfo(y.dtype).eps) * stages.count
+    tolerance = allowed(float(np.finfo(y.dtype).eps), stages.count)
     euler, broken, mlp = forward_euler(stages), one_sign(stages, y[:full]), contracting(stages)
 
     found = [norms_and_defect(stages, image, own) for image in y[:full]]
@@ -95,9 +95,7 @@ NORMS = ("1", "2", "inf", "fro")
 
 def sensitivities(stages: AnyStages, image: Array, own: Engine) -> Iterator[Array]:
     """Phi_j^T (n, n) of one image y_0 (C, H, W), from the last layer to the first; row c is the gradient of (y_N)_c."""
-    states = [image[None]]
-    for j in range(stages.depth):
-        states.append(own.forward(stages.layers(j, j + 1), states[-1]))
+    states = own.trace(stages, image[None])
     phi = np.eye(image.size, dtype=image.dtype)
     yield phi
     for j in reversed(range(stages.depth)):
@@ -200,8 +198,7 @@ def one_sign(stages: AnyStages, y: Array) -> Chain:
     *_, last = stages.sections
     stage = stages.of_layer(stages.depth - 1)[-1]
     W = last.W.copy()
-    a = stage.inner(_before_last_stage(stages, y))
-    slope = last.activation.derivative(a)
+    slope = last.activation.derivative(stage.inner(REFERENCE.forward(stages, y)))  # it leaves what it reads alone
     where = np.abs(W[-1]) * slope.mean(axis=(0, 2, 3))[:, None, None]
     ones = np.ones((*slope.shape[:1], W.shape[1], *slope.shape[2:]), slope.dtype)
     where[Convolution(W.shape[-1]).outer(ones, slope) == 0] = 0
@@ -210,14 +207,6 @@ def one_sign(stages: AnyStages, y: Array) -> Chain:
     place = np.unravel_index(where.argmax(), where.shape)
     W[(-1, *place)] *= -1
     return Chain([*stages.sections[:-1], replace(last, W=W)])
-
-
-def _before_last_stage(stages: AnyStages, y: Array) -> Array:
-    """The state that the last stage reads. Its own update is taken back: it leaves what it reads alone."""
-    output = REFERENCE.forward(stages, y)
-    stage = stages.of_layer(stages.depth - 1)[-1]
-    output[stage.dst] -= stage.update(stage.inner(output))
-    return output
 
 
 def contracting(stages: AnyStages) -> Chain:

@@ -30,9 +30,8 @@ class Evidence:
         return self.net.sensitivity(self.x, backend=self.backend)
 
     def moves(self) -> bool:
-        """Whether there are layers and samples, and some Phi_j is neither I nor 0: else there is nothing to break."""
-        inner = self.phi[:-1]
-        return bool((inner != np.eye(inner.shape[-1])).any() and inner.any())
+        """Whether there are layers and samples, and some Phi_j is not I: else there is nothing to break."""
+        return bool((self.phi[:-1] != np.eye(self.net.arch.width)).any())
 
     def last_layer(self) -> float:
         """max over samples of ||Phi_{N-1} - I||, or ||Phi_{N-1}|| where a layer replaces the state."""
@@ -104,13 +103,11 @@ class Evidence:
 
     def above(self, log_upper: Array) -> float:
         """By how much log ||Phi_j|| exceeds ``log_upper`` (N + 1,), over j < N."""
-        with np.errstate(divide="ignore"):
-            return largest((np.log(self.size) - log_upper[:, None])[:-1])
+        return largest((np.log(self.size) - log_upper[:, None])[:-1])
 
     def outside(self, log_lower: Array, log_upper: Array) -> float:
         """By how much log(||delta_j|| / ||delta_N||) leaves [log_lower, log_upper] (N + 1,), over j < N."""
-        with np.errstate(divide="ignore"):
-            ratio = np.log(bounds.gradient_ratio(self.delta))
+        ratio = np.log(bounds.gradient_ratio(self.delta))
         return largest(np.maximum(ratio - log_upper[:, None], log_lower[:, None] - ratio)[:-1])
 
     def backpropagation(self, sign: int = 1) -> float:
@@ -137,22 +134,14 @@ def structure(net: Network) -> Array | None:
 
 
 def defect(phi: Array, net: Network, *, norm: str = "fro") -> Array:
-    """rho (...) of phi (..., n, n) for the J of ``net``.
+    """rho (...) of phi (..., n, n) for the J of ``net``, which is the same in all layers.
 
     Where J = K^-T (MS1), the equivalent Phi K^T Phi^T = K^T is tested: inverting an ill-conditioned K would add errors
     that are not Phi's.
-
-    Raises
-    ------
-    ValueError
-        If the network has no J that is the same in all layers.
     """
-    J = structure(net)
-    if J is None:
-        raise ValueError(f"net: expected a network with the same J in all layers, got {net.arch}")
     if net.arch.J is None:
         return symplectic.defect(phi.swapaxes(-1, -2), net.K[0].T, norm=norm)
-    return symplectic.defect(phi, J, norm=norm)
+    return symplectic.defect(phi, net.arch.J, norm=norm)
 
 
 def largest(values: Array) -> float:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from pyham import _check
+from pyham.architectures.interconnection import real
 
 Array = np.ndarray[Any, Any]
 
@@ -40,7 +41,7 @@ def defect(phi: object, J: object, *, norm: str = "fro") -> Array:
         If phi and J are not real matrices of one size, or J is zero.
     """
     P, n = _matrices(phi)
-    structure = _structure(J, n)
+    structure = real("J", J, n).astype(np.float64)
     if not structure.any():
         raise ValueError("J: expected a nonzero matrix, got zeros")
     finite = _finite(P)
@@ -49,7 +50,7 @@ def defect(phi: object, J: object, *, norm: str = "fro") -> Array:
             symplectic_defect,  # here, because importing pyham should not import Numba
         )
 
-        flat = np.array(P.reshape(-1, n, n), order="C")
+        flat = np.ascontiguousarray(P.reshape(-1, n, n))
         rho = np.empty(len(flat))
         symplectic_defect(flat, structure, rho)
         rho = rho.reshape(P.shape[:-2]) / np.linalg.norm(structure)
@@ -105,7 +106,7 @@ def eigenvalue_pairing(phi: object, J: object) -> Array:
     known. Eigenvalues themselves may be ill conditioned; this backward error is not.
     """
     P, n = _matrices(phi)
-    structure = _structure(J, n)
+    structure = real("J", J, n).astype(np.float64)
     sigma = np.linalg.svd(structure, compute_uv=False)
     if sigma[-1] <= n * np.finfo(np.float64).eps * sigma[0]:
         raise ValueError(
@@ -144,14 +145,6 @@ def _matrices(phi: object) -> tuple[Array, int]:
     if P.ndim < 2 or P.shape[-1] != P.shape[-2] or P.shape[-1] == 0:
         raise ValueError(f"phi: expected shape (..., n, n), got {P.shape}")
     return P.astype(np.float64, copy=False), P.shape[-1]
-
-
-def _structure(J: object, n: int) -> Array:
-    """J as a real float64 (n, n)."""
-    structure = _check.array("J", J, (n, n))
-    if structure.dtype.kind == "c":
-        raise TypeError(f"J: expected a real matrix, got dtype {structure.dtype}")
-    return structure.astype(np.float64)
 
 
 def _scaled(P: Array) -> tuple[Array, Array, Array]:

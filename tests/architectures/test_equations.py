@@ -13,7 +13,7 @@ from pyham.architectures.stages import StageGradients
 from pyham.verification import gradcheck
 from tests.oracles import equations
 from tests.oracles.rounding import eps
-from tests.oracles.strategies import VARIANTS, architectures, pairs, seeds, variant
+from tests.oracles.strategies import architectures, pairs, seeds, variant
 
 EPS = eps(np.float64)
 N, n, m, h = 3, 4, 2, 0.3
@@ -50,13 +50,6 @@ def test_J_of_MS1_and_MS2_undoes_K_and_is_one_matrix_for_constant_weights(name):
         # A backward stable inverse: residual of a few n eps cond(K).
         residual = np.abs(J @ K.swapaxes(1, 2) - np.eye(n)).max(axis=(1, 2))
         assert (residual <= 4 * n * EPS * np.linalg.cond(K)).all()
-
-
-@pytest.mark.parametrize("key", VARIANTS)
-def test_gradients_are_those_of_a_complex_step(key, rng):
-    x, g = rng.standard_normal((2, 3, n))
-    net = variant(key, width=n, depth=2, step=h, activation="logistic").init(0)
-    assert max(gradcheck.complex_step(net, x, g, backend="reference").values()) <= 256 * EPS
 
 
 @pytest.mark.parametrize("scheme", ["semi-implicit", "verlet"])

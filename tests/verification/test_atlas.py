@@ -100,6 +100,13 @@ def test_matrices_that_overflow_have_infinite_norms(x):
     assert np.isfinite(found.norms["2"][-1]).all()
 
 
+def test_sensitivities_of_zero_are_judged_without_warnings(x):
+    found = atlas(network("MLP").replace({"K": np.zeros((N, n, n))}), x)
+    with np.errstate(all="raise"):
+        np.testing.assert_array_equal(found.hidden(), [np.nan] * N + [1])
+        np.testing.assert_array_equal(found.log_tightness("product"), [np.nan] * N + [0])
+
+
 def test_depth_zero_is_the_identity(x):
     found = atlas(pyham.H2(width=n, depth=0).init(0), x)
     assert found.depth == 0

@@ -85,11 +85,14 @@ def test_log_norm_bounds_the_largest_eigenvalue_of_the_symmetric_part(J):
         ([[[3e-200, 4e-200]], [[1e-200, 0.0]]], [[5], [1]]),
         ([[[3e200, 4e200]], [[1.0, 0.0]]], [[5e200], [1]]),
         ([[[3e-200, 4e-200]], [[1e200, 0.0]]], [[0], [1]]),
+        ([[[3e200, 4e200]], [[1e-200, 0.0]]], [[np.inf], [1]]),
         ([[[3.0, 4.0], [0.0, 0.0]], [[0.0, 0.0], [0.0, 0.0]]], [[np.inf, np.nan], [np.nan, np.nan]]),
     ],
 )
 def test_gradient_ratio_neither_overflows_nor_underflows_nor_warns(delta, ratio):
-    np.testing.assert_allclose(bounds.gradient_ratio(np.array(delta)), ratio, rtol=8 * EPS)
+    with np.errstate(over="raise", divide="raise", invalid="raise"):
+        found = bounds.gradient_ratio(np.array(delta))
+    np.testing.assert_allclose(found, ratio, rtol=8 * EPS)
 
 
 def test_spectral_norm_equals_numpy():

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -11,6 +12,9 @@ import pyham
 from pyham.engines.compiled import dense as compiled
 from pyham.engines.reference import REFERENCE as reference
 from pyham.engines.reference import Reference
+from pyham.verification import bounds
+from pyham.verification import certificate as certificates
+from pyham.verification.measurements import defect
 from tests.oracles.rounding import eps
 from tests.oracles.strategies import (
     SMOOTH,
@@ -96,6 +100,11 @@ def unusual():
         for depth, half in ((d, h) for d in (1, N) for h in (slice(0, n // 2), slice(n // 2, n))):
             net = with_biases(key, (slice(None), half), -1e3, depth=depth)
             yield f"{key}, {depth} layers, {half} off", net, samples(200)
+    yield "the first layer off", with_biases("MLP", slice(0, 1), -1e3), samples(200)
+    for key, weights in (("MS1-semi-implicit-p-first", "A"), ("H1-J1", "K")):
+        net = network(key)  # of MS1 there is then no J
+        singular = {weights: net.params[weights] * (np.arange(N) != 3)[:, None, None]}
+        yield f"{key}, singular weights", net.replace(singular), samples()
     for key in ("MS3-semi-implicit-p-first", "H2-plain", "H1-J1", "ResNet"):
         for step in (1e-3, 1e-6, 1e-12):
             yield f"{key}, step {step}", network(key, step=step), samples()
@@ -105,9 +114,11 @@ def unusual():
 def test_unusual_networks_pass(net, x):
     certificate = pyham.certify(net, x)
     assert certificate.passed, str(certificate)
-    if net.arch.name == "MS1" and net.interconnection.ndim == 2:
+    if net.arch.name == "MS1" and (net.K[0] == net.K).all():
         assert checks(certificate)["symplectic"].guaranteed
-    assert net.arch.width % 2 == 0 or "eigenvalues" not in checks(certificate)
+    assert net.arch.name != "H1" or ("eigenvalues" in checks(certificate)) == (net.arch.width % 2 == 0)
+    if net.arch.name == "MLP" and net.arch.activation == "relu" and not (net.b[-1] < 0).all():
+        assert checks(certificate)["upper bound"].control_failed
 
 
 @pytest.mark.parametrize("params", [np.float32, np.float64])
@@ -133,7 +144,9 @@ def test_nothing_to_check_passes_without_controls(key, backend):
 def test_huge_sensitivities_are_judged_without_warnings(key, step):
     # Norms of 1e170 at step 3; overflow to inf at step 1e4, about which nothing can be certified.
     net = network(key, "identity", depth=300, step=step)
-    certificate = pyham.certify(net, samples(3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        certificate = pyham.certify(net, samples(3))
     if not np.isfinite(net.sensitivity(samples(3))).all():
         assert not certificate.passed, str(certificate)
 
@@ -158,7 +171,17 @@ def test_each_architecture_has_its_checks_its_promises_and_controls_that_fail(ke
         if check.guaranteed:
             assert check.control and check.control_failed is True
             assert check.control_measured > check.tolerance >= check.measured
+    phi = network(key).sensitivity(samples())
+    smallest = np.min(list(pyham.symplectic.norms(phi[:-1]).values()))
+    assert asked["norms"].measured == 1 - smallest
+    facts, (least, median, most) = dict(certificate.facts), np.quantile(np.linalg.norm(phi[0], 2, (1, 2)), (0, 0.5, 1))
+    mean = np.linalg.norm(phi[0].mean(axis=0), 2)
+    norms = {"smallest norm": least, "median": median, "largest": most, "norm of the batch mean": mean}
+    kinds = bounds.KINDS if name != "MLP" else ("product", "sharp")
+    upper = {f"{kind} bound": bounds.upper(network(key), kind)[0] for kind in kinds}
+    assert facts == pytest.approx(norms | upper, rel=1e-12) and list(facts) == [*norms, *upper]
     data = certificate.to_dict()  # plain data, fit for JSON
+    assert data["facts"] == facts and data["checks"][0]["measured"] == certificate.checks[0].measured
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     assert (data["passed"], data["samples"], data["dtype"]) == (True, 20, "float64")
     assert [row["name"] for row in data["checks"]] == list(asked)
@@ -254,6 +277,37 @@ def test_no_certificate_passes_on_a_sabotaged_engine(fault, key):
     certificate = pyham.certify(network(key), samples(), backend=SABOTAGE[fault])
     assert not certificate.passed, str(certificate)
     assert "NOT PASSED" in str(certificate)
+
+
+@pytest.mark.parametrize(
+    ("neighbour", "twin"),
+    [("contracting_mlp", lambda net: net), ("forward_euler", lambda net: net.arch.init(8))],
+    ids=["the network itself", "another that is symplectic"],
+)
+def test_no_certificate_passes_whose_control_does_not_fail(neighbour, twin, monkeypatch):
+    monkeypatch.setattr(certificates.neighbours, neighbour, twin)
+    certificate = pyham.certify(network(), samples())
+    assert not certificate.passed and "DOES NOT FAIL" in str(certificate)
+
+
+def test_backpropagation_is_measured_relative_to_the_sensitivity_of_each_sample():
+    net, x = network(), samples()
+    noise = SABOTAGE["noise in delta"]
+    found = checks(pyham.certify(net, x, backend=noise))["backpropagation"].measured
+    g = np.random.default_rng(0).standard_normal(x.shape)
+    delta, phi = net.adjoint(net.trace(x, backend=noise), g, backend=noise).delta, net.sensitivity(x, backend=noise)
+    apart = np.linalg.norm(delta - np.einsum("jbac,bc->jba", phi, g), axis=-1)
+    expected = (apart / np.linalg.norm(phi, 2, axis=(-2, -1)) / np.linalg.norm(g, axis=-1)).max()
+    assert found == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("norm", ["fro", "2"])
+def test_defect_of_MS1_is_that_of_K_transposed(norm):
+    net = network("MS1-semi-implicit-p-first")
+    net = net.replace({"A": np.broadcast_to(net.params["A"][0], net.arch.shapes["A"])})
+    phi = np.random.default_rng(0).standard_normal((3, n, n))
+    for of, J, P in ((net, net.K[0].T, phi.swapaxes(1, 2)), (network(), network().arch.J, phi)):
+        np.testing.assert_array_equal(defect(phi, of, norm=norm), pyham.symplectic.defect(P, J, norm=norm))
 
 
 def test_transposed_sensitivities_are_symplectic_too_and_only_backpropagation_tells():

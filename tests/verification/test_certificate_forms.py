@@ -27,6 +27,7 @@ def test_print_of_a_certificate_that_passes():
         "delta_j = Phi_j delta_N",
     ]
     assert len(lines) == 3 + len(statements) + 1
+    assert len({line.index("  holds  ") for line in lines[3:-1]}) == 1  # columns
     assert lines[-1].startswith("at the input: smallest norm 1.")
     for line, statement in zip(lines[3:-1], statements, strict=True):
         measured, tolerance, verdict = line.removeprefix(statement).split()[:3]

@@ -44,6 +44,8 @@ def test_period_derivative_equals_differences_extrapolated(energy):
     rounding = 20 * EPS * continuous.period(energy) / d
     scale = continuous.period_derivative(energy) / min(energy, 1) ** 6
     assert abs(continuous.period_derivative(energy) - difference) <= scale * d**6 + rounding
+    slow = continuous.period_derivative(energy, 0.3)
+    assert slow == pytest.approx(continuous.period_derivative(energy) / 0.3, rel=4 * EPS)
 
 
 def test_small_oscillations_are_harmonic_and_large_ones_slow():
