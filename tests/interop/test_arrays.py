@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham.architectures.interconnection import J2
+from pyham.architectures.interconnection import J1, J2
 from pyham.commands import cli
 from pyham.interop import arrays
 
@@ -79,8 +79,25 @@ def test_exit_code_is_1_when_a_certificate_does_not_pass(tmp_path, capsys):
     assert "NOT PASSED" in capsys.readouterr().out
 
 
-ZEROS = {"K": np.zeros((2, 4, 4)), "b": np.zeros((2, 4)), "h": 0.1}
-ONES = ZEROS | {"K": np.ones((2, 4, 4))}
+def test_a_matrix_that_is_nearly_skew_symmetric_is_any_matrix():
+    K = np.zeros((1, 3, 3))
+    K[0, 0, 1], K[0, 1, 0] = 1, -1.5
+    net = pyham.from_arrays(K, np.zeros((1, 3)), step=0.1)
+    np.testing.assert_array_equal(net.K, K)
+    assert net.arch.name == "ResNet"
+
+
+def only(**blocks):
+    """Arrays whose K has ones in the named blocks, or a number other than 0 in their first entry; else zeros."""
+    K = np.zeros((2, 4, 4))
+    for name, value in blocks.items():
+        i, j = (slice(2 * k, 2 * k + 2) for k in (name[0] == "q", name[1] == "q"))
+        K[:, i, j] = [[value, 0], [0, 0]] if value else 1
+    return {"K": K, "b": np.zeros((2, 4)), "h": 0.1}
+
+
+ZEROS, ONES = only(), only(pp=0, pq=0, qp=0, qq=0)
+MIXED = J1(4) + np.pad([[0, 1], [-1, 0]], ((0, 2), (0, 2)))  # p moves itself
 
 
 @pytest.mark.parametrize(
@@ -94,7 +111,10 @@ ONES = ZEROS | {"K": np.ones((2, 4, 4))}
         (ZEROS | {"scheme": "rk4"}, "scheme: expected one of 'euler'"),
         (ZEROS | {"J": np.eye(4)}, "expected a skew-symmetric matrix"),
         (ONES | {"scheme": "verlet"}, "K: expected .* without J"),
+        (only(pq=0, qp=0) | {"scheme": "verlet"}, "K: expected .* without J"),
         (ONES | {"scheme": "verlet", "J": J2(4)}, "K: expected block diagonal K with J"),
+        (only(pp=0, qq=0, pq=3) | {"scheme": "verlet", "J": J1(4)}, "K: expected block diagonal K with J"),
+        (only(pp=0, qq=0) | {"scheme": "verlet", "J": MIXED}, "K: expected block diagonal K with J"),
         (ONES | {"scheme": "none", "J": J2(4)}, "J: expected None with scheme='none'"),
     ],
 )
