@@ -155,7 +155,7 @@ class Engine(ABC):
 
     def streamed(self, stages: AnyStages, x: Array, layers: Sequence[int], measure: Callable[[Array], Array]) -> Array:
         """measure(phi) of the chosen layers, phi[j] = dy_N/dy_j (M, B, n, n) for about sqrt(N) layers at a time."""
-        n = x[0].size if len(x) else 1
+        n = math.prod(x.shape[1:])
         segment = max(1, min(math.isqrt(stages.depth), MATRICES // max(1, len(x) * n * n * x.itemsize)))
         starts = list(range(0, stages.depth, segment))
         kept = [x]
@@ -163,9 +163,7 @@ class Engine(ABC):
             kept.append(self.forward(stages.layers(j, j + segment), kept[-1]))
         wanted = np.array(layers, dtype=int)
         result: Array | None = None
-        last: Array = np.broadcast_to(
-            np.eye(math.prod(x.shape[1:]), dtype=x.dtype), (len(x), *2 * [math.prod(x.shape[1:])])
-        )
+        last: Array = np.broadcast_to(np.eye(n, dtype=x.dtype), (len(x), n, n))
         for j, y in [(stages.depth, kept[-1]), *zip(reversed(starts), reversed(kept[:-1]), strict=True)]:
             phi = self.sensitivities(stages.layers(j, j + segment), y, last)
             here = np.flatnonzero((wanted >= j) & (wanted < j + len(phi) - (j < stages.depth)))

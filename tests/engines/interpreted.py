@@ -177,7 +177,7 @@ def stack(rng, S, r, k, d, size, **options):
 @pytest.fixture(params=["overlapping", "squeezed", "nothing"])
 def images(request, rng, monkeypatch):
     """Stages whose channels overlap; of slices of different lengths, with squeezes; none at all; and seven images."""
-    monkeypatch.setattr(image_layout, "VECTOR", 64)  # eight lanes: columns are left over
+    monkeypatch.setattr(image_layout, "VECTOR", 256)  # 32 lanes: columns are left over, before a squeeze and after it
     monkeypatch.setattr(image_layout, "IMAGES", 3)  # three tiles, in the last one image
     for name, value in (("WORTHWHILE", 1), ("BLOCKS", 2), ("_threads", 1)):  # of two tiles and one
         monkeypatch.setattr(f"pyham.engines.compiled.threads.{name}", value)
@@ -188,8 +188,8 @@ def images(request, rng, monkeypatch):
         return stack(rng, 4, 2, 2, 2, 3, keep=[1, 0, -0.5, 1], **overlapping), rng.standard_normal((7, 4, 3, 1))
     if request.param == "nothing":
         return stack(rng, 0, 2, 2, 2, 3, keep=1, **overlapping), rng.standard_normal((7, 4, 3, 1))
-    sections = [stack(rng, 2, 3, 2, 4, 3, squeeze=True, **other), stack(rng, 1, 1, 2, 4, 5, **other)]
-    sections.append(stack(rng, 1, 2, 2, 1, 1, src=(slice(0, 2),), dst=(slice(31, 32),), keep=1, width=32, squeeze=True))
+    sections = [stack(rng, 2, 3, 2, 4, 1, squeeze=True, **other), stack(rng, 1, 1, 2, 4, 5, **other)]
+    sections.append(stack(rng, 1, 2, 2, 1, 3, src=(slice(0, 2),), dst=(slice(31, 32),), keep=1, width=32, squeeze=True))
     return Chain(sections), rng.standard_normal((7, 2, 4, 12))
 
 

@@ -12,9 +12,9 @@ from pyham.architectures.lift import Lift
 from pyham.architectures.maps import Convolution, Dense
 from pyham.architectures.stages import Stages
 from pyham.engines import contract
-from pyham.engines.compiled import buffers, dense, threads
+from pyham.engines.compiled import buffers, dense, image_layout, threads
 from pyham.engines.compiled.engine import COMPILED
-from pyham.engines.reference import REFERENCE
+from pyham.engines.reference import REFERENCE, Reference
 from pyham.engines.results import Adjoint, Parts, Pixels, Trace
 from pyham.training.losses import softmax
 from tests.oracles.recursion import Passes
@@ -107,6 +107,39 @@ def test_images_that_are_no_batch_and_other_losses(rng):
             assert found[1] == right[1]
             np.testing.assert_allclose(found[2].layer, right[2].layer, atol=1e-12)
             np.testing.assert_allclose(found[2].stages.A, right[2].stages.A, atol=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_a_layout_has_as_many_images_as_their_tape_has_room_for(dtype, monkeypatch):
+    stages, size = stages_of("kernels"), np.dtype(dtype).itemsize
+    for images in (4, 3, 2, 1):
+        T, lanes = 16 * images, 64 // size
+        monkeypatch.setattr(image_layout, "TAPE", 6 * (2 + 3) * T * size)  # six stages keep y[src] and s
+        image_layout.layout_of.cache_clear()
+        found = image_layout.layout_of((image_layout.form_of(stages),), 4, 4, 4, np.dtype(dtype))
+        space = found.space
+        assert (space.images, space.T, space.tape, space.guard) == (images, T, 6 * (2 + 3) * T, lanes)
+        assert found.forward == 10 * 4 + stages.A.size + stages.c.size + stages.W.size
+        assert found.masks.dtype == dtype and len(found.masks) == 9 * T
+    monkeypatch.setattr(image_layout, "TAPE", 1)
+    image_layout.layout_of.cache_clear()
+    assert image_layout.layout_of((image_layout.form_of(stages),), 4, 4, 4, np.dtype(dtype)).space.images == 1
+    image_layout.layout_of.cache_clear()
+
+
+def test_checkpoints_are_as_many_as_the_layers_between_them(rng):
+    segments = []
+
+    class Own(Reference):
+        def checkpointed(self, stages, x, delta_N, segment):
+            segments.append(segment)
+            return super().checkpointed(stages, x, delta_N, segment)
+
+    for depth in (0, 1, 17):
+        net, x = pyham.ResNet(3, depth).init(0), rng.standard_normal((2, 3))
+        for memory in ("store", "checkpoint"):
+            net.gradient(x, x, memory=memory, backend=Own())
+    assert segments == [1, 1, 1, 1, 17, 4]
 
 
 def test_distance_is_relative_to_each_sample():

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import pyham
+from pyham import _check
 from pyham._check import multiprecision
 from pyham.engines import choice
 from pyham.engines.compiled.engine import COMPILED
@@ -116,7 +117,44 @@ def refusals():
     yield pyham.symplectic.norms, DIGITS, TypeError, "phi: expected real numbers, got dtype object"
 
 
-test_what_is_refused = refused(list(refusals()))
+NUMBERS = {  # function, what it expects, numbers that it refuses
+    _check.positive: ("a positive finite number", (0, -1.5, np.inf, np.nan, 10**400)),
+    _check.number: ("a finite number", (np.inf, -np.inf, np.nan, 10**400)),
+    _check.not_negative: ("a number >= 0", (-1e-300, -np.inf, np.nan)),
+}
+
+
+def of_checks():
+    for function, (expected, wrong) in NUMBERS.items():
+        check = partial(function, "a")
+        for value in wrong:
+            yield check, value, ValueError, f"a: expected {expected}, got {value}"
+        for value in (True, np.bool_(1), "1", None, 1j, [1]):
+            yield check, value, TypeError, f"a: expected {expected}, got {type(value).__name__}"
+    for value, error, came in ((-1, ValueError, "-1"), (True, TypeError, "bool"), (1.0, TypeError, "float")):
+        yield partial(_check.integer, "a", minimum=0), value, error, f"a: expected an integer >= 0, got {came}"
+    bits = partial(_check.integer_of_bits, "a", bits=8)
+    yield bits, 256, ValueError, "a: expected an integer of at most 8 bits, got more"
+    mixed, plain = np.array([mpmath.mpf(1), None]), partial(_check.array, "a", shape=None)
+    for array in (partial(plain, multiprecision=True), plain):
+        yield array, mixed, TypeError, "a: expected numbers, got dtype object"
+    yield plain, DIGITS, TypeError, "a: expected numbers, got dtype object"
+    yield plain, [1, np.nan], ValueError, r"a: expected finite numbers, got nan at index \(1,\)"
+
+
+test_what_is_refused = refused([*refusals(), *of_checks()])
+
+
+def test_checks_give_back_what_is_right():
+    assert [_check.positive("a", np.float32(0.5)), _check.number("a", -3), _check.not_negative("a", np.inf)] == [
+        0.5,
+        -3,
+        np.inf,
+    ]
+    assert [_check.integer_of_bits("a", value, 8) for value in (0, 255)] == [0, 255]
+    swapped = _check.array("a", np.array([1.0, 2.0], ">f8" if np.dtype(float).isnative else "<f8"), ("B",))
+    assert swapped.dtype.isnative and swapped.tolist() == [1, 2]
+    assert _check.array("a", DIGITS, None, multiprecision=True) is DIGITS
 
 
 def test_states_of_another_shape_are_refused_where_input_and_output_differ_too(rng):

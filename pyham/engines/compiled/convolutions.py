@@ -181,19 +181,14 @@ def _stage_gradients(own: Array, groups: Sequence[Stages], lift: Lift) -> list[S
 
 
 def _net(layout: ImageLayout, lift: Lift, groups: Sequence[Stages]) -> tuple[Array, ...]:
-    """The network as the kernels take it."""
-    weights = _weights(lift, groups)
-    return layout.plan, np.concatenate([*(group.keep for group in groups), weights[:0]]), weights, layout.masks
-
-
-def _weights(lift: Lift, groups: Sequence[Stages]) -> Array:
-    """All matrices in one array, in the order that the layout counts on."""
+    """The network as the kernels take it, all matrices in one array, in the order that the layout counts on."""
     pieces = [lift.kernel, lift.bias]
     for group in groups:
         pieces += [group.A, group.c, group.W]
     for group in groups:
         pieces += [transposed(group.A), transposed(group.W)]
-    return np.concatenate([piece.ravel() for piece in pieces])
+    weights = np.concatenate([piece.ravel() for piece in pieces])
+    return layout.plan, np.concatenate([*(group.keep for group in groups), weights[:0]]), weights, layout.masks
 
 
 @lru_cache(maxsize=4)

@@ -8,7 +8,6 @@ Sensitivities are stored with samples last, as they are computed, and come back 
 """
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -32,26 +31,16 @@ TAPE = 32 << 20  # bytes: a longer tape is slower to read back than the forward 
 SEGMENT = 4 << 20  # bytes of tape for one tile, where the forward pass is run again
 
 
-@dataclass(frozen=True)
-class Tape:
-    """What ``record`` keeps of a forward pass: the input, and all that the way back needs unless that is long."""
-
-    x: Array
-    recorded: Buffer | None
-
-
 class CompiledDense(Reference):
     """The engine of networks whose maps are matrices."""
 
     def forward(self, stages: Any, x: Array) -> Array:
-        """y_N (B, n) from x = y_0 (B, n)."""
         x, y_N = _own(x), np.empty(x.shape, x.dtype)
         arguments, blocks = _plain(stages), _blocks(stages, len(x))
         blocks.run(lambda lo, hi, _: kernels.forward(arguments, (lo, hi, blocks.tile), x, y_N))
         return y_N
 
     def trace(self, stages: Any, x: Array) -> Array:
-        """States y_0 .. y_N (N + 1, B, n) from x = y_0 (B, n)."""
         states = np.empty((stages.depth + 1, *x.shape), stages.dtype)
         states[0] = x
         arguments, blocks = _plain(stages), _blocks(stages, len(x))
@@ -59,7 +48,6 @@ class CompiledDense(Reference):
         return states
 
     def adjoint(self, stages: Any, states: Array, g: Array) -> tuple[Array, StageGradients]:
-        """delta_0 .. delta_N (N + 1, B, n) and the gradients of A, c, W, from g = dLoss/dy_N (B, n)."""
         states, delta = _own(states), np.empty(states.shape, stages.dtype)
         delta[-1] = g
         arguments, blocks = _plain(stages), _blocks(stages, len(g))
@@ -68,46 +56,37 @@ class CompiledDense(Reference):
         return delta, sums.total()
 
     def run(self, stages: Any, x: Array) -> Trace:
-        """The forward pass, recorded for ``back``; states of all layers are computed when somebody looks at them."""
-        output, tape = self.record(stages, x)
-        start = tape.x
-        return Trace(lambda: self.trace(stages, start), output=output, tape=tape, engine=self, stages=stages)
-
-    def back(self, stages: Any, trace: Trace, g: Array) -> tuple[Any, Array, StageGradients]:
-        """The backward pass, from the recorded one; adjoints of all layers are computed when somebody looks at them."""
-        tape = trace.tape(self, stages)
-        if tape is None:
-            return super().back(stages, trace, g)
-        delta_0, gradients = self.pull(stages, tape, g)
-        kept = g.copy()
-        return lambda: self.adjoint(stages, trace.states, kept)[0], delta_0, gradients
-
-    def record(self, stages: Any, x: Array) -> tuple[Array, Tape]:
-        """y_N (B, n), and the tape for ``pull``."""
-        x, y_N = x.copy(), np.empty(x.shape, x.dtype)
+        """The forward pass, recorded for ``back`` unless that is long; states are computed when somebody looks."""
+        x, y_N, recorded = x.copy(), np.empty(x.shape, x.dtype), None
         arguments, blocks = _plain(stages), _blocks(stages, len(x))
         numbers = blocks.tiles * blocks.tile * _recorded(stages) * len(stages.A)
         if numbers * x.itemsize > TAPE:
-            return self.forward(stages, x), Tape(x, None)
-        tape = Buffer(numbers + VECTOR // x.itemsize, x.dtype)  # the kernels start where it is aligned
-        recorded = tape.array
-        blocks.run(lambda lo, hi, _: kernels.forward_recording(arguments, (lo, hi, blocks.tile), x, y_N, recorded))
-        return y_N, Tape(x, tape)
+            y_N = self.forward(stages, x)
+        else:
+            recorded = Buffer(numbers + VECTOR // x.itemsize, x.dtype)  # the kernels start where it is aligned
+            tape = recorded.array
+            blocks.run(lambda lo, hi, _: kernels.forward_recording(arguments, (lo, hi, blocks.tile), x, y_N, tape))
+        return Trace(lambda: self.trace(stages, x), output=y_N, tape=(x, recorded), engine=self, stages=stages)
 
-    def pull(self, stages: Any, tape: Tape, g: Array) -> tuple[Array, StageGradients]:
-        """delta_0 (B, n) and the gradients of A, c, W, from g = dLoss/dy_N (B, n) and the tape of the forward pass."""
-        if tape.recorded is None:
+    def back(self, stages: Any, trace: Trace, g: Array) -> tuple[Any, Array, StageGradients]:
+        """The backward pass, from the recorded one; adjoints of all layers are computed when somebody looks at them."""
+        if trace.tape(self, stages) is None:
+            return super().back(stages, trace, g)
+        x, recorded = trace.tape(self, stages)
+        kept = g.copy()
+        if recorded is None:
             layer = stages.per_layer * _recorded(stages) * TILE * stages.dtype.itemsize
-            return self.checkpointed(stages, tape.x, g, max(1, SEGMENT // layer))[1:]
-        g, delta_0 = _own(g), np.empty(g.shape, stages.dtype)
-        arguments, blocks, recorded = _plain(stages), _blocks(stages, len(g)), tape.recorded.array
-        sums = _Sums(stages, blocks)
-        blocks.run(
-            lambda lo, hi, b: kernels.adjoint_recorded(
-                arguments, (lo, hi, blocks.tile), recorded, g, delta_0, sums.of(b)
-            )
-        )
-        return delta_0, sums.total()
+            _, delta_0, gradients = self.checkpointed(stages, x, kept, max(1, SEGMENT // layer))
+        else:
+            delta_0, arguments, blocks = np.empty(g.shape, stages.dtype), _plain(stages), _blocks(stages, len(g))
+            sums, tape = _Sums(stages, blocks), recorded.array
+            blocks.run(
+                lambda lo, hi, b: kernels.adjoint_recorded(
+                    arguments, (lo, hi, blocks.tile), tape, kept, delta_0, sums.of(b)
+                )
+            )  # fmt: skip
+            gradients = sums.total()
+        return lambda: self.adjoint(stages, trace.states, kept)[0], delta_0, gradients
 
     def checkpointed(self, stages: Any, x: Array, g: Array, segment: int) -> tuple[Array, Array, StageGradients]:
         """y_N and delta_0 (B, n) and the gradients of A, c, W; every ``segment``-th state of a tile is kept."""
