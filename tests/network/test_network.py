@@ -101,6 +101,15 @@ def test_stages_are_computed_in_the_wider_of_both_dtypes(wide):
     assert single.stages(wide) is single.stages(wide)
 
 
+def test_states_are_rebuilt_within_the_stated_budget():
+    net, x = network(depth=20), samples()
+    store = net.gradient(x, x)
+    for given, limit in ((None, EPS ** (2 / 3)), (1e-3, 1e-3)):
+        gradient = net.gradient(x, x, memory="reversible", budget=given)
+        assert 0 < gradient.drift.error <= gradient.drift.budget == limit
+        np.testing.assert_allclose(gradient.input, store.input, rtol=0, atol=1e-6)
+
+
 # Energy
 
 

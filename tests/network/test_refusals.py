@@ -105,6 +105,8 @@ def refusals():
     for net in COMPLEX:
         message = "x: expected a complex dtype, as the parameters are complex128, got float64"
         yield partial(net, backend="reference"), ONES, TypeError, message
+    wide = NET.trace(ONES.astype(np.longdouble), backend="reference")
+    yield partial(NET.adjoint, wide), ONES, TypeError, OF_DTYPE.format(np.dtype(np.longdouble))
     # Numbers of many digits where they are not welcome
     by_reference = partial(NET, backend="reference")
     yield NET, DIGITS, TypeError, OF_DTYPE.format("object")
