@@ -1,7 +1,6 @@
 """How far a training is, on standard error: a bar, or lines of plain text."""
 
 import sys
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -13,12 +12,7 @@ class Bar:
     """A callback of ``train`` that shows epochs, loss and accuracy, as a context manager."""
 
     def __init__(self, description: str) -> None:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}")
         self._progress = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True))
         self._task = self._progress.add_task(description, total=None, note="compiling on first use")
 
@@ -30,13 +24,11 @@ class Bar:
         self._progress.update(self._task, total=epoch.total, completed=epoch.done, note=note)
 
     def __enter__(self) -> "Bar":
-        self._progress.__enter__()
+        self._progress.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.__exit__(kind, error, trace)
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
 
 
 class Lines:

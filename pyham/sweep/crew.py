@@ -5,10 +5,10 @@ import os
 import socket
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor as Broken
 from concurrent.futures import Executor, Future
-from types import TracebackType
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -78,15 +78,11 @@ class Crew:
             try:
                 self.executor.submit(ready, self._function).result()
                 return
-            except Broken as error:
-                problem: Exception = error
-                if self._given:
-                    break
-                self._end(at_once=True)
             except Exception as error:
-                self._end(at_once=True)
                 problem = error
-                break
+                self._end(at_once=True)
+                if self._given or not isinstance(error, Broken):
+                    break
         raise RuntimeError(
             f"executor: expected workers that start and import {self._function.__module__}, got "
             f"{type(problem).__name__}: {problem}"
@@ -103,39 +99,21 @@ class Crew:
     def __enter__(self) -> "Crew":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
         self._end(at_once=error is not None)
 
 
-class RunsBar:
-    """Progress on standard error: runs done, and how many of them failed; a context manager."""
+@contextmanager
+def progress(name: str, total: int, done: int, visible: bool) -> Iterator[Callable[[bool], None]]:
+    """A bar on standard error; what it gives is told of every further run whether it failed."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}")
+    with Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), disable=not visible) as bar:
+        task = bar.add_task(name, total=total, completed=done, note=f"{done} were there" if done else "")
+        failures = 0
 
-    def __init__(self, name: str, total: int, done: int, visible: bool) -> None:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
-        console = Console(stderr=True, quiet=not visible)
-        self._progress = Progress(*columns, TimeElapsedColumn(), console=console, disable=not visible)
-        note = f"{done} were there" if done else ""
-        self._task = self._progress.add_task(name, total=total, completed=done, note=note)
-        self._failed = 0
+        def report(failed: bool) -> None:
+            nonlocal failures
+            failures += failed
+            bar.update(task, advance=1, **({"note": f"{failures} failed"} if failures else {}))  # type: ignore[arg-type]
 
-    def advance(self, *, failed: bool) -> None:
-        """One more run is done."""
-        self._failed += failed
-        note = {"note": f"{self._failed} failed"} if self._failed else {}
-        self._progress.update(self._task, advance=1, **note)  # type: ignore[arg-type]
-
-    def __enter__(self) -> "RunsBar":
-        self._progress.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.__exit__(kind, error, trace)
+        yield report

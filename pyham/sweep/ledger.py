@@ -13,7 +13,6 @@ import re
 from collections.abc import Mapping
 from os import PathLike
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any, NamedTuple
 
 from pyham.files.archive import replace_file
@@ -105,9 +104,7 @@ class Ledger:
     def __enter__(self) -> "Ledger":
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._log.close()
         self._file.close()
         self._lock.release()

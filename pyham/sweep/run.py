@@ -12,12 +12,14 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_COMPLETED, CancelledError, Executor, Future, wait
 from concurrent.futures import BrokenExecutor as Broken
+from dataclasses import dataclass
 from os import PathLike
 from typing import Any
 
 from pyham import _check
 from pyham.engines.compiled.threads import get_num_threads
-from pyham.sweep.crew import Attempt, Crew, RunsBar
+from pyham.sweep import crew
+from pyham.sweep.crew import Attempt, Crew
 from pyham.sweep.ledger import Ledger, Outcome, key
 from pyham.sweep.pool import Processes
 
@@ -86,24 +88,27 @@ def run(
         missing = deque(k for k in wanted if k not in ledger.outcomes)
         if missing:
             maker = (lambda: Processes(min(count, len(wanted)))) if executor is None else executor
-            with (
-                Crew(maker, function) as crew,
-                RunsBar(name, len(wanted), len(wanted) - len(missing), progress) as bar,
-            ):
-                _Flight(crew, ledger, name, wanted, missing, limit, attempts, bar).fly()
+            bar = crew.progress(name, len(wanted), len(wanted) - len(missing), progress)
+            with Crew(maker, function) as workers, bar as report:
+                _Flight(workers, ledger, name, wanted, missing, limit, attempts, report).fly()
         return [ledger.outcomes[k] for k in wanted]
 
 
+@dataclass
 class _Flight:
     """All missing runs, ``limit`` at a time; those that were in flight when a worker died, one by one."""
 
-    def __init__(
-        self, crew: Crew, ledger: Ledger, name: str, wanted: Mapping[str, dict[str, Any]], missing: Iterable[str],
-        limit: int, attempts: int, bar: RunsBar,
-    ) -> None:  # fmt: skip
-        self.crew, self.ledger, self.name, self.wanted = crew, ledger, name, wanted
-        self.limit, self.attempts, self.bar = limit, attempts, bar
-        self.missing, self.suspects = deque(missing), deque[str]()
+    crew: Crew
+    ledger: Ledger
+    name: str
+    wanted: Mapping[str, dict[str, Any]]
+    missing: deque[str]
+    limit: int
+    attempts: int
+    report: Callable[[bool], None]
+
+    def __post_init__(self) -> None:
+        self.suspects = deque[str]()
         self.flying: dict[Future[Attempt], str] = {}
         self.deaths: Counter[str] = Counter()
 
@@ -158,7 +163,7 @@ class _Flight:
         result = None if attempt.text is None else json.loads(attempt.text)
         outcome = Outcome(self.name, self.wanted[k], result, attempt.error)
         self.ledger.append(outcome, {"when": time.strftime("%Y-%m-%dT%H:%M:%S%z")} | attempt.note)
-        self.bar.advance(failed=attempt.error is not None)
+        self.report(attempt.error is not None)
 
 
 def _name(function: Function) -> str:

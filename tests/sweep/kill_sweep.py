@@ -13,7 +13,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,8 +24,6 @@ from pyham.sweep.ledger import _parse
 from tests.sweep import sweep_runs
 
 ROOT = Path(__file__).parents[2]
-
-PROGRAM = [sys.executable, "-m", "tests.sweep.sweep_runs"]
 
 
 class Tally(NamedTuple):
@@ -41,38 +38,41 @@ class Tally(NamedTuple):
 def disturb(path: Path, runs: int, kills: int, seed: int) -> Tally:
     """A sweep into ``path`` with that many kills, alternately of the program and of a worker; then to its end."""
     rng = np.random.default_rng(seed)
-    tally, process, seen = Tally(), start(path, runs), set[str]()
-    while tally.parents + tally.workers < kills:
+    parents, workers, torn, failures = 0, 0, 0, []
+    process, seen = start(path, runs), set[str]()
+    while parents + workers < kills:
         time.sleep(rng.uniform(0.0, 0.6))
         if process.poll() is not None:
             break
-        if (tally.parents + tally.workers) % 2 == 0:
-            wait_for_lines(path, len(seen) + 2, process)
+        if (parents + workers) % 2 == 0:
+            while process.poll() is None and (not path.exists() or path.read_bytes().count(b"\n") < len(seen) + 2):
+                time.sleep(0.01)  # every start gets something done
             process.kill()
             process.wait()
-            lines, torn = look(path)
-            failures = tally.failures + (() if seen <= lines else ("outcomes were lost",))
-            tally = tally._replace(parents=tally.parents + 1, torn=tally.torn + torn, failures=failures)
-            seen = lines
+            content, (_, length) = path.read_bytes(), _parse(path)
+            lines = set(content[:length].decode().splitlines())
+            failures += [] if seen <= lines else ["outcomes were lost"]
+            parents, torn, seen = parents + 1, torn + (length < len(content)), lines
             process = start(path, runs)
-        elif workers := [child for child in psutil.Process(process.pid).children() if is_worker(child)]:
+        elif found := [child for child in psutil.Process(process.pid).children() if is_worker(child)]:
             with contextlib.suppress(psutil.NoSuchProcess):  # ended between the two lines
-                rng.choice(np.array(workers, dtype=object)).kill()
-            tally = tally._replace(workers=tally.workers + 1)
-    if code := process.wait():
-        tally = tally._replace(failures=(*tally.failures, f"exit code {code}"))
+                rng.choice(np.array(found, dtype=object)).kill()
+            workers += 1
+    failures += [f"exit code {code}"] if (code := process.wait()) else []
     outcomes = sweep.read(path)
-    counts = Counter(outcome.run["x"] for outcome in outcomes)
-    if counts != Counter(range(runs)):
-        tally = tally._replace(failures=(*tally.failures, f"runs present other than once: {counts}"))
-    for outcome in outcomes:
-        if outcome.result != sweep_runs.square(outcome.run):
-            tally = tally._replace(failures=(*tally.failures, f"{outcome.run}: {outcome.result} {outcome.error}"))
-    return tally
+    present = sorted(outcome.run["x"] for outcome in outcomes)
+    failures += [] if present == list(range(runs)) else [f"runs present other than once: {present}"]
+    failures += [
+        f"{outcome.run}: {outcome.result} {outcome.error}"
+        for outcome in outcomes
+        if outcome.result != sweep_runs.square(outcome.run)
+    ]
+    return Tally(parents, workers, torn, tuple(failures))
 
 
 def start(path: Path, runs: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([*PROGRAM, str(path), str(runs)], stderr=subprocess.DEVNULL, cwd=ROOT)
+    program = [sys.executable, "-m", "tests.sweep.sweep_runs", str(path), str(runs)]
+    return subprocess.Popen(program, stderr=subprocess.DEVNULL, cwd=ROOT)
 
 
 def is_worker(process: psutil.Process) -> bool:
@@ -81,19 +81,6 @@ def is_worker(process: psutil.Process) -> bool:
         return "spawn_main" in " ".join(process.cmdline())
     except psutil.Error:
         return False
-
-
-def wait_for_lines(path: Path, count: int, process: subprocess.Popen[bytes]) -> None:
-    """Until the file has that many lines or the program is done: every start gets something done."""
-    while process.poll() is None and (not path.exists() or path.read_bytes().count(b"\n") < count):
-        time.sleep(0.01)
-
-
-def look(path: Path) -> tuple[set[str], bool]:
-    """The whole lines of the file, and whether half a one follows."""
-    content = path.read_bytes()
-    _, length = _parse(path)
-    return set(content[:length].decode().splitlines()), length < len(content)
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -8,11 +8,16 @@ import os
 import signal
 import sys
 import time
-from pathlib import Path
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 from pyham import sweep
+
+
+def go(function, runs, path, **options):
+    """A sweep by threads, unless told otherwise."""
+    return sweep.run(function, runs, path, progress=False, **({"executor": ThreadPoolExecutor} | options))
 
 
 def square(run):
@@ -38,15 +43,6 @@ def three_kills(run):
     if run["x"] == 3:
         os.kill(os.getpid(), signal.SIGKILL)
     time.sleep(0.05)
-    return run["x"]
-
-
-def dies_once(run):
-    """Kills its worker the first time, which a file remembers."""
-    trace = Path(run["folder"]) / str(run["x"])
-    if run["x"] == 2 and not trace.exists():
-        trace.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
     return run["x"]
 
 

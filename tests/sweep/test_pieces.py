@@ -15,7 +15,7 @@ import pytest
 
 from pyham import sweep
 from pyham.sweep import crew, ledger, lock, pool
-from tests.sweep.sweep_runs import odd_fails, square
+from tests.sweep.sweep_runs import square
 
 fcntl = pytest.importorskip("fcntl")
 RUNS = sweep.grid(x=range(6))
@@ -73,11 +73,14 @@ def test_an_executor_gets_so_many_runs_at_a_time_and_is_waited_for(tmp_path, mad
     assert made[0].most == 3 and made[0].ended == [True]
 
 
-def test_runs_that_may_have_broken_an_executor_go_one_by_one_on_another(tmp_path, made, monkeypatch):
-    monkeypatch.setattr(Threads, "breaking", 4)
-    assert len(go(tmp_path / "a", Threads, ahead=4)) == 6
-    first, second = made
-    assert first.ended == [False] and second.ended == [True] and second.most == 2  # the last two together
+@pytest.mark.parametrize(("breaking", "failed"), [(4, 0), (5, 0), (12, 0), (13, 1)])
+def test_runs_that_may_have_broken_an_executor_go_one_by_one_on_another(breaking, failed, tmp_path, made, monkeypatch):
+    monkeypatch.setattr(Threads, "breaking", breaking)
+    outcomes = go(tmp_path / "a", Threads, ahead=4, attempts=3)
+    assert [outcome.error for outcome in outcomes].count("the worker died, 3 times") == failed
+    assert len(outcomes) == 6 and len(made) == breaking - 2
+    assert all(one.ended == [False] for one in made[:-1]) and made[-1].ended == [True]
+    assert made[-1].most == 2  # the last two together
 
 
 def test_an_error_ends_the_executor_at_once(tmp_path, made, monkeypatch):
@@ -139,19 +142,17 @@ def test_an_attempt_says_how_long_it_took_and_where():
 
 
 @pytest.mark.parametrize(("there", "note"), [(0, ""), (2, "2 were there")])
-def test_the_bar_counts_on_standard_error(there, note, capsys, tmp_path):
-    with crew.RunsBar("module:name", 5, there, True) as bar:
-        bar.advance(failed=False)
+def test_the_bar_counts_on_standard_error(there, note, capsys):
+    with crew.progress("module:name", 5, there, True) as report:
+        report(False)
     first = capsys.readouterr()
     assert f"{there + 1}/5" in first.err and note in first.err and "module:name" in first.err and not first.out
-    with crew.RunsBar("module:name", 5, there, True) as bar:
+    with crew.progress("module:name", 5, there, True) as report:
         for failed in (True, True, False):
-            bar.advance(failed=failed)
+            report(failed)
     assert " 2 failed" in capsys.readouterr().err
-    sweep.run(odd_fails, RUNS, tmp_path / "a", executor=ThreadPoolExecutor)
-    assert " 3 failed" in capsys.readouterr().err
-    with crew.RunsBar("module:name", 5, there, False) as bar:
-        bar.advance(failed=True)
+    with crew.progress("module:name", 5, there, False) as report:
+        report(True)
     assert capsys.readouterr() == ("", "")
 
 
@@ -202,7 +203,11 @@ def test_a_lock_that_another_holds_is_refused(content, holder, tmp_path, monkeyp
     monkeypatch.setattr(fcntl, "lockf", refuse)
     with pytest.raises(BlockingIOError, match=f"got that of {holder}$"):
         lock.Lock(tmp_path / "a")
-    monkeypatch.setattr(fcntl, "lockf", lambda descriptor, how: signal.raise_signal(signal.SIGINT))
+
+    def interrupt(descriptor, how):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(fcntl, "lockf", interrupt)
     with pytest.raises(KeyboardInterrupt):
         lock.Lock(tmp_path / "a")
     assert descriptors() == before

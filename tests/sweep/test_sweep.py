@@ -14,19 +14,10 @@ from pyham import sweep
 from pyham.sweep import ledger
 from pyham.sweep.lock import Lock
 from tests.sweep import sweep_runs
-from tests.sweep.sweep_runs import not_json, odd_fails, square
+from tests.sweep.sweep_runs import go, not_json, odd_fails, square
 
 ROOT = Path(__file__).parents[2]
 RUNS = sweep.grid(x=range(12))
-
-
-def go(function, runs, path, **options):
-    return sweep.run(function, runs, path, progress=False, **({"executor": ThreadPoolExecutor} | options))
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "results.jsonl"
 
 
 def test_grid_is_every_combination():
@@ -35,14 +26,10 @@ def test_grid_is_every_combination():
     ]
 
 
-def test_outcomes_are_in_the_order_of_the_runs(path):
+def test_outcomes_are_in_the_order_of_the_runs_and_in_json_lines_without_times(path):
     outcomes = go(square, RUNS[::-1], path)
     assert [outcome.result["square"] for outcome in outcomes] == [x**2 for x in range(11, -1, -1)]
     assert {outcome.key for outcome in sweep.read(path)} == {outcome.key for outcome in outcomes}
-
-
-def test_file_is_json_lines_without_times(path):
-    go(square, RUNS, path)
     header, *lines = map(json.loads, path.read_text().splitlines())
     assert header["format"] == "pyham sweep"
     assert {tuple(line) for line in lines} == {("function", "result", "run", "sha256")}
@@ -91,30 +78,20 @@ def test_results_that_json_cannot_hold_are_errors(path):
 # The file
 
 
-@pytest.mark.parametrize("cut", [1, 2, 10, 70, 100])
-def test_torn_last_line_is_done_again(path, cut):
+@pytest.mark.parametrize(
+    "tear",
+    [
+        *(lambda whole, cut=cut: whole[:-cut] for cut in (1, 2, 10, 70, 100)),
+        lambda whole: whole[:-50] + bytes(50),  # what some file systems leave after a loss of power
+        lambda whole: whole + b'{"half of',
+        lambda whole: whole + b"\xff\xfe",
+    ],
+)
+def test_torn_last_line_is_cut_off_and_done_again(path, tear):
     go(square, RUNS, path, executor=lambda: ThreadPoolExecutor(1))
     whole = path.read_bytes()
-    path.write_bytes(whole[:-cut])
-    assert len(sweep.read(path)) == 11
-    go(square, RUNS, path)
-    assert path.read_bytes() == whole
-
-
-def test_last_line_of_zeros_is_done_again(path):
-    """What some file systems leave after a loss of power: the length of a line, and nothing in it."""
-    go(square, RUNS, path, executor=lambda: ThreadPoolExecutor(1))
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-50] + bytes(50))
-    go(square, RUNS, path)
-    assert path.read_bytes() == whole
-
-
-@pytest.mark.parametrize("end", [b'{"half of', b"\xff\xfe"])
-def test_half_a_line_at_the_end_is_cut_off(path, end):
-    go(square, RUNS, path)
-    whole = path.read_bytes()
-    path.write_bytes(whole + end)
+    path.write_bytes(tear(whole))
+    assert len(sweep.read(path)) == 11 + path.read_bytes().startswith(whole)
     go(square, RUNS, path)
     assert path.read_bytes() == whole
 

@@ -14,21 +14,11 @@ import psutil
 import pytest
 
 from pyham import sweep
-from pyham.sweep.crew import Crew
 from tests.sweep import kill_sweep
-from tests.sweep.sweep_runs import dies_once, pause, square, surroundings, three_kills
+from tests.sweep.sweep_runs import go, pause, square, surroundings, three_kills
 
 ROOT = Path(__file__).parents[2]
 RUNS = sweep.grid(x=range(12))
-
-
-def go(function, runs, path, **options):
-    return sweep.run(function, runs, path, progress=False, **({"executor": ThreadPoolExecutor} | options))
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "results.jsonl"
 
 
 @pytest.fixture(scope="module")
@@ -68,12 +58,6 @@ def test_run_that_kills_its_worker_is_recorded_and_the_others_are_done(path):
     assert outcomes[3].error == "the worker died, 2 times"
     assert [outcome.result for outcome in outcomes] == [x if x != 3 else None for x in range(12)]
     assert len(sweep.read(path)) == 12
-
-
-def test_run_whose_worker_died_once_is_done_again(path, tmp_path):
-    runs = sweep.grid(x=range(6), folder=str(tmp_path))
-    outcomes = go(dies_once, runs, path, executor=None, jobs=2)
-    assert [outcome.result for outcome in outcomes] == list(range(6))
 
 
 def test_given_executor_is_used_and_left_open(path):
@@ -126,18 +110,6 @@ def test_errors_of_the_executor_are_recorded(path):
     assert [outcome.error for outcome in outcomes] == [None] * 3 + ["OSError: lost"] + [None] * 8
 
 
-class Unlucky(ThreadPoolExecutor):
-    """Workers die before they begin."""
-
-    def submit(self, *arguments, **keywords):
-        raise BrokenProcessPool("died")
-
-
-def test_crew__raises_when_workers_never_start():
-    with pytest.raises(RuntimeError, match=r"start and import tests\.sweep\.sweep_runs, got BrokenProcessPool: died"):
-        Crew(Unlucky, square)
-
-
 @pytest.mark.parametrize("function", [lambda run: run, 3])
 def test_run__raises_on_functions_that_workers_cannot_import(path, function):
     with pytest.raises(TypeError, match="function: expected one that can be imported"):
@@ -158,16 +130,18 @@ def test_run__raises_on_configurations(path, runs, error, words):
         go(square, runs, path)
 
 
-@pytest.mark.parametrize("option", ["jobs", "attempts", "ahead"])
-def test_run__raises_on_counts(path, option):
-    options = {option: 0} | ({"executor": None} if option == "jobs" else {})
-    with pytest.raises(ValueError, match=f"{option}: expected an integer >= 1, got 0"):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"jobs": 0, "executor": None}, "jobs: expected an integer >= 1, got 0"),
+        ({"attempts": 0}, "attempts: expected an integer >= 1, got 0"),
+        ({"ahead": 0}, "ahead: expected an integer >= 1, got 0"),
+        ({"jobs": 2}, "jobs: expected none beside an executor, got 2"),
+    ],
+)
+def test_run__raises_on_options(path, options, message):
+    with pytest.raises(ValueError, match=message):
         go(square, RUNS, path, **options)
-
-
-def test_run__raises_on_jobs_beside_an_executor(path):
-    with pytest.raises(ValueError, match="jobs: expected none beside an executor, got 2"):
-        go(square, RUNS, path, jobs=2)
 
 
 # Other machines, and kills
@@ -188,19 +162,8 @@ def test_mpi_writes_what_one_process_does(path, expected):
     pytest.importorskip("mpi4py")
     if not (mpiexec := shutil.which("mpiexec")):
         pytest.skip("no mpiexec")
-    command = [
-        mpiexec,
-        "-n",
-        "3",
-        sys.executable,
-        "-m",
-        "mpi4py.futures",
-        "-m",
-        "tests.sweep.sweep_runs",
-        str(path),
-        "12",
-        "mpi",
-    ]
+    program = ["-m", "mpi4py.futures", "-m", "tests.sweep.sweep_runs", str(path), "12", "mpi"]
+    command = [mpiexec, "-n", "3", sys.executable, *program]
     subprocess.run(command, check=True, cwd=ROOT, timeout=60)
     assert sorted(path.read_text().splitlines()) == expected
 
