@@ -1,7 +1,6 @@
 """``python -m pyham distributed swiss-roll --graph ring --nodes 8``, in one process or under ``mpiexec``."""
 
 import argparse
-import json
 from contextlib import nullcontext
 from typing import Any
 
@@ -17,7 +16,6 @@ from pyham.distributed import layout, network, readout, training, weights
 from pyham.distributed.model import DistributedModel
 from pyham.distributed.mpi import MPITransport, guarded
 from pyham.distributed.transport import Traffic
-from pyham.files.archive import replace_file
 from pyham.training.protocol import RECOMMENDED, Protocol
 from pyham.training.samples import outputs_of
 
@@ -113,8 +111,19 @@ def run(options: argparse.Namespace) -> int:
             transport.finish()
     if first:
         step = one_step(plan, classifier.net, fitting, options, protocol)
-        report(options, protocol, classifier, {"train": fitting, "validation": validation, "test": test}, plan, step,
-               total)  # fmt: skip
+        where = f"{arch.depth} layers on {plan.nodes} node{'s' * (plan.nodes > 1)} ({' '.join(options.graph)})"
+        planar.report(
+            options, protocol, classifier, {"train": fitting, "validation": validation, "test": test},
+            f"{arch.name}, {where}", ("samples", "validation", "seed", "graph", "nodes"),
+            lambda: {
+                "channels": list(channels),
+                "one round": options.one_round,
+                "edges": len(plan.graphs[-1].edges),
+                "step": {"messages": int(step.messages.sum()), "bytes": int(step.bytes.sum()), "rounds": step.rounds},
+                "training": {"messages": int(total.messages.sum()), "bytes": int(total.bytes.sum())},
+            },
+        )  # fmt: skip
+        count(min(protocol.batch, len(fitting[0])), plan, step)
     return 0
 
 
@@ -130,39 +139,11 @@ def one_step(
     return trial.traffic
 
 
-def report(
-    options: argparse.Namespace, protocol: Protocol, classifier: pyham.training.Classifier, sets: dict[str, Any],
-    plan: layout.Layout, step: Traffic, total: Traffic,
-) -> None:  # fmt: skip
-    """The last lines, and the file of --json."""
-    accuracy = {name: classifier.accuracy(*data) if data is not None else None for name, data in sets.items()}
-    words = [f"{name} {100 * value:.2f} %" for name, value in accuracy.items() if value is not None]
-    where = f"{plan.arch.depth} layers on {plan.nodes} node{'s' * (plan.nodes > 1)} ({' '.join(options.graph)})"
-    print(f"{options.data}, {plan.arch.name}, {where}, seed {options.seed}: accuracy {', '.join(words)}")
-    edges = plan.graphs[-1].edges
-    used = int(np.count_nonzero(step.messages))
-    print(f"a step of {min(protocol.batch, len(sets['train'][0]))} samples: {step.messages.sum()} messages, "
-          f"{step.bytes.sum()} bytes, {step.rounds} rounds; over {used} of {len(edges)} directed edges, "
-          f"{step.messages.max(initial=0)} messages on the busiest")  # fmt: skip
+def count(samples: int, plan: layout.Layout, step: Traffic) -> None:
+    """Print what was sent for a batch of so many samples."""
+    edges, used = plan.graphs[-1].edges, int(np.count_nonzero(step.messages))
+    sent = f"{step.messages.sum()} messages, {step.bytes.sum()} bytes, {step.rounds} rounds"
+    busiest = f"{step.messages.max(initial=0)} messages on the busiest"
+    print(f"a step of {samples} samples: {sent}; over {used} of {len(edges)} directed edges, {busiest}")
     for name, (rounds, messages, size) in step.kinds.items():
         print(f"  {name:15} {rounds:5} rounds {messages:7} messages {size:10} bytes")
-    if options.json:
-        result = {
-            "pyham": pyham.__version__,
-            "data": options.data,
-            "samples": options.samples,
-            "validation": options.validation,
-            "seed": options.seed,
-            "channels": list(options.channels or (0, 3 * options.width // 4)),
-            "architecture": plan.arch.config(),
-            "graph": options.graph,
-            "one round": options.one_round,
-            "nodes": plan.nodes,
-            "edges": len(edges),
-            "protocol": protocol.config(),
-            "accuracy": accuracy,
-            "history": classifier.history.to_dict(),
-            "step": {"messages": int(step.messages.sum()), "bytes": int(step.bytes.sum()), "rounds": step.rounds},
-            "training": {"messages": int(total.messages.sum()), "bytes": int(total.bytes.sum())},
-        }
-        replace_file(options.json, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())

@@ -1,7 +1,6 @@
 """``python -m pyham train mnist``."""
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,13 @@ import numpy as np
 import pyham
 from pyham import images
 from pyham.commands import protocol_options
-from pyham.commands.planar import NETWORK, check_files, stream
-from pyham.commands.progress import Bar
+from pyham.commands.planar import NETWORK, add_kinds, check_files, report, stream, trained
 from pyham.commands.protocol_options import named, option
 from pyham.data import plane as datasets
-from pyham.files.archive import replace_file
 from pyham.images import INITIALIZATIONS, ImageArchitecture
-from pyham.training.classifier import Classifier
-from pyham.training.images import split, train, untrained
+from pyham.training.images import untrained
 from pyham.training.optimizers import Adam
-from pyham.training.protocol import Protocol
+from pyham.training.samples import split
 
 Array = np.ndarray[Any, Any]
 
@@ -62,10 +58,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--groups", type=int, metavar="INT", help="of ConvH2 (3)")
     network.add_argument("--width", type=int, metavar="INT", help="channels of the lifted image (8; ConvH2: 4)")
     network.add_argument("--step", type=float, metavar="FLOAT", help="h (1; ConvH2: 0.5)")
-    network.add_argument("--activation", choices=tuple(pyham.ACTIVATIONS), help="(tanh; ConvH2: relu)")
-    network.add_argument("--scheme", choices=("semi-implicit", "verlet", "yoshida4"), help="of MS1, MS3 and H2")
-    network.add_argument("--order", choices=("p-first", "q-first"), help="of MS1, MS3 and H2")
-    network.add_argument("--interconnection", choices=("J1", "J2"), help="of H1")
+    add_kinds(network, "(tanh; ConvH2: relu)")
     network.add_argument("--initialization", choices=INITIALIZATIONS, default="centred", help="(centred)")
     network.add_argument("--gain", type=float, metavar="FLOAT", help="of the linear layer (0.025; ConvH2: 0.3)")
     network.add_argument("--dtype", choices=("float64", "float32"), default="float32", help="(float32)")
@@ -97,24 +90,20 @@ def run(options: argparse.Namespace) -> int:
         initialization=options.initialization, dtype=options.dtype,
     )  # fmt: skip
     about = {option(name): getattr(options, name) for name in ("seed", "validation", "initialization")}
-    bar = Bar(f"{options.architecture}, {first.net.arch.depth} layers")
-    names = ("rate", "patience", "save_every", "shift", "scheme", "loss", "levels")
-    try:
-        with bar:
-            classifier = named(
-                {name: option(name) for name in names} | {"validation": "--validation", "scheme": "--training"},
-                train, first, *fitting, protocol=protocol, rng=stream(options, 3),
-                shift=options.shift, validation=validation, callback=bar, checkpoint=options.checkpoint,
-                save_every=options.save_every, resume=options.resume, about=about,
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        kept = f"; {options.checkpoint} has the last whole epoch, --resume goes on" if options.checkpoint else ""
-        print(f"stopped{kept}")
+    where = f"{options.architecture}, {first.net.arch.depth} layers"
+    classifier = trained(
+        options, first, fitting, where, protocol, shift=options.shift, validation=validation, about=about
+    )
+    if classifier is None:
         return 130
     if options.save:
         classifier.save(options.save)
     test = digits.test_images, digits.test_labels
-    report(options, protocol, classifier, {"train": fitting, "validation": validation, "test": test})
+    settings = ("validation", "shift", "seed", "initialization", "dtype")
+    report(
+        options, protocol, classifier, {"train": fitting, "validation": validation, "test": test}, where, settings,
+        lambda: {"gain": classifier.head.gain},
+    )  # fmt: skip
     return 0
 
 
@@ -137,29 +126,3 @@ def architecture(options: argparse.Namespace, image: tuple[int, ...]) -> ImageAr
     build = images.image_architecture
     built: ImageArchitecture = named(names, build, options.architecture, rows=image[0], columns=image[1], **chosen)
     return built
-
-
-def report(
-    options: argparse.Namespace, protocol: Protocol, classifier: Classifier, sets: dict[str, Any]
-) -> None:  # fmt: skip
-    """The last line, and the file of --json."""
-    accuracy = {name: classifier.accuracy(*data) if data is not None else None for name, data in sets.items()}
-    words = [f"{name} {100 * value:.2f} %" for name, value in accuracy.items() if value is not None]
-    depth = classifier.net.arch.depth
-    print(f"{options.data}, {options.architecture}, {depth} layers, seed {options.seed}: accuracy {', '.join(words)}")
-    if options.json:
-        result = {
-            "pyham": pyham.__version__,
-            "data": options.data,
-            "validation": options.validation,
-            "shift": options.shift,
-            "seed": options.seed,
-            "architecture": classifier.net.arch.config(),
-            "gain": classifier.head.gain,
-            "initialization": options.initialization,
-            "dtype": options.dtype,
-            "protocol": protocol.config(),
-            "accuracy": accuracy,
-            "history": classifier.history.to_dict(),
-        }
-        replace_file(options.json, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())

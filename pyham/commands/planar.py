@@ -16,6 +16,7 @@ from pyham.files.archive import replace_file
 from pyham.network import Network
 from pyham.training.classifier import Classifier
 from pyham.training.protocol import RECOMMENDED, Protocol
+from pyham.training.samples import split as held_out
 from pyham.training.trainer import train
 
 Array = np.ndarray[Any, Any]
@@ -53,15 +54,20 @@ def add(parser: argparse.ArgumentParser) -> None:
     time = network.add_mutually_exclusive_group()
     time.add_argument("--final-time", type=float, default=3.0, metavar="FLOAT", help="T = N h (3)")
     time.add_argument("--step", type=float, metavar="FLOAT", help="h, in place of T")
-    network.add_argument("--activation", choices=tuple(pyham.ACTIVATIONS), help="(tanh)")
-    network.add_argument("--scheme", choices=("semi-implicit", "verlet", "yoshida4"), help="of MS1, MS3 and H2")
-    network.add_argument("--order", choices=("p-first", "q-first"), help="of MS1, MS3 and H2")
-    network.add_argument("--interconnection", choices=("J1", "J2"), help="of H1")
+    add_kinds(network, "(tanh)")
     network.add_argument("--initialization", choices=("normal", "scaled-normal"), default="normal", help="(normal)")
     network.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="(float64)")
     protocol_options.add(parser, RECOMMENDED)
     protocol_options.files(parser, "keep the training there; pyham.load reads it", "settings, history and accuracies")
     parser.set_defaults(run=run)
+
+
+def add_kinds(group: Any, activation: str) -> None:
+    """Declare the options in ``NETWORK``."""
+    group.add_argument("--activation", choices=tuple(pyham.ACTIVATIONS), help=activation)
+    group.add_argument("--scheme", choices=("semi-implicit", "verlet", "yoshida4"), help="of MS1, MS3 and H2")
+    group.add_argument("--order", choices=("p-first", "q-first"), help="of MS1, MS3 and H2")
+    group.add_argument("--interconnection", choices=("J1", "J2"), help="of H1")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -72,21 +78,33 @@ def run(options: argparse.Namespace) -> int:
     fitting, validation, test = split(options)
     about = {option(name): getattr(options, name) for name in ("data", "samples", "seed", "validation")}
     about[option("initialization")] = options.initialization
-    bar = Bar(f"{options.architecture}, {options.depth} layers")
+    where = f"{options.architecture}, {options.depth} layers"
+    classifier = trained(options, net, fitting, where, protocol, validation=validation, about=about)
+    if classifier is None:
+        return 130
+    settings = ("samples", "validation", "seed", "initialization", "dtype")
+    report(options, protocol, classifier, {"train": fitting, "validation": validation, "test": test}, where, settings)
+    return 0
+
+
+def trained(
+    options: argparse.Namespace, first: Network | Classifier, data: tuple[Array, Array], title: str, protocol: Protocol,
+    **more: Any,
+) -> Classifier | None:  # fmt: skip
+    """The classifier that training leads to, with a bar on the way; None after Ctrl-C, which is said."""
+    names = {name: option(name) for name in ("rate", "patience", "save_every", "shift", "validation", "loss", "levels")}
     try:
-        with bar:
-            classifier = named(
-                {name: option(name) for name in ("rate", "patience", "save_every")} | {"validation": "--validation"},
-                train, net, *fitting, protocol=protocol, rng=stream(options, 3), validation=validation,
+        with Bar(title) as bar:
+            classifier: Classifier = named(
+                names | {"scheme": "--training"}, train, first, *data, protocol=protocol, rng=stream(options, 3),
                 callback=bar, checkpoint=options.checkpoint, save_every=options.save_every, resume=options.resume,
-                about=about,
+                **more,
             )  # fmt: skip
+            return classifier
     except KeyboardInterrupt:
         kept = f"; {options.checkpoint} has the last whole epoch, --resume goes on" if options.checkpoint else ""
         print(f"stopped{kept}")
-        return 130
-    report(options, protocol, classifier, {"train": fitting, "validation": validation, "test": test})
-    return 0
+        return None
 
 
 def check_files(options: argparse.Namespace) -> None:
@@ -128,41 +146,33 @@ def split(
     options: argparse.Namespace, **where: Any
 ) -> tuple[tuple[Array, Array], tuple[Array, Array] | None, tuple[Array, Array]]:
     """(x, labels) to fit, to validate, or None, and to test; ``where`` are the channels, if not the first and last."""
-    if not 0 <= options.validation < 1:
-        raise ValueError(f"--validation: expected a number from 0 to below 1, got {options.validation}")
     if options.samples < 4:
         raise ValueError(f"--samples: expected an integer >= 4, got {options.samples}")
     draw, _ = DATA[options.data]
     names = {"width": "--width", "channels": "--channels"}
     points = named(names, draw, options.samples, width=options.width, rng=stream(options, 0), **where)
     x, labels, x_test, labels_test = datasets.train_test_split(*points)
-    order = stream(options, 1).permutation(len(x))
-    held_out = order[: round(options.validation * len(x))]
-    rest = np.sort(order[len(held_out) :])
-    if not len(rest):
-        raise ValueError(f"--validation: expected a share that leaves samples to train on, got {options.validation}")
-    validation = (x[held_out], labels[held_out]) if len(held_out) else None
-    return (x[rest], labels[rest]), validation, (x_test, labels_test)
+    parts = named({"validation": "--validation"}, held_out, x, labels, options.validation, stream(options, 1))
+    return *parts, (x_test, labels_test)
 
 
-def report(options: argparse.Namespace, protocol: Protocol, classifier: Classifier, sets: dict[str, Any]) -> None:
-    """The last line, and the file of --json."""
+def report(
+    options: argparse.Namespace, protocol: Protocol, classifier: Classifier, sets: dict[str, Any], where: str,
+    settings: tuple[str, ...], more: Callable[[], dict[str, Any]] = dict,
+) -> None:  # fmt: skip
+    """The last line, and the file of --json: these options, what all trainings have, and more."""
     accuracy = {name: classifier.accuracy(*data) if data is not None else None for name, data in sets.items()}
     words = [f"{name} {100 * value:.2f} %" for name, value in accuracy.items() if value is not None]
-    print(f"{options.data}, {classifier.net.arch.name}, {classifier.net.arch.depth} layers, seed {options.seed}: "
-          f"accuracy {', '.join(words)}")  # fmt: skip
+    print(f"{options.data}, {where}, seed {options.seed}: accuracy {', '.join(words)}")
     if options.json:
-        result = {
-            "pyham": pyham.__version__,
-            "data": options.data,
-            "samples": options.samples,
-            "validation": options.validation,
-            "seed": options.seed,
+        result = {"pyham": pyham.__version__, "data": options.data} | {
+            name: getattr(options, name) for name in settings
+        }
+        result |= {
             "architecture": classifier.net.arch.config(),
-            "initialization": options.initialization,
-            "dtype": options.dtype,
             "protocol": protocol.config(),
             "accuracy": accuracy,
             "history": classifier.history.to_dict(),
+            **more(),
         }
         replace_file(options.json, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())

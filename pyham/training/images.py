@@ -125,15 +125,3 @@ def _classes_of(labels: object) -> int:
     """One more than the largest label, as far as they are labels: ``samples`` looks at them afterwards."""
     given = _check.array("labels", labels, ("B",))
     return max(2, min(outputs_of(given, "softmax"), len(given))) if len(given) else 2
-
-
-def split(pixels: Array, labels: Array, share: float, rng: np.random.Generator) -> tuple[Any, Any]:
-    """((pixels, labels) to train on, those held out, a ``share`` of them, or None)."""
-    if not 0 <= share < 1:
-        raise ValueError(f"validation: expected a number from 0 to below 1, got {share}")
-    order = rng.permutation(len(pixels))
-    held_out, rest = np.split(order, [round(share * len(pixels))])
-    if not len(rest):
-        raise ValueError(f"validation: expected a share that leaves images to train on, got {share}")
-    rest = np.sort(rest)
-    return (pixels[rest], labels[rest]), (pixels[held_out], labels[held_out]) if len(held_out) else None

@@ -55,3 +55,15 @@ def samples(
 def outputs_of(labels: Array, loss: str) -> int:
     """Rows of the output layer: one for the logistic loss, one for each class after softmax."""
     return 1 if loss == "logistic" else int(labels.max()) + 1
+
+
+def split(x: Array, labels: Array, share: float, rng: np.random.Generator) -> tuple[Any, Any]:
+    """((x, labels) to train on, those held out, a ``share`` of them, or None)."""
+    if not 0 <= share < 1:
+        raise ValueError(f"validation: expected a number from 0 to below 1, got {share}")
+    order = rng.permutation(len(x))
+    held_out, rest = np.split(order, [round(share * len(x))])
+    if not len(rest):
+        raise ValueError(f"validation: expected a share that leaves samples to train on, got {share}")
+    rest = np.sort(rest)
+    return (x[rest], labels[rest]), (x[held_out], labels[held_out]) if len(held_out) else None

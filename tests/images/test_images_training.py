@@ -10,9 +10,9 @@ import pyham
 from pyham import images
 from pyham.commands import cli
 from pyham.files import archive
-from pyham.training.images import split
 from pyham.training.optimizers import Adam
 from pyham.training.protocol import Protocol
+from pyham.training.samples import split
 from pyham.training.schedules import Cosine
 from tests.training.test_resume import assert_same
 
@@ -161,7 +161,7 @@ def test_train_mnist_with_networks_at_every_pixel(architecture, folder, tmp_path
 
 
 def test_a_stopped_command_goes_on_to_the_same_bits(folder, tmp_path, capsys, monkeypatch):
-    from pyham.commands import images as command
+    from pyham.commands import planar as command
 
     whole, path = tmp_path / "whole", tmp_path / "run"
     assert train_command(folder, "--checkpoint", whole) == 0
@@ -205,7 +205,7 @@ def test_train_mnist__says_what_is_wrong(arguments, message, folder, capsys):
 
 @pytest.mark.parametrize(("architecture", "expected"), [("H1", "RECOMMENDED"), ("ConvH2", "CONVOLUTIONAL")])
 def test_the_defaults_of_the_command_are_the_recommended_protocol(architecture, expected, folder, monkeypatch):
-    from pyham.commands import images as command
+    from pyham.commands import planar as command
 
     class Seen(Exception):
         pass

@@ -11,7 +11,6 @@ Exit code 1 if any of this fails; one summary line.
 
 import argparse
 import os
-import signal
 import subprocess
 import sys
 import tempfile
@@ -25,9 +24,21 @@ from pyham.files import archive
 
 ROOT = Path(__file__).parents[2]
 
-#: Epochs that take little more time than writing them down: many kills hit the writing.
-TRAINING = ["train", "swiss-roll", "--samples", "200", "--depth", "8", "--batch", "20", "--levels", "2"]
-TRAINING += ["--training", "alternating"]  # so that there are three phases
+#: One epoch is a line of output, written after the epoch has been saved.
+PROGRAM = """
+import sys
+from pyham.commands import cli, planar
+
+class Report(planar.Bar):
+    def __call__(self, epoch):
+        print(epoch.done, flush=True)
+
+planar.Bar = Report
+sys.exit(cli.main(sys.argv[1:]))
+"""
+#: Epochs that take little more time than writing them down, so that many kills hit the writing; in three phases.
+TRAINING = ["train", "swiss-roll", "--samples", "200", "--depth", "8", "--batch", "20", "--levels", "2", "--resume"]
+TRAINING += ["--training", "alternating"]
 
 
 class Tally(NamedTuple):
@@ -40,37 +51,18 @@ class Tally(NamedTuple):
     failures: tuple[str, ...] = ()
 
 
-def command(path: Path, epochs: int) -> list[str]:
-    """One epoch is a line on standard error, written after the epoch has been saved."""
-    program = (
-        "import sys\n"
-        "from pyham.commands import cli\n"
-        "from pyham.commands import planar\n"
-        "class Report:\n"
-        "    def __init__(self, description): pass\n"
-        "    def __enter__(self): return self\n"
-        "    def __exit__(self, *error): pass\n"
-        "    def __call__(self, epoch): print(epoch.done, flush=True)\n"
-        "planar.Bar = Report\n"
-        "sys.exit(cli.main(sys.argv[1:]))\n"
-    )
-    options = ["--epochs", str(epochs), "--output-epochs", str(epochs), "--checkpoint", str(path), "--resume"]
-    return [sys.executable, "-c", program, *TRAINING, *options]
-
-
 def start(path: Path, epochs: int) -> subprocess.Popen[str]:
+    options = ["--epochs", str(epochs), "--output-epochs", str(epochs), "--checkpoint", str(path)]
+    command = [sys.executable, "-c", PROGRAM, *TRAINING, *options]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        command(path, epochs), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
-    )
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
 
 
-def undisturbed(folder: Path, epochs: int) -> tuple[Path, float]:
-    """A whole training's checkpoint, and the seconds that it took."""
-    path = folder / "whole"
+def undisturbed(path: Path, epochs: int) -> float:
+    """The seconds that a whole training takes."""
     begun = time.perf_counter()
     start(path, epochs).communicate()
-    return path, time.perf_counter() - begun
+    return time.perf_counter() - begun
 
 
 def same(first: Path, second: Path) -> bool:
@@ -83,43 +75,35 @@ def same(first: Path, second: Path) -> bool:
     )
 
 
-def epochs_in(path: Path) -> int:
-    return len(archive.read(path)[0]["phases"])
-
-
 def strike(path: Path, whole: Path, epochs: int, delay: float, tally: Tally) -> Tally:
-    """Go on for ``delay`` seconds after the process could have begun, kill it, and look at what it left."""
-    before = epochs_in(path) if path.exists() else 0
+    """Go on for ``delay`` seconds, kill the process, and look at what it left."""
+    before = len(archive.read(path)[0]["phases"]) if path.exists() else 0
     process = start(path, epochs)
     try:
         process.wait(delay)
     except subprocess.TimeoutExpired:
-        process.send_signal(signal.SIGKILL)
+        process.kill()
     out, _ = process.communicate()
     reported = [int(line) for line in out.split("\n")[:-1] if line.isdecimal()]
     failures = list(tally.failures)
     try:
-        saved = epochs_in(path) if path.exists() else 0
-        if saved < max([before, *reported]):
-            failures.append(f"epoch {max([before, *reported])} was done, the checkpoint has {saved}")
+        saved, done = len(archive.read(path)[0]["phases"]) if path.exists() else 0, max([before, *reported])
+        if saved < done:
+            failures.append(f"epoch {done} was done, the checkpoint has {saved}")
         if process.returncode == 0 and not same(path, whole):
             failures.append("a training that was killed and went on has other bits than one that was not")
     except ValueError as error:
         failures.append(str(error))
-    left = [file for file in path.parent.iterdir() if file.name.startswith(f".{path.name}.")]
+    left = list(path.parent.glob(f".{path.name}.*"))
     for file in left:
         file.unlink()
     if process.returncode == 0:
         path.unlink()
         return tally._replace(finished=tally.finished + 1, failures=tuple(failures))
-    if process.returncode != -signal.SIGKILL:
+    if process.returncode > 0:
         failures.append(f"exit code {process.returncode}")
-    return tally._replace(
-        kills=tally.kills + 1,
-        in_training=tally.in_training + bool(reported),
-        leftovers=tally.leftovers + len(left),
-        failures=tuple(failures),
-    )
+    in_training, leftovers = tally.in_training + bool(reported), tally.leftovers + len(left)
+    return Tally(tally.kills + 1, in_training, leftovers, tally.finished, tuple(failures))
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -132,11 +116,10 @@ def main(argv: list[str] | None = None) -> int:
     tally = Tally()
     with tempfile.TemporaryDirectory(prefix="kill_training_") as name:
         folder = Path(name)
-        undisturbed(folder, 1)[0].unlink()  # compiles what is not yet
-        _, startup = undisturbed(folder, 0)
-        (folder / "whole").unlink()
-        whole, seconds = undisturbed(folder, options.epochs)
-        path = folder / "runs" / "run"
+        whole, path = folder / "whole", folder / "runs" / "run"
+        undisturbed(folder / "first", 1)  # compiles what is not yet
+        startup = undisturbed(folder / "none", 0)
+        seconds = undisturbed(whole, options.epochs)
         path.parent.mkdir()
         while tally.kills < options.count and len(tally.failures) < 10:
             # some before training has begun, most within the tenth of a training that follows

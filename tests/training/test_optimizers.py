@@ -7,6 +7,7 @@ from pyham.engines.compiled import updates as compiled_updates
 from pyham.training import updates
 from pyham.training.optimizers import SGD, Adam, AdamW, Descent
 from pyham.training.schedules import Constant, Cosine, Step
+from tests.oracles.refusals import refused
 
 EPS = np.finfo(float).eps
 TWINS = [updates, compiled_updates]
@@ -89,26 +90,18 @@ def test_schedules_begin_at_one_and_end_where_they_say():
     assert [Cosine(0.2)(t, 8) for t in (0, 4, 8)] == [1, pytest.approx(0.6), pytest.approx(0.2)]
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: SGD(momentum=1.0), "momentum: expected a number from 0 to below 1, got 1.0"),
-        (lambda: Adam(beta2=-0.1), "beta2: expected a number from 0 to below 1, got -0.1"),
-        (lambda: Adam(eps=0), "eps: expected a positive finite number, got 0"),
-        (lambda: AdamW(decay=-1.0), "decay: expected a number >= 0, got -1.0"),
-        (lambda: Adam(beta1=float("nan")), "beta1: expected a finite number, got nan"),
-        (lambda: Step(factor=0.0), "factor: expected a positive finite number, got 0.0"),
-        (lambda: Step(every=0), "every: expected an integer >= 1, got 0"),
-        (lambda: Cosine(final=2), "final: expected a number from 0 to 1, got 2"),
-    ],
+test_methods__raise_on_impossible_numbers = refused(
+    (lambda options, kind=kind: kind(**options), options, error, message)
+    for kind, options, error, message in [
+        (SGD, {"momentum": 1.0}, ValueError, "momentum: expected a number from 0 to below 1, got 1.0"),
+        (SGD, {"nesterov": 1}, TypeError, "nesterov: expected True or False, got int"),
+        (Adam, {"beta2": -0.1}, ValueError, "beta2: expected a number from 0 to below 1, got -0.1"),
+        (Adam, {"beta1": np.nan}, ValueError, "beta1: expected a finite number, got nan"),
+        (Adam, {"beta1": "0.9"}, TypeError, "beta1: expected a finite number, got str"),
+        (Adam, {"eps": 0}, ValueError, "eps: expected a positive finite number, got 0"),
+        (AdamW, {"decay": -1.0}, ValueError, "decay: expected a number >= 0, got -1.0"),
+        (Step, {"factor": 0.0}, ValueError, "factor: expected a positive finite number, got 0.0"),
+        (Step, {"every": 0}, ValueError, "every: expected an integer >= 1, got 0"),
+        (Cosine, {"final": 2}, ValueError, "final: expected a number from 0 to 1, got 2"),
+    ]
 )
-def test_methods__raise_on_impossible_numbers(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()
-
-
-def test_methods__raise_on_wrong_types():
-    with pytest.raises(TypeError, match="nesterov: expected True or False, got int"):
-        SGD(nesterov=1)
-    with pytest.raises(TypeError, match="beta1: expected a finite number, got str"):
-        Adam(beta1="0.9")

@@ -13,6 +13,7 @@ from pyham.training.optimizers import SGD, AdamW
 from pyham.training.protocol import Protocol
 from pyham.training.schedules import Cosine, Step
 from pyham.training.trainer import train
+from tests.oracles.refusals import refused
 
 
 def roll(seed=0, samples=8000):
@@ -76,89 +77,76 @@ def test_training_leaves_the_network_alone_and_reports_every_epoch():
     assert not np.array_equal(classifier.net.params["b"], before["b"])
 
 
-@pytest.mark.parametrize(
-    ("x", "labels", "error", "message"),
+def refuses(x, labels, error, message, net=None, **options):
+    """A row of the table below: ``train`` with these data and options."""
+    network = pyham.H2(4, 2).init(0) if net is None else net
+    options = {"protocol": Protocol(**options.pop("with_", {}))} | options
+    return (lambda given: train(network, *given, **options)), (x, labels), error, message
+
+
+THREE, FOUR, SOFTMAX = np.zeros((3, 4)), np.zeros((4, 4)), {"with_": {"loss": "softmax"}}
+test_train__raises_on_what_cannot_be_trained = refused(
     [
-        (np.zeros((3, 5)), [0, 1, 0], ValueError, r"x: expected shape \(B, 4\), got \(3, 5\)"),
-        (np.zeros((3, 4)), [0, 1], ValueError, r"labels: expected shape \(3,\), got \(2,\)"),
-        (np.zeros((3, 4)), [0, 1, 2], ValueError, "labels: expected 0 and 1, got 2"),
-        (np.zeros((0, 4)), [], ValueError, "x: expected at least one sample, got none"),
-        (np.zeros((3, 4)), [0, 1, 0.5], ValueError, "labels: expected 0 and 1, got 0.5"),
-        (np.zeros((3, 4)), ["a", "b", "c"], TypeError, "labels: expected numbers, got dtype"),
-    ],
+        refuses(np.zeros((3, 5)), [0, 1, 0], ValueError, r"x: expected shape \(B, 4\), got \(3, 5\)"),
+        refuses(THREE, [0, 1], ValueError, r"labels: expected shape \(3,\), got \(2,\)"),
+        refuses(THREE, [0, 1, 2], ValueError, "labels: expected 0 and 1, got 2"),
+        refuses(np.zeros((0, 4)), [], ValueError, "x: expected at least one sample, got none"),
+        refuses(THREE, [0, 1, 0.5], ValueError, "labels: expected 0 and 1, got 0.5"),
+        refuses(THREE, ["a", "b", "c"], TypeError, "labels: expected numbers, got dtype .*"),
+        refuses(FOUR, [0, 1, 3, 1], ValueError, "labels: expected every class from 0 to 3 at least once", **SOFTMAX),
+        *(
+            refuses(
+                FOUR, [0, 1, wrong, 1], ValueError,
+                f"labels: expected integers from 0 to C - 1, got {wrong} among 4", **SOFTMAX,
+            )
+            for wrong in (7, 1.5, -1)
+        ),
+        refuses(
+            THREE, [0, 1, 2], ValueError, r"validation x: expected shape \(B, 4\), got \(3, 3\)", **SOFTMAX,
+            validation=(np.zeros((3, 3)), [0, 1, 2]),
+        ),
+        refuses(
+            THREE, [0, 1, 2], ValueError, "validation labels: expected integers from 0 to 2, got 3 among 3", **SOFTMAX,
+            validation=(THREE, [0, 1, 3]),
+        ),
+        refuses(
+            THREE, [0, 1, 1], ValueError, r"validation: expected samples .* as the protocol has patience, got None",
+            with_={"patience": 2},
+        ),
+        refuses(
+            THREE, [0, 1, 1], ValueError, "levels: expected 1, as an MLP discretises no equation, got 2",
+            net=pyham.MLP(4, 2).init(0), with_={"levels": 2},
+        ),
+        refuses(
+            THREE, [0, 1, 1], TypeError, "net: expected real parameters, got complex128",
+            net=pyham.H2(4, 2).init(0, dtype=complex), backend="reference",
+        ),
+    ]
+)  # fmt: skip
+test_protocol__raises_on_impossible_numbers = refused(
+    (lambda options: Protocol(**options), options, error, message)
+    for options, error, message in [
+        ({"alpha": np.nan}, ValueError, "alpha: expected a finite number, got nan"),
+        ({"scheme": "both"}, ValueError, "scheme: expected one of 'alternating', 'joint', got 'both'"),
+        ({"loss": "hinge"}, ValueError, "loss: expected one of 'logistic', 'softmax', got 'hinge'"),
+        ({"levels": 17}, ValueError, "levels: expected at most 16, got more"),
+        ({"inner_steps": 2**31}, ValueError, "inner_steps: expected at most 2147483647, got more"),
+        ({"patience": 0}, ValueError, "patience: expected an integer >= 1, got 0"),
+        ({"epochs": -1}, ValueError, "epochs: expected an integer >= 0, got -1"),
+        ({"batch": 0}, ValueError, "batch: expected an integer >= 1, got 0"),
+        ({"inner_rate": -1.0}, ValueError, "inner_rate: expected a positive finite number, got -1.0"),
+        ({"rate": 0.0}, ValueError, "rate: expected a positive finite number, got 0.0"),
+        ({"optimizer": "adam"}, TypeError, "optimizer: expected one of .*, got str"),
+        ({"schedule": "adam"}, TypeError, "schedule: expected one of .*, got str"),
+    ]
 )
-def test_train__raises_on_wrong_data(x, labels, error, message):
-    with pytest.raises(error, match=message):
-        train(pyham.H2(width=4, depth=2).init(0), x, labels)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"alpha": np.nan}, "alpha: expected a finite number, got nan"),
-        ({"scheme": "both"}, "scheme: expected one of 'alternating', 'joint', got 'both'"),
-        ({"loss": "hinge"}, "loss: expected one of 'logistic', 'softmax', got 'hinge'"),
-        ({"levels": 17}, "levels: expected at most 16, got more"),
-        ({"inner_steps": 2**31}, "inner_steps: expected at most 2147483647, got more"),
-        ({"patience": 0}, "patience: expected an integer >= 1, got 0"),
-        ({"epochs": -1}, "epochs: expected an integer >= 0, got -1"),
-        ({"batch": 0}, "batch: expected an integer >= 1, got 0"),
-        ({"inner_rate": -1.0}, "inner_rate: expected a positive finite number, got -1.0"),
-        ({"rate": 0.0}, "rate: expected a positive finite number, got 0.0"),
-    ],
-)
-def test_protocol__raises_on_impossible_numbers(options, message):
-    with pytest.raises(ValueError, match=message):
-        Protocol(**options)
-
-
-@pytest.mark.parametrize("name", ["optimizer", "schedule"])
-def test_protocol__raises_on_names_in_place_of_data(name):
-    with pytest.raises(TypeError, match=f"{name}: expected one of .*, got str"):
-        Protocol(**{name: "adam"})
-
-
-@pytest.mark.parametrize(
-    ("labels", "message"),
-    [
-        ([0, 1, 3, 1], "labels: expected every class from 0 to 3 at least once"),
-        ([0, 1, 7, 1], "labels: expected integers from 0 to C - 1, got 7 among 4"),
-        ([0, 1, 1.5, 1], "labels: expected integers from 0 to C - 1, got 1.5 among 4"),
-        ([0, 1, -1, 1], "labels: expected integers from 0 to C - 1, got -1 among 4"),
-    ],
-)
-def test_train__raises_on_labels_that_are_no_classes(labels, message):
-    with pytest.raises(ValueError, match=message):
-        train(pyham.H2(4, 2).init(0), np.zeros((4, 4)), labels, protocol=Protocol(loss="softmax"))
-
-
-def test_train__raises_on_wrong_validation_data():
-    net, x, labels = pyham.H2(4, 2).init(0), np.zeros((3, 4)), [0, 1, 2]
-    softmax = Protocol(loss="softmax")
-    with pytest.raises(ValueError, match=r"validation x: expected shape \(B, 4\), got \(3, 3\)"):
-        train(net, x, labels, protocol=softmax, validation=(np.zeros((3, 3)), labels))
-    with pytest.raises(ValueError, match="validation labels: expected integers from 0 to 2, got 3"):
-        train(net, x, labels, protocol=softmax, validation=(x, [0, 1, 3]))
-    with pytest.raises(ValueError, match=r"validation: expected samples .* as the protocol has patience, got None"):
-        train(net, x, [0, 1, 1], protocol=Protocol(patience=2))
 
 
 def test_train__raises_when_numbers_overflow():
     x, labels, _, _ = roll(samples=100)
-    net = pyham.H1(4, 8, 1.0).init(0)
     protocol = Protocol(epochs=30, optimizer=SGD(), rate=1e200, scheme="joint")
     with pytest.raises(FloatingPointError, match=r"rate: expected one at which training converges, got 1e\+200: after"):
-        train(net, x, labels, protocol=protocol, rng=0)
-
-
-def test_train__raises_on_levels_without_time():
-    with pytest.raises(ValueError, match="levels: expected 1, as an MLP discretises no equation, got 2"):
-        train(pyham.MLP(4, 2).init(0), np.zeros((2, 4)), [0, 1], protocol=Protocol(levels=2))
-
-
-def test_train__raises_on_complex_parameters():
-    with pytest.raises(TypeError, match="net: expected real parameters, got complex128"):
-        train(pyham.H2(4, 2).init(0, dtype=complex), np.zeros((2, 4)), [0, 1], backend="reference")
+        train(pyham.H1(4, 8, 1.0).init(0), x, labels, protocol=protocol, rng=0)
 
 
 JOINT = Protocol(epochs=40, rate=0.02, scheme="joint", optimizer=AdamW(), schedule=Cosine())
