@@ -66,7 +66,7 @@ class Page:
             f"{self.seconds:.0f} s, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC</p>",
             f'<p class="verdict{"" if everything else " bad"}"><strong>{words}</strong> {len(self.findings)} results, '
             "each with a tolerance and a control: a neighbouring case in which the same check must fail.</p>",
-            *self.picture("", ""),
+            *self.picture(""),
             f"<nav>{''.join(self.link(name, modules[name]) for name in claims)}</nav>",
             *(self.section(name, modules[name]) for name in claims),
             self.faults_table(),
@@ -87,18 +87,17 @@ class Page:
         rows = "".join(row(finding) for finding in self.findings if finding.id == name)
         numbers = "".join(f'<th class="number">{word}</th>' for word in ("measured", "tolerance", "control"))
         text = html.escape((module.__doc__ or "").strip())
-        return "\n".join(
-            [
-                f'<h2 id="{name}">{name}&ensp;{html.escape(module.STATEMENT)}</h2>',
-                f"<table><tr><th>network</th>{numbers}<th>verdict</th><th>what the control is</th></tr>{rows}</table>",
-                *self.picture(name, name),
-                f"<details><summary>Statement, source, oracle, tolerance, control</summary><pre>{text}</pre></details>",
-                f'<p class="quiet">Alone: <code>python -m validation --only {name} --seed {self.seed}'
-                f"{' --' + self.mode if self.mode in ('quick', 'full') else ''}</code></p>",
-            ]
-        )
+        parts = [
+            f'<h2 id="{name}">{name}&ensp;{html.escape(module.STATEMENT)}</h2>',
+            f"<table><tr><th>network</th>{numbers}<th>verdict</th><th>what the control is</th></tr>{rows}</table>",
+            *self.picture(name),
+            f"<details><summary>Statement, source, oracle, tolerance, control</summary><pre>{text}</pre></details>",
+            f'<p class="quiet">Alone: <code>python -m validation --only {name} --seed {self.seed}'
+            f"{' --' + self.mode if self.mode in ('quick', 'full') else ''}</code></p>",
+        ]
+        return "\n".join(parts)
 
-    def picture(self, claim: str, name: str) -> list[str]:
+    def picture(self, claim: str) -> list[str]:
         """The figures of a claim ("" for those of the whole report)."""
         return [
             f'<figure><img alt="{html.escape(caption)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'

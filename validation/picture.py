@@ -2,7 +2,6 @@
 
 import io
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -12,15 +11,12 @@ from matplotlib.figure import Figure
 import pyham
 from pyham.files.archive import replace_file
 from pyham.verification import bounds, symplectic
-from validation.claim import Lab
+from validation.claim import Array, Lab
 from validation.look import BLUE, GREY, RED
-
-Array = np.ndarray[Any, Any]
 
 QUANTILES = (0, 5, 25, 50, 75, 95, 100)
 CEILING = 1e9  # of the axes: after training, the upper bounds lead far beyond what a picture can show
 NAMES = {"paper": "exponential", "product": "product", "sharp": "sharp"}
-
 
 CAPTION = (
     "How much the output of a 64-layer network depends on the state of each layer: the norm of dy_N/dy_j for every "
@@ -46,8 +42,9 @@ def draw(lab: Lab) -> Figure:
         axes[0].set_ylabel(r"$\|\partial y_N/\partial y_j\|_2$, one matrix per sample")
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+        count = len(lab.samples)
         figure.suptitle(
-            f"Backward sensitivity matrices of 64-layer networks on {len(lab.samples)} Swiss-roll samples", fontsize=11
+            f"Backward sensitivity matrices of 64-layer networks on {count} Swiss-roll samples", fontsize=11
         )
     return figure
 
@@ -70,9 +67,7 @@ def panel(axis: Axes, net: pyham.Network, x: Array, colour: str) -> None:
         axis.fill_between(layers, quantile[low], quantile[high], color=colour, alpha=alpha, linewidth=0, label=label)
     axis.plot(layers, quantile[50], color=colour, linewidth=1.5, label="median")
     axis.axhline(1, color=GREY, linewidth=1, label="lower bound 1" if net.arch.keep else "1")
-    axis.set_yscale("log")
-    axis.set_xlim(0, net.arch.depth)
-    axis.set_xlabel("layer j (the input is on the left)")
+    axis.set(yscale="log", xlim=(0, net.arch.depth), xlabel="layer j (the input is on the left)")
     if not net.arch.keep:
         axis.annotate("1: Hamiltonian networks stay above", (2, 1), (0, 4), textcoords="offset points", color=GREY)
         axis.set_ylim(top=1e2)
@@ -83,9 +78,8 @@ def panel(axis: Axes, net: pyham.Network, x: Array, colour: str) -> None:
         visible = log10 <= np.log10(CEILING) + 1
         label = f"upper bound: {NAMES[kind]}"
         axis.plot(layers[visible], 10 ** log10[visible], style, color="black", linewidth=1.2, label=label)
-        leads.append(
-            f"{NAMES[kind]} 10$^{{{log10[0]:.0f}}}$" if log10[0] > 3 else f"{NAMES[kind]} {10 ** log10[0]:.0f}"
-        )
+        size = f"10$^{{{log10[0]:.0f}}}$" if log10[0] > 3 else f"{10 ** log10[0]:.0f}"
+        leads.append(f"{NAMES[kind]} {size}")
     found = f"largest measured: {norm[0].max():.3g}\nupper bounds:\n" + "\n".join(leads)
     paper = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2}  # over lines that come too near
     text = f"at the input\n{found}"

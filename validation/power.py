@@ -9,16 +9,15 @@ right engine passes all checks on all of them.
 
 from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from pyham import H1, H2, MLP, MS1, Network, symplectic
 from pyham.verification import gradcheck
+from validation.claim import Array
 from validation.faults.operators import Mutant
 from validation.faults.planting import RECURSION, Source, put
-
-Array = np.ndarray[Any, Any]
 
 EPS = float(np.finfo(np.float64).eps)
 #: The right engine's residuals are up to 9 eps (sums of some ten terms through up to nine stages, relative to the
@@ -36,7 +35,6 @@ KINDS = ("zero", "sign", "transpose")
 class Sample(NamedTuple):
     """A network with an input x (B, n) and a gradient g (B, n) at its output; J (n, n) if it is symplectic for one."""
 
-    name: str
     net: Network
     x: Array
     g: Array
@@ -57,19 +55,13 @@ Measure = Callable[[Sample], float]
 def networks() -> list[Sample]:
     """Width 4, depth 3, 3 samples: keep 0 and 1; src, dst equal and disjoint; 1 to 3 stages a layer; W of each kind."""
     X = np.array([[1.0, -0.4], [0.9, 0.7]])  # neither symmetric nor orthogonal, so that no transpose hides
-    architectures = {
-        "MLP": MLP(4, 3),
-        "H1": H1(4, 3, 0.5, interconnection="J2"),
-        "MS1": MS1(4, 3, 0.5),
-        "H2": H2(4, 3, 0.5, X=X),
-        "H2 verlet": H2(4, 3, 0.5, X=X, scheme="verlet"),
-    }
+    hamiltonian = H1(4, 3, 0.5, interconnection="J2"), MS1(4, 3, 0.5), H2(4, 3, 0.5, X=X)
+    architectures = MLP(4, 3), *hamiltonian, H2(4, 3, 0.5, X=X, scheme="verlet")
     cases = []
-    for seed, (name, arch) in enumerate(architectures.items()):
+    for seed, arch in enumerate(architectures):
         rng = np.random.default_rng(seed)
-        net = arch.init(rng)
-        x, g = rng.standard_normal((2, 3, 4))
-        cases.append(Sample(name, net, x, g, arch.J if isinstance(arch, H2) else None))
+        net, (x, g) = arch.init(rng), rng.standard_normal((2, 3, 4))
+        cases.append(Sample(net, x, g, arch.J if isinstance(arch, H2) else None))
     return cases
 
 
@@ -92,12 +84,8 @@ def symplecticity(case: Sample) -> float:
     return largest(symplectic.defect(phi, case.J, norm="2").ravel())  # norm="2" runs in NumPy: nothing to compile
 
 
-CHECKS: dict[str, Measure] = {
-    "complex step": complex_step,
-    "sensitivity": sensitivity,
-    "dot products": dot_product,
-    "symplectic": symplecticity,
-}
+_checks = complex_step, sensitivity, dot_product, symplecticity
+CHECKS = dict(zip(("complex step", "sensitivity", "dot products", "symplectic"), _checks, strict=True))
 
 
 def largest(values: Iterable[float]) -> float:

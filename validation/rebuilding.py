@@ -25,7 +25,7 @@ An error of g = sigma' * w enters as <a', error>, one of sigma(a) as <W'^T delta
 """
 
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,12 +34,11 @@ from pyham.architectures.stages import Stages
 from pyham.engines.compiled import dense as compiled
 from pyham.engines.contract import SHORTEST
 from pyham.engines.results import Gradient
+from validation.claim import Array
 
 SIGMA = 4  # eps: the largest relative error of a computed sigma
 SLOPE = 2  # the largest |d sigma' / d sigma|, as the kernels compute slopes from sigma, such as (1 - s) (1 + s) for
 # tanh; in at most three more operations, 1.5 eps, and for softplus with one tanh more, another SIGMA
-
-Array = np.ndarray[Any, Any]
 
 
 class RebuiltCase(NamedTuple):
@@ -201,12 +200,9 @@ def single(stages: Stages) -> list[Stages]:
     """The stages one by one, each as a network of one layer."""
     found = []
     for s in range(len(stages.A)):
-        one, (_, _, src, dst) = slice(s, s + 1), _stage(stages, s)
-        found.append(
-            replace(
-                stages, A=stages.A[one], c=stages.c[one], W=stages.W[one], keep=stages.keep[one], src=(src,), dst=(dst,)
-            )
-        )
+        A, c, W, keep = (array[s : s + 1] for array in (stages.A, stages.c, stages.W, stages.keep))
+        _, _, src, dst = _stage(stages, s)
+        found.append(replace(stages, A=A, c=c, W=W, keep=keep, src=(src,), dst=(dst,)))
     return found
 
 

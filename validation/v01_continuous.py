@@ -16,22 +16,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
 from pyham.verification import continuous, symplectic
 from pyham.verification.continuous import RTOL, Field
-from validation.claim import Lab, Result
+from validation.claim import Array, Lab, Result
+from validation.look import BLUE, GREEN, PURPLE, RED, panels
 
 STATEMENT = "X J X^T = J for the flow of y' = J grad H(y, t), any weights in time, any J"
 
 T = 4.0  # of the random networks
-
-COLOURS = ("#0072b2", "#009e73", "#cc79a7")
-
-Array = np.ndarray[Any, Any]
 
 
 def check(lab: Lab) -> Iterator[Result]:
@@ -102,27 +98,18 @@ def figures(lab: Lab) -> Iterator[tuple[str, Figure]]:
         "three tolerances of the solver, and when J is replaced in the second half of the layers. What the first three "
         "show is the solver's error."
     )
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        yield caption, draw(lab)
-
-
-def draw(lab: Lab) -> Figure:
     field, x, J = Field.of(lab.trained), lab.samples[:20], lab.trained.interconnection
     assert J is not None
-    figure = Figure(figsize=(5.6, 3.8), layout="constrained")
-    axis = figure.subplots()
-    broken = switched(field, J, lab.rng("V1"))
-    cases = [("J depends on t", broken, RTOL, "#d55e00")]
-    cases += [
-        (f"rtol $10^{{-{digits}}}$", field, 10.0**-digits, c) for digits, c in zip((4, 8, 12), COLOURS, strict=True)
-    ]
+    figure, (axis,) = panels(1, width=5.6, height=3.8)
+    cases = [("J depends on t", switched(field, J, lab.rng("V1")), RTOL, RED)]
+    cases += [(f"rtol $10^{{-{d}}}$", field, 10.0**-d, c) for d, c in ((4, BLUE), (8, GREEN), (12, PURPLE))]
     for label, system, rtol, colour in cases:
         rho = symplectic.defect(continuous.sensitivity(system, x, rtol=rtol), J).max(axis=1)
         axis.semilogy(np.where(rho > 0, rho, np.nan), color=colour, linewidth=1.2, label=label)
     axis.set(xlabel="layer j (the input is on the left)", xlim=(0, field.depth))
     axis.set_ylabel(r"$\|\Phi_j^T J\,\Phi_j - J\| \,/\, (\|J\| \max(1, \|\Phi_j\|^2))$")
     axis.legend(frameon=False, ncols=4, loc="lower center", bbox_to_anchor=(0.45, 1.0), columnspacing=1, fontsize=8)
-    return figure
+    yield caption, figure
 
 
 def rank(J: Array) -> str:

@@ -19,14 +19,12 @@ import pyham
 from pyham.engines.compiled import dense as compiled
 from pyham.verification import neighbours
 from pyham.verification.measurements import defect
-from validation.claim import Lab, Result, worst
+from validation.claim import Array, Lab, Result, worst
 
 STATEMENT = "Phi_j^T J Phi_j = J for H2, MS3 and constant-A MS1, every layer j"
 
 CONSTANT = 4
 SPECTRAL = 20  # samples for the spectral norm: each takes three singular value decompositions a layer
-
-Array = np.ndarray[Any, Any]
 
 
 def check(lab: Lab) -> Iterator[Result]:
@@ -35,9 +33,8 @@ def check(lab: Lab) -> Iterator[Result]:
         for label, net in (("trained", lab.trained), ("before training", lab.untrained)):
             measured = rho(net, lab.samples.astype(dtype))
             control = min(violations(net, lab.samples[:SPECTRAL].astype(dtype), rng))
-            yield Result(
-                f"H2 {label}, {dtype.__name__}", measured, tolerance(net, dtype), control, "3 faults, smallest"
-            )
+            case, limit = f"H2 {label}, {dtype.__name__}", tolerance(net, dtype)
+            yield Result(case, measured, limit, control, "3 faults, smallest")
     for name in ("H2", "MS3", "MS1"):
         for dtype in (np.float64, np.float32):
             cases = []
@@ -85,12 +82,7 @@ def networks(name: str, lab: Lab, rng: np.random.Generator) -> Iterator[tuple[py
 
 
 def random_network(
-    name: str,
-    width: int,
-    depth: int,
-    rng: np.random.Generator,
-    scheme: str = "semi-implicit",
-    order: str = "p-first",
+    name: str, width: int, depth: int, rng: np.random.Generator, scheme: str = "semi-implicit", order: str = "p-first"
 ) -> pyham.Network:
     """T = h N = 1; weights N(0, 1 / m), so that norms stay moderate at every width."""
     m = width // 2

@@ -12,19 +12,16 @@ not orthogonal, and the pairing is gone.
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from scipy.linalg import schur
 
 from pyham.architectures.interconnection import J1, J2
 from pyham.verification import neighbours, symplectic
-from validation.claim import Lab, Result
+from validation.claim import Array, Lab, Result
 from validation.v02_symplectic import random_network, tolerance
 
 STATEMENT = "det Phi = 1; pairs l, 1/l and s, 1/s; 1 / ||Phi|| <= |delta_j| / |delta_N| <= ||Phi||"
-
-Array = np.ndarray[Any, Any]
 
 
 def check(lab: Lab) -> Iterator[Result]:
@@ -38,24 +35,16 @@ def check(lab: Lab) -> Iterator[Result]:
         limit, J = tolerance(net, np.float64), np.asarray(net.interconnection)
         phi, euler = net.sensitivity(x), neighbours.forward_euler(net).sensitivity(x)
         skewed = in_coordinates_of_J2(phi, J)
-        pairs = (
-            ("det", largest(symplectic.determinant(phi)[1]), largest(symplectic.determinant(euler)[1])),
-            (
-                "eigenvalues",
-                largest(symplectic.eigenvalue_pairing(phi, J)),
-                largest(symplectic.eigenvalue_pairing(euler, J)),
-            ),
-        )
-        for what, measured, control in pairs:
+        det = [largest(symplectic.determinant(matrices)[1]) for matrices in (phi, euler)]
+        pairs = [largest(symplectic.eigenvalue_pairing(matrices, J)) for matrices in (phi, euler)]
+        for what, (measured, control) in (("det", det), ("eigenvalues", pairs)):
             yield Result(f"{label}: {what}", measured, limit, control, "forward Euler")
         paired = largest(symplectic.singular_value_pairing(phi))
         unpaired = largest(symplectic.singular_value_pairing(skewed))
         yield Result(f"{label}: singular values", paired, limit, unpaired, "coordinates of J2")
         delta = [net.adjoint(net.trace(x), g).delta for g in rng.standard_normal((4, *x.shape))]
-        inside = max(outside(phi, d) for d in delta)
-        yield Result(
-            f"{label}: gradients", inside, limit, outside(skewed, worst_gradients(skewed)), "coordinates of J2"
-        )
+        inside, left = max(outside(phi, d) for d in delta), outside(skewed, worst_gradients(skewed))
+        yield Result(f"{label}: gradients", inside, limit, left, "coordinates of J2")
 
 
 def outside(phi: Array, delta: Array) -> float:

@@ -11,15 +11,14 @@ sigma_min times the condition of Phi. Control: the last layer scaled up after th
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
 from pyham.verification import bounds, neighbours
-from validation.claim import Lab, Result
+from validation.claim import Array, Lab, Result
+from validation.look import BLUE, GREEN, RED, panels
 from validation.v02_symplectic import tolerance
 
 STATEMENT = "1 / sharp <= singular values; ||Phi_j|| <= sharp <= product <= sqrt(n) exp(Q T) (measured: log excess)"
@@ -27,8 +26,6 @@ STATEMENT = "1 / sharp <= singular values; ||Phi_j|| <= sharp <= product <= sqrt
 KINDS = ("sharp", "product", "paper")  # an MLP discretises no equation and has no "paper" bound
 KEEPING = ("MS1", "MS2", "MS3", "H1", "H2", "ResNet")
 SCALE = 1000  # of the last layer in the control: more than the slack of one layer's bound
-
-Array = np.ndarray[Any, Any]
 
 
 def check(lab: Lab) -> Iterator[Result]:
@@ -47,9 +44,8 @@ def many(count: int, rng: np.random.Generator) -> Result:
     for _ in range(count):
         name, activation = str(rng.choice(KEEPING)), str(rng.choice(list(pyham.ACTIVATIONS)))
         width, depth = 2 * int(rng.integers(1, 5)), int(rng.integers(1, 17))
-        arch = pyham.architecture(
-            name, width=width, depth=depth, step=rng.uniform(0.1, 2) / depth, activation=activation
-        )
+        step = rng.uniform(0.1, 2) / depth
+        arch = pyham.architecture(name, width=width, depth=depth, step=step, activation=activation)
         net = arch.init(rng, initialization=str(rng.choice(["normal", "scaled-normal"])))
         norm = np.log(singular_values(net, rng.standard_normal((2, width)))[0, :, 0].max())
         bound = np.array([bounds.log_upper(net, kind)[0] for kind in KINDS])
@@ -93,16 +89,15 @@ def singular_values(net: pyham.Network, x: Array) -> Array:
 def figures(lab: Lab) -> Iterator[tuple[str, Figure]]:
     """What each bound exceeds the largest measured norm by, layer by layer."""
     nets = (("H2 before training", lab.untrained, lab.samples), ("H2 trained", lab.trained, lab.samples))
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    figure, axes = panels(2, width=4.5)
     for axis, (label, net, x) in zip(axes, nets, strict=True):
         measured = np.log10(singular_values(net, x)[..., 0].max(axis=1))
-        for kind, colour in zip(KINDS, ("#0072b2", "#009e73", "#d55e00"), strict=True):
+        for kind, colour in zip(KINDS, (BLUE, GREEN, RED), strict=True):
             excess = bounds.log_upper(net, kind) / np.log(10) - measured
             axis.plot(excess, color=colour, label={"paper": "exponential"}.get(kind, kind))
         axis.set_yscale("symlog", linthresh=1)
         axis.set_xlabel("layer j")
         axis.set_title(label, loc="left", fontsize=10)
-        axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel(r"$\log_{10}$(bound / largest measured $\|\Phi_j\|$)")
     axes[0].legend(frameon=False)
     yield (

@@ -12,7 +12,6 @@ that cancel: those of nonlinear oscillators, which turn by different angles in t
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -21,15 +20,13 @@ from matplotlib.figure import Figure
 import pyham
 from pyham.verification import symplectic
 from pyham.verification.atlas import Atlas, atlas
-from validation.claim import Lab, Result
+from validation.claim import Array, Lab, Result
 from validation.look import BLUE, RED, panels
 from validation.v02_symplectic import rho_of, tolerance
 
 STATEMENT = "||mean Phi_j|| <= mean ||Phi_j|| <= max; every Phi_j is symplectic with norm >= 1, their mean is not"
 
 QUANTILES = (0, 0.05, 0.5, 0.95, 1)
-
-Array = np.ndarray[Any, Any]
 
 
 def check(lab: Lab) -> Iterator[Result]:
@@ -40,10 +37,8 @@ def check(lab: Lab) -> Iterator[Result]:
         found, phi = atlas(net, x), net.sensitivity(x)
         limit = float(np.finfo(np.float64).eps * np.sqrt(net.arch.width) * (len(x) + 4 * net.arch.width))
         yield Result(label, excess(found), limit, hidden(found), "mean of norms <= norm of mean", describe(found))
-        mean = phi.mean(axis=1, keepdims=True)
-        yield Result(
-            f"{label}, symplectic", rho_of(phi, net), tolerance(net, np.float64), rho_of(mean, net), "mean over samples"
-        )
+        measured, control = rho_of(phi, net), rho_of(phi.mean(axis=1, keepdims=True), net)
+        yield Result(f"{label}, symplectic", measured, tolerance(net, np.float64), control, "mean over samples")
     for label, net, x in swings:
         found = atlas(net, x)
         single = 1 - min(float(norm[:-1].min()) for norm in found.norms.values())
@@ -107,6 +102,4 @@ def draw(axis: Axes, found: Atlas) -> None:
     axis.plot(layers, found.mean_of_norms(), color=BLUE, label="mean of norms")
     axis.plot(layers, found.norms_of_mean["2"], color=RED, linestyle="--", label="norm of the mean")
     axis.axhline(1, color="#4d4d4d", linewidth=0.8, label="lower bound 1")
-    axis.set_yscale("log")
-    axis.set_xlim(0, found.depth)
-    axis.set_xlabel("layer j (the input is on the left)")
+    axis.set(yscale="log", xlim=(0, found.depth), xlabel="layer j (the input is on the left)")

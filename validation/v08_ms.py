@@ -31,6 +31,5 @@ def check(lab: Lab) -> Iterator[Result]:
         yield Result(label, rho(constant, x), limit, float(max(defects)), "A varying")
         ms3 = pyham.MS3(width=width, depth=64, step=1 / 64).init(rng)
         broken = rho_of(neighbours.forward_euler(ms3).sensitivity(x), ms3)
-        yield Result(
-            f"MS3 varying weights, n = {width}", rho(ms3, x), tolerance(ms3, np.float64), broken, "forward Euler"
-        )
+        label, limit = f"MS3 varying weights, n = {width}", tolerance(ms3, np.float64)
+        yield Result(label, rho(ms3, x), limit, broken, "forward Euler")

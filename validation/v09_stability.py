@@ -24,7 +24,7 @@ from matplotlib.figure import Figure
 import pyham
 from pyham.architectures import interconnection
 from pyham.verification import neighbours
-from validation.claim import Lab, Result
+from validation.claim import Array, Lab, Result
 from validation.look import BLUE, GREEN, RED, panels
 
 STATEMENT = "J K^T D K: imaginary eigenvalues; forward Euler |1 + i h w| > 1, semi-implicit 1 while h w < 2"
@@ -32,8 +32,6 @@ STATEMENT = "J K^T D K: imaginary eigenvalues; forward Euler |1 + i h w| > 1, se
 CONSTANT = 4
 FREQUENCIES = (0.5, 1.0, 1.9, 1.99)  # the largest h w of a network; semi-implicit Euler is stable below 2
 UNSTABLE = 2.05
-
-Array = np.ndarray[Any, Any]
 
 
 def check(lab: Lab) -> Iterator[Result]:
@@ -68,10 +66,8 @@ def check(lab: Lab) -> Iterator[Result]:
         off.append(gap(euler, net))
         broken.append(gap(multipliers(net), net))
         smallest.append(np.abs(np.linalg.eigvals(euler)).min())
-    note = f"smallest modulus 1 + {min(smallest) - 1:.1e}"
-    yield Result(
-        "forward Euler linear", max(off), limit(net.arch.width), min(broken), "semi-implicit, same weights", note
-    )
+    note, case = f"smallest modulus 1 + {min(smallest) - 1:.1e}", "semi-implicit, same weights"
+    yield Result("forward Euler linear", max(off), limit(net.arch.width), min(broken), case, note)
 
 
 def structures(rng: np.random.Generator) -> list[tuple[str, int, Array]]:
@@ -191,12 +187,10 @@ def figures(lab: Lab) -> Iterator[tuple[str, Figure]]:
     ):
         points = np.concatenate([np.linalg.eigvals(multipliers(net)).ravel() for net in group])
         scatter(right, points, colour, marker, label)
-    right.set_aspect("equal")
-    right.set_xlim(-2.1, 2.1)
+    right.set(aspect="equal", xlim=(-2.1, 2.1))
     right.set_title("multipliers of one linear layer", loc="left", fontsize=10)
     for axis in (left, right):
-        axis.set_xlabel("real part")
-        axis.set_ylabel("imaginary part")
+        axis.set(xlabel="real part", ylabel="imaginary part")
         axis.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), frameon=False, fontsize=9)
     yield (
         "Left: the linearised equation is marginally stable for skew-symmetric J, whatever the weights and samples. "

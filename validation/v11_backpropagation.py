@@ -14,7 +14,6 @@ number shown is that of the fault that is hardest to see.
 
 import importlib.util
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 from scipy import differentiate, optimize
@@ -23,11 +22,9 @@ import pyham
 from pyham.engines.choice import Backend
 from pyham.verification import gradcheck, symplectic
 from validation import power
-from validation.claim import Lab, Result, worst
+from validation.claim import Array, Lab, Result, worst
 
 STATEMENT = "adjoint and sensitivities = derivatives of the forward pass"
-
-Array = np.ndarray[Any, Any]
 EPS = float(np.finfo(np.float64).eps)
 
 

@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -27,7 +26,8 @@ import pyham
 from pyham.architectures.schemes import SPLITTINGS
 from pyham.verification import continuous
 from pyham.verification.continuous import Field
-from validation.claim import Lab, Result
+from validation.claim import Array, Lab, Result
+from validation.look import BLUE, GREEN, PURPLE, RED, panels
 from validation.v02_symplectic import sensitivity
 
 STATEMENT = "BSM of the network -> BSM of the equation: order 1 (FE, SIE), 2 (Verlet), 4 (Yoshida) (measured: |error|)"
@@ -43,8 +43,6 @@ FAULTS: dict[str, tuple[float, ...]] = {
     "verlet": (0.6, 1.0, 0.4),
     "yoshida4": (_slip / 2, _slip, 0.5 - _slip / 2, 1 - 2 * _slip, 0.5 - _slip / 2, _slip, _slip / 2),
 }
-
-Array = np.ndarray[Any, Any]
 
 
 def check(lab: Lab) -> Iterator[Result]:
@@ -158,23 +156,12 @@ def figures(lab: Lab) -> Iterator[tuple[str, Figure]]:
         "constant weights, when each of 4 layers is split into k (T = 1, n = 4, tanh). The lines have the slopes that "
         "theory predicts and pass through the error at the smallest step."
     )
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        yield caption, draw(lab)
-
-
-def draw(lab: Lab) -> Figure:
     rng = lab.rng("V12")
     x = rng.standard_normal((5, 4))
     cases = dict(networks(4, 4, rng))
-    figure = Figure(figsize=(5.2, 4.2), layout="constrained")
-    axis = figure.subplots()
-    names = {
-        "euler": "forward Euler",
-        "semi-implicit": "semi-implicit Euler",
-        "verlet": "Verlet",
-        "yoshida4": "Yoshida",
-    }
-    styles = zip(("#d55e00", "#0072b2", "#009e73", "#cc79a7"), "so^D", [*cases["H1 J1"], *cases["H2"]], strict=True)
+    figure, (axis,) = panels(1, width=5.2, height=4.2)
+    names = dict(zip(ORDER, ("forward Euler", "semi-implicit Euler", "Verlet", "Yoshida"), strict=True))
+    styles = zip((RED, BLUE, GREEN, PURPLE), "so^D", [*cases["H1 J1"], *cases["H2"]], strict=True)
     for colour, marker, net in styles:
         exact = continuous.sensitivity(net, x)
         k = 2 ** np.arange(1, 8 if scheme_of(net) != "yoshida4" else 7)
@@ -186,4 +173,4 @@ def draw(lab: Lab) -> Figure:
         axis.loglog(h, e, marker, color=colour, markersize=5, label=label)
     axis.set(xlabel="step size $h / k$", ylabel=r"relative error of $\partial y_N / \partial y_j$, all $j$")
     axis.legend(frameon=False, loc="lower right")
-    return figure
+    yield caption, figure

@@ -16,15 +16,14 @@ Yoshida's error falls by 16 when h is halved, so the tolerance is 1/8 of the err
 """
 
 from collections.abc import Iterator
-from typing import Any
 
-import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
 from pyham.verification import continuous
-from validation.claim import Lab, Result
+from validation.claim import Array, Lab, Result
+from validation.look import BLUE, GREEN, GREY, PURPLE, RED, panels
 
 STATEMENT = "y' = eps J tanh(y): X = I - k P'(E) f grad H^T after k periods, so BSM entries diverge linearly"
 
@@ -33,8 +32,6 @@ LIMIT = 1e-7
 PER_PERIOD = 8  # layers of the equation's network, where states and BSMs are read
 J = np.array([[0.0, -1.0], [1.0, 0.0]])
 START = np.array([0.33627683, -0.48627683]) / np.hypot(0.33627683, -0.48627683)
-
-Array = np.ndarray[Any, Any]
 
 
 def check(lab: Lab) -> Iterator[Result]:
@@ -122,21 +119,14 @@ def figures(lab: Lab) -> Iterator[tuple[str, Figure]]:
         "longer, so it is sheared along the orbit. Right: the entries of X = dy(T)/dy(T - t); crosses and dashed lines "
         "are the exact law X = I - k P'(E) f grad H^T after k periods."
     )
-    with mpl.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        yield caption, draw()
-
-
-def draw() -> Figure:
     P = continuous.period(energy(START))
-    figure = Figure(figsize=(9, 3.9), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
-
+    figure, (left, right) = panels(2, width=4.5, height=3.9, width_ratios=(1, 1.6))
     orbit = continuous.flow(equation(P / 128, layers=128), START[None])[:, 0]
     circle = np.linspace(0, 2 * np.pi, 100)
     disc = START + 0.05 * np.stack([np.cos(circle), np.sin(circle)], axis=1)
     discs = continuous.flow(equation(P, layers=PERIODS), disc, rtol=1e-9)
-    left.plot(*orbit.T, color="#4d4d4d", linewidth=0.8)
-    for k, colour in ((PERIODS, "#d55e00"), (PERIODS // 2, "#009e73"), (0, "#0072b2")):
+    left.plot(*orbit.T, color=GREY, linewidth=0.8)
+    for k, colour in ((PERIODS, RED), (PERIODS // 2, GREEN), (0, BLUE)):
         left.fill(*discs[k].T, facecolor=colour, edgecolor=colour, alpha=0.7, label=f"{k} periods")
     left.plot(*START, "o", color="black", markersize=3)
     left.annotate("$y_0$", START, xytext=(8, -9), textcoords="offset points")
@@ -144,18 +134,14 @@ def draw() -> Figure:
     left.legend(frameon=False, loc="center", title="disc after", reverse=True)
 
     per_period = 64
-    X = continuous.sensitivity(equation(P / per_period, layers=PERIODS * per_period), START[None])[::-1, 0].swapaxes(
-        1, 2
-    )
+    net = equation(P / per_period, layers=PERIODS * per_period)
+    X = continuous.sensitivity(net, START[None])[::-1, 0].swapaxes(1, 2)
     t = P / per_period * np.arange(len(X))
     exact = np.concatenate([np.eye(2)[None], law(START)])
-    colours = iter(("#0072b2", "#d55e00", "#009e73", "#cc79a7"))
-    for i in range(2):
-        for j in range(2):
-            colour = next(colours)
-            right.plot(t, X[:, i, j], color=colour, linewidth=1.2, label=f"$X_{{{i + 1}{j + 1}}}$")
-            right.plot(t[::per_period], exact[:, i, j], "x--", color=colour, linewidth=0.8, markersize=5, clip_on=False)
+    for (i, j), colour in zip(np.ndindex(2, 2), (BLUE, RED, GREEN, PURPLE), strict=True):
+        right.plot(t, X[:, i, j], color=colour, linewidth=1.2, label=f"$X_{{{i + 1}{j + 1}}}$")
+        right.plot(t[::per_period], exact[:, i, j], "x--", color=colour, linewidth=0.8, markersize=5, clip_on=False)
     right.plot([], [], "x--", color="black", linewidth=0.8, markersize=5, label="exact law")
     right.set(xlabel="time $t$ before the end", ylabel="entries of the Jacobian", xlim=(0, t[-1]))
     right.legend(frameon=False, ncols=5, loc="lower center", bbox_to_anchor=(0.5, 1.0), columnspacing=1.2)
-    return figure
+    yield caption, figure

@@ -14,7 +14,6 @@ sensitivities and are no recommendation.
 
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -22,7 +21,7 @@ from matplotlib.figure import Figure
 import pyham
 from pyham.training import Epoch, Protocol, train
 from pyham.verification.atlas import along
-from validation.claim import Lab, Result
+from validation.claim import Array, Lab, Result
 from validation.look import BLUE, GREEN, RED, panels
 
 STATEMENT = "smoothness penalty and weight decay lower bound and norms along training (log10, with - without)"
@@ -30,8 +29,6 @@ STATEMENT = "smoothness penalty and weight decay lower bound and norms along tra
 PENALTIES = {"smoothness 0.1": {"alpha": 0.1}, "weight decay 3e-4": {"decay": 3e-4}}
 NOTHING = {"alpha": 0.0}
 EVERY = 5  # epochs between two looks
-
-Array = np.ndarray[Any, Any]
 
 
 def check(lab: Lab) -> Iterator[Result]:
@@ -41,14 +38,10 @@ def check(lab: Lab) -> Iterator[Result]:
         for i, quantity in enumerate(("bound", "norms")):
             note = f"log10 along training {values[:, i].mean():.2f}, without {plain[:, i].mean():.2f}"
             note += f"; loss {values[:, 2].mean():.2f}, without {plain[:, 2].mean():.2f}"
-            yield Result(
-                f"{name}, {quantity}",
-                float((values - plain)[:, i].mean()),
-                -float(np.abs(noise[:, i]).max()),
-                float(noise[:, i].mean()),
-                "no penalty, other batches",
-                f"{len(values)} trainings of H2, 16 layers; {note}",
-            )
+            note = f"{len(values)} trainings of H2, 16 layers; {note}"
+            measured, control = (values - plain)[:, i].mean(), noise[:, i].mean()
+            limit = -np.abs(noise[:, i]).max()
+            yield Result(f"{name}, {quantity}", measured, limit, control, "no penalty, other batches", note)
 
 
 @lru_cache(maxsize=8)  # the figure shows the trainings of the check
@@ -90,20 +83,15 @@ def history(lab: Lab, weights: int, batches: int, epochs: int, options: dict[str
 def figures(lab: Lab) -> Iterator[tuple[str, Figure]]:
     plain, _, *penalised = histories(lab)
     figure, axes = panels(2)
-    titles = (
-        r"a-priori bound on $\|\partial y_N/\partial y_0\|_2$",
-        r"$\|\partial y_N/\partial y_0\|_2$, geometric mean",
-    )
+    norm = r"$\|\partial y_N/\partial y_0\|_2$"
+    titles = f"a-priori bound on {norm}", f"{norm}, geometric mean"
     for i, (axis, title) in enumerate(zip(axes, titles, strict=True)):
-        for label, values, colour in zip(
-            ("no penalty", *PENALTIES), (plain, *penalised), (RED, BLUE, GREEN), strict=True
-        ):
+        lines = zip(("no penalty", *PENALTIES), (plain, *penalised), (RED, BLUE, GREEN), strict=True)
+        for label, values, colour in lines:
             epochs = EVERY * np.arange(values.shape[2])
             axis.plot(epochs, 10 ** values[:, i].T, color=colour, alpha=0.3, linewidth=0.8)
             axis.plot(epochs, 10 ** values[:, i].mean(axis=0), color=colour, linewidth=2, label=label)
-        axis.set_yscale("log")
-        axis.set_xlim(0, epochs[-1])
-        axis.set_xlabel("epochs")
+        axis.set(yscale="log", xlim=(0, epochs[-1]), xlabel="epochs")
         axis.set_title(title, loc="left", fontsize=10)
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False, fontsize=9)

@@ -18,7 +18,6 @@ the ring; the same entry, across which a perturbation arrives; the prediction R^
 """
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -29,7 +28,7 @@ from pyham.architectures.patterns import one_round
 from pyham.distributed import Blocks, DistributedNetwork, Graph, Layout, distribute
 from pyham.distributed.weights import restrict
 from pyham.verification import neighbours
-from validation.claim import Lab, Result, worst
+from validation.claim import Array, Lab, Result, worst
 from validation.look import BLUE, panels
 from validation.v02_symplectic import rho_of
 
@@ -38,8 +37,6 @@ STATEMENT = "K and J in the graph's block pattern: nodes compute all passes with
 NODES = 8
 GRAPHS = ("ring", "path", "grid", "star")
 OUTSIDE = "one entry of K outside the pattern"
-
-Array = np.ndarray[Any, Any]
 
 
 def check(lab: Lab) -> Iterator[Result]:

@@ -36,7 +36,7 @@ import pyham
 from pyham.architectures.stages import Stages
 from pyham.engines.compiled import dense as compiled
 from pyham.engines.results import Drift, Gradient
-from validation.claim import Lab, Result, worst
+from validation.claim import Array, Lab, Result, worst
 from validation.look import BLUE, GREEN, GREY, panels
 from validation.rebuilding import RebuiltCase, distance, gradient_error, gradient_gap, rebuild, rounding
 from validation.v02_symplectic import describe
@@ -49,8 +49,6 @@ COMPILED = (np.float64, np.float32)
 FAULTS = "3 faults, smallest"
 DEEP = 1024  # layers with h = 0.1: more than float32 can rebuild
 FACTORS = (np.inf, 1e2, 1.0, 1e-2, 0.0)  # budgets, in default budgets
-
-Array = np.ndarray[Any, Any]
 
 
 def check(lab: Lab) -> Iterator[Result]:
@@ -240,18 +238,13 @@ def figures(lab: Lab) -> Iterator[tuple[str, Figure]]:
         members = [first_layers(whole, depth).astype(dtype) for depth in depths]
         missing = [float(missed(case, Arithmetic(name, dtype)).max()) for case in members]
         left.plot(depths, missing, color=colour, marker="o", markersize=4, label=f"{name}, rebuilt in one go")
-        left.plot(
-            depths, limits * eps, color=colour, linestyle="--", linewidth=1, label=f"{name}, what rounding allows"
-        )
+        allowed = f"{name}, what rounding allows"
+        left.plot(depths, limits * eps, color=colour, linestyle="--", linewidth=1, label=allowed)
         drifts = [reversible(case)[1] for case in members]
         kept = [(depth, drift.error) for depth, drift in zip(depths, drifts, strict=True) if drift.kept]
-        style: dict[str, Any] = {"linestyle": "none", "marker": "D", "markersize": 5, "markerfacecolor": "white"}
-        left.plot(
-            *np.reshape(kept, (-1, 2)).T,
-            color=colour,
-            label=f"{name}, largest with the default budget (dotted)",
-            **style,
-        )
+        x, y = np.reshape(kept, (-1, 2)).T
+        largest = f"{name}, largest with the default budget (dotted)"
+        left.plot(x, y, "D", color=colour, markersize=5, markerfacecolor="white", label=largest)
         left.axhline(drifts[0].budget, color=colour, linewidth=0.8, linestyle=":")
         case = first_layers(whole, DEEP).astype(dtype)
         values = [reversible(case, float(budget)) for budget in budgets if budget > eps]

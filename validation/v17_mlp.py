@@ -9,13 +9,13 @@ of log norm against depth (R^2 of the fit over all depths).
 
 from collections.abc import Iterator
 
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
 from pyham.verification import symplectic
 from validation.claim import Lab, Result
+from validation.look import BLUE, GREY, RED, panels
 
 STATEMENT = "MLP: ||Phi_0|| falls exponentially with depth, through 1e-16; H2: it does not"
 
@@ -45,15 +45,12 @@ def norms(lab: Lab) -> tuple[np.ndarray, np.ndarray]:
 
 def figures(lab: Lab) -> Iterator[tuple[str, Figure]]:
     """Norms against the number of layers between a state and the output."""
-    figure, axis = plt.subplots(figsize=(6, 3.6), layout="constrained")
+    figure, (axis,) = panels(1, width=6)
     distance = DEPTH - np.arange(DEPTH + 1)
-    for norm, colour, label in zip(norms(lab), ("#d55e00", "#0072b2"), ("MLP, largest", "H2, smallest"), strict=True):
+    for norm, colour, label in zip(norms(lab), (RED, BLUE), ("MLP, largest", "H2, smallest"), strict=True):
         axis.plot(distance, norm, color=colour, label=f"{label} over 20 samples")
-    axis.axhline(1e-16, color="#4d4d4d", linewidth=1, linestyle=":")
-    axis.annotate("1e-16", (DEPTH, 1e-16), (0, 4), textcoords="offset points", ha="right", color="#4d4d4d")
-    axis.set_yscale("log")
-    axis.set_xlabel("layers between state and output, N - j")
-    axis.set_ylabel(r"$\|\partial y_N/\partial y_j\|_2$")
-    axis.spines[["top", "right"]].set_visible(False)
+    axis.axhline(1e-16, color=GREY, linewidth=1, linestyle=":")
+    axis.annotate("1e-16", (DEPTH, 1e-16), (0, 4), textcoords="offset points", ha="right", color=GREY)
+    axis.set(yscale="log", xlabel="layers between state and output, N - j", ylabel=r"$\|\partial y_N/\partial y_j\|_2$")
     axis.legend(frameon=False, loc="lower left")
     yield "Depth: an MLP's sensitivities fall by a constant factor a layer, those of H2 stay at or above 1.", figure

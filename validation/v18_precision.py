@@ -23,15 +23,13 @@ from matplotlib.figure import Figure
 import pyham
 from pyham._check import multiprecision
 from pyham.verification import neighbours
-from validation.claim import Lab, Result
+from validation.claim import Array, Lab, Result
 from validation.look import BLUE, RED, panels
 from validation.v02_symplectic import CONSTANT
 
 STATEMENT = "rho / eps is the same, within a factor, in float32, float64, longdouble and 50 digits"
 
 DIGITS = 50
-
-Array = np.ndarray[Any, Any]
 
 
 class PrecisionCase(NamedTuple):
@@ -135,8 +133,7 @@ def figures(lab: Lab) -> Iterator[tuple[str, Figure]]:
             ratios = [rho(case._replace(net=net), kind) / kind.eps for kind in kinds]
             label = case.label if colour == BLUE else f"{case.label}, forward Euler"
             axis.plot([kind.name for kind in kinds], ratios, color=colour, marker=marker, linewidth=0.8, label=label)
-    axis.set_yscale("log")
-    axis.set_ylabel(r"residual $\rho$ / eps")
+    axis.set(yscale="log", ylabel=r"residual $\rho$ / eps")
     axis.set_ylim(bottom=1e-3)
     figure.legend(loc="outside right center", frameon=False, fontsize=9)
     yield (
