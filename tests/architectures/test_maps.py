@@ -40,9 +40,9 @@ def test_functions_of_a_map(kind, seed, lead):
     np.testing.assert_array_equal(kind.add(g, c), g + c.reshape(r, *(1 for _ in space)))
     close(kind.total(flat_g), flat_g.sum(axis=tuple(i for i in range(flat_g.ndim) if i != 1)), flat_g.size)
     np.testing.assert_array_equal(y[kind.channels(slice(0, 1))], y[(slice(None),) * len(lead) + (slice(0, 1),)])
-    identity = kind.identity(k, np.dtype(np.float32))
+    identity = kind.identity(k, np.dtype(np.float64))
     np.testing.assert_array_equal(kind.apply(identity, y), y)
-    assert identity.dtype == np.float32
+    assert identity.dtype == np.float64
 
 
 @pytest.mark.parametrize("factor", ["any", "one entry a column", "one entry a row"])

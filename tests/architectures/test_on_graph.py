@@ -223,6 +223,8 @@ def test_files_that_claim_more_than_they_have_are_refused_before_anything_is_mad
         Network(described(large | {"graph": "ring"}, params((1, 5), (1, 100_000))), params((1, 5), (1, 100_000)))
     small = {"name": "MLP", "width": 4, "depth": 1}
     assert described(small | {"graph": "full", "nodes": 4}, params((1, 16), (1, 4))).nodes == 4
+    most = {"name": "H2", "width": 40, "depth": 1, "graph": "full", "nodes": 40, "blocks": [2] * 20 + [0] * 20}
+    assert described(most, params((1, 400), (1, 40))).nodes == 40
     for config in (small | {"depth": 2}, small | {"width": 6}, small | {"depth": 0, "width": 1 << 11}):
         b = (config["depth"], 1 << 11) if config["depth"] == 0 else (1, 4)
         with pytest.raises(ValueError, match=r"depth, width: expected those of b, \(\d, \d+\), got others"):

@@ -78,7 +78,8 @@ def test_ConvH2_follows_its_equations_in_every_way_to_it(name, rng):
     output = by_hand(net, y)
     for backend in ("numba", "reference"):
         assert relative(net(y, backend=backend), output) <= tolerance(stages, np.float64)
-    np.testing.assert_array_equal(net.interconnection, -pyham.interconnection.J1(y[0].size))
+    fresh = images.image_architecture(**net.arch.config())  # which has no J yet
+    np.testing.assert_array_equal(fresh.J, -pyham.interconnection.J1(y[0].size))
     assert stages.shears and (stages.depth, stages.count) == (N, 2 * N)
     assert stages.layers(N, N).depth == stages.layers(0, 0).depth == 0
     g = rng.standard_normal(output.shape)

@@ -7,7 +7,8 @@ import numpy as np
 
 import pyham
 from tests.oracles.refusals import refused
-from tests.verification.test_certificate import SABOTAGE, n, network, samples
+from tests.verification.test_certificate import n, network, samples
+from tests.verification.test_certificate_faults import SABOTAGE
 
 
 def test_print_of_a_certificate_that_passes():

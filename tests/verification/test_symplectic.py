@@ -61,17 +61,6 @@ def test_residuals_by_their_definitions(name):
 # The defect
 
 
-@pytest.mark.parametrize("n", [2, 4, 16])
-def test_integer_shears_have_no_defect(n):
-    m = n // 2
-    S = np.random.default_rng(0).integers(-3, 4, (2, m, m))
-    S = S + S.swapaxes(1, 2)
-    I, O = np.eye(m), np.zeros((m, m))
-    phi = np.block([[I, S[0]], [O, I]]) @ np.block([[I, O], [S[1], I]])
-    assert symplectic.defect(phi, J1(n)) == 0  # exact arithmetic
-    assert symplectic.defect(phi, J1(n), norm="2") == 0
-
-
 @pytest.mark.parametrize(("n", "size"), [(2, 1), (16, 1), (4, 1), (4, 10), (4, 100)])
 def test_residuals_of_symplectic_matrices_are_at_rounding_however_large_they_are(residual, n, size):
     phi = symplectic_matrices(200, n, FACTORS, seed=1, size=size)
@@ -80,28 +69,6 @@ def test_residuals_of_symplectic_matrices_are_at_rounding_however_large_they_are
     if size == 100:
         assert np.linalg.norm(phi, axis=(1, 2)).max() > 1e12
         assert np.linalg.norm(phi.swapaxes(1, 2) @ J1(n) @ phi - J1(n), axis=(1, 2)).max() > 1
-
-
-@pytest.mark.parametrize("norm, order", [("fro", "fro"), ("2", 2)])
-def test_defect_is_linear_in_a_small_perturbation_with_the_derivative_of_its_formula(norm, order):
-    n = 6
-    phi, J = symplectic_matrices(50, n, FACTORS, seed=2), J1(n)
-    E = perturbed(phi, 1.0) - phi
-    first = E.swapaxes(1, 2) @ J @ phi + phi.swapaxes(1, 2) @ J @ E
-    expected = np.linalg.norm(first, order, (1, 2)) / np.linalg.norm(J, order)
-    expected /= np.linalg.norm(phi, order, (1, 2)) ** 2
-    for size in (1e-4, 1e-6, 1e-8):
-        rho = symplectic.defect(phi + size * E, J, norm=norm)
-        # The term of second order adds a relative size / expected <= 100 size; rounding, some eps / size.
-        np.testing.assert_allclose(rho / size, expected, rtol=100 * size + 1e3 * EPS / size)
-
-
-def test_defect_does_not_depend_on_the_scale_of_J():
-    phi = perturbed(symplectic_matrices(20, 4, FACTORS, seed=1), 1e-3)
-    for norm in ("fro", "2"):
-        one = symplectic.defect(phi, J1(4), norm=norm)
-        np.testing.assert_array_equal(symplectic.defect(phi, 1024 * J1(4), norm=norm), one)  # a power of 2: exact
-        np.testing.assert_allclose(symplectic.defect(phi, 1e-9 * J1(4), norm=norm), one, rtol=1e-10)
 
 
 @pytest.mark.parametrize("J", [J1(6), J2(6), skew(6, 0), from_block(well_conditioned(3, 0)), 1e9 * J1(6)])
@@ -211,17 +178,8 @@ def test_determinant_equals_numpy_and_is_nan_of_what_is_not_finite():
     phi = np.random.default_rng(0).standard_normal((50, 5, 5))
     np.testing.assert_array_equal(symplectic.determinant(phi)[0], np.linalg.det(phi))
     assert np.isnan(symplectic.determinant(np.full((2, 2), np.nan))[0])
-
-
-@pytest.mark.parametrize("size", [1e-3, 1e-2, 1e-1])
-def test_residuals_see_a_factor(residual, size):
-    # (1 + size) Phi: determinant (1 + size)^n, pairs l (1 + size), 1 / l (1 + size).
-    phi = symplectic_matrices(200, 4, 4, seed=1, size=0.5)
-    assert np.linalg.norm(phi, 2, axis=(1, 2)).max() < 30
-    measured = residual((1 + size) * phi)
-    # The residuals' normalisation: at most ||Phi||_F ||Phi^-1||_F or ||Phi||^2.
-    assert measured.min() >= size / 1e4
-    assert measured.max() <= 10 * size
+    between = np.diag([1e200, 1e200, 1e-200, 2e-200])  # products on the way overflow
+    assert symplectic.determinant(between)[0] == pytest.approx(2, rel=1e-12)
 
 
 def test_eigenvalues_that_are_defective_are_no_violation():
