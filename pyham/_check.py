@@ -1,7 +1,7 @@
 """Checks of arguments: every message names the argument, what was expected and what came."""
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
@@ -39,28 +39,29 @@ def integer_of_bits(argument: str, value: object, bits: int) -> int:
 
 def positive(argument: str, value: object) -> float:
     """``value`` as a positive finite float."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
-        raise TypeError(f"{argument}: expected a positive finite number, got {type(value).__name__}")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = np.inf
-    if not 0 < number < np.inf:
-        raise ValueError(f"{argument}: expected a positive finite number, got {value}")
-    return number
+    return _real(argument, value, "a positive finite number", lambda number: 0 < number < np.inf)
 
 
 def number(argument: str, value: object) -> float:
     """``value`` as a finite float."""
+    return _real(argument, value, "a finite number", lambda number: -np.inf < number < np.inf)
+
+
+def not_negative(argument: str, value: object) -> float:
+    """``value`` as a float >= 0, infinity included."""
+    return _real(argument, value, "a number >= 0", lambda number: number >= 0)
+
+
+def _real(argument: str, value: Any, expected: str, fits: Callable[[float], bool]) -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
-        raise TypeError(f"{argument}: expected a finite number, got {type(value).__name__}")
+        raise TypeError(f"{argument}: expected {expected}, got {type(value).__name__}")
     try:
-        result = float(value)
+        number = float(value)
     except OverflowError:
-        result = np.inf
-    if not -np.inf < result < np.inf:
-        raise ValueError(f"{argument}: expected a finite number, got {value}")
-    return result
+        number = np.inf if value > 0 else -np.inf
+    if not fits(number):
+        raise ValueError(f"{argument}: expected {expected}, got {value}")
+    return number
 
 
 def read_only(value: Array) -> Array:
@@ -68,16 +69,6 @@ def read_only(value: Array) -> Array:
     copy = value.copy()
     copy.flags.writeable = False
     return copy
-
-
-def not_negative(argument: str, value: object) -> float:
-    """``value`` as a float >= 0, infinity included."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
-        raise TypeError(f"{argument}: expected a number >= 0, got {type(value).__name__}")
-    number = float(value)
-    if not number >= 0:
-        raise ValueError(f"{argument}: expected a number >= 0, got {value}")
-    return number
 
 
 def generator(rng: object) -> np.random.Generator:

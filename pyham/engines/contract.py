@@ -47,10 +47,6 @@ class Engine(ABC):
 
     # Given in terms of these
 
-    def computes(self, dtype: np.dtype[Any]) -> bool:
-        """Whether the engine works in this dtype."""
-        return True
-
     def run(self, stages: AnyStages, x: Array) -> Trace:
         """The forward pass, with what this engine wants to know on the way back."""
         return Trace(self.trace(stages, x), stages=stages)

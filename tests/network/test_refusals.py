@@ -15,6 +15,7 @@ from pyham._check import multiprecision
 from pyham.engines import choice
 from pyham.engines.compiled.engine import COMPILED
 from pyham.engines.reference import REFERENCE, Reference
+from pyham.engines.results import Trace
 from tests.oracles.passes import network
 from tests.oracles.refusals import refused
 from tests.oracles.strategies import NAMES, VARIANTS
@@ -122,7 +123,7 @@ def refusals():
 NUMBERS = {  # function, what it expects, numbers that it refuses
     _check.positive: ("a positive finite number", (0, -1.5, np.inf, np.nan, 10**400)),
     _check.number: ("a finite number", (np.inf, -np.inf, np.nan, 10**400)),
-    _check.not_negative: ("a number >= 0", (-1e-300, -np.inf, np.nan)),
+    _check.not_negative: ("a number >= 0", (-1e-300, -np.inf, np.nan, -(10**400))),
 }
 
 
@@ -181,6 +182,12 @@ def test_an_engine_of_ones_own_is_taken(rng):
     assert (
         choice.select("numba", np.dtype(float)) is COMPILED and choice.select("reference", np.dtype(float)) is REFERENCE
     )
+
+
+def test_states_of_many_digits_are_taken_from_anywhere():
+    trace = NET.trace(DIGITS, backend="reference")
+    found, right = (NET.adjoint(passed, DIGITS, backend="reference") for passed in (Trace(trace.states), trace))
+    np.testing.assert_array_equal(found.delta, right.delta)
 
 
 def test_multiprecision_keeps_every_bit_of_longdouble():

@@ -24,9 +24,6 @@ BY_MAP: dict[type[Any], Engine] = {Dense: DENSE, Convolution: CompiledConvolutio
 class Compiled(Engine):
     """``backend="numba"``: float32 and float64. Every bit of a result is the same for any number of threads."""
 
-    def computes(self, dtype: np.dtype[Any]) -> bool:
-        return dtype in (np.float32, np.float64)
-
     def of(self, stages: AnyStages) -> Engine:
         """The engine of this network's maps."""
         return BY_MAP.get(type(stages.maps[0]), REFERENCE)
