@@ -58,7 +58,7 @@ def _real(argument: str, value: Any, expected: str, fits: Callable[[float], bool
     try:
         number = float(value)
     except OverflowError:
-        number = np.inf if value > 0 else -np.inf
+        number = np.inf if value > 0 else -np.inf  # type: ignore[operator]
     if not fits(number):
         raise ValueError(f"{argument}: expected {expected}, got {value}")
     return number
