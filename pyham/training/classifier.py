@@ -111,7 +111,7 @@ class Classifier:
     @property
     def classes(self) -> int:
         """How many classes there are."""
-        return max(2, len(self.head.layer)) if self.head.loss == "logistic" else len(self.head.layer)
+        return 2 if self.head.loss == "logistic" else len(self.head.layer)
 
     @property
     def w(self) -> Array:

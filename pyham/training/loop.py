@@ -173,11 +173,11 @@ class Run:
             header |= {"steps": self._descent.t, "age": self._age}
             arrays |= {f"optimizer/{name}": slot.copy() for name, slot in self._descent.slots.items()}
             if self._best is not None:
-                arrays |= {"best": self._best.copy(), "best loss": np.array([self._best_loss])}
+                arrays |= {"best": self._best, "best loss": np.array([self._best_loss])}
         return header, arrays
 
     def restore(self, header: Mapping[str, Any], arrays: Mapping[str, Array]) -> None:
-        """Continue from a ``state`` whose model, protocol and data are this run's.
+        """Continue, before the first epoch, from a ``state`` whose model, protocol and data are this run's.
 
         Raises
         ------
@@ -203,7 +203,6 @@ class Run:
         _, parameters = self.model.describe()
         for name, array in parameters.items():
             array[...] = matching(f"parameters/{name}", arrays, array)
-        self._best = None
         if self._over:
             return
         self._start_descent()
@@ -212,7 +211,7 @@ class Run:
         for name, slot in self._descent.slots.items():
             slot[...] = matching(f"optimizer/{name}", arrays, slot)
         if "best" in arrays:
-            self._best = matching("best", arrays, self.model.theta).copy()
+            self._best = matching("best", arrays, self.model.theta)
             self._best_loss = float(matching("best loss", arrays, np.zeros(1))[0])
 
     @cached_property

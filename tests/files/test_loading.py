@@ -222,16 +222,3 @@ def test_load__raises_on_arrays_of_another_classifier(name, fault, tmp_path):
 def test_load__raises_on_parts_that_do_not_fit_together(kind, change, tmp_path):
     classifier(kind).save(tmp_path / "file")
     no_network(tmp_path / "file", change)
-
-
-def test_classifiers_are_checked_as_they_are_made():
-    points, pictures = classifier("softmax"), classifier("ConvH2")
-    Classifier(points.net, classifier("logistic").head, points.history)
-    for net, head, lift, message in (
-        (points.net, points.head, pictures.lift, "lift: expected none for H2, got another"),
-        (pictures.net, pictures.head, None, "lift: expected one for ConvH2, got another"),
-        (points.net, pictures.head, None, r"layer: expected shape \(C, 5\), got \(3, 129\)"),
-        (pictures.net, pictures.head, classifier("at every pixel").lift, r"lift: expected shape \(2, 1, 3, 3\)"),
-    ):
-        with pytest.raises(ValueError, match=message):
-            Classifier(net, head, points.history, lift)

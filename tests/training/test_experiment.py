@@ -32,19 +32,22 @@ def test_experiments_of_a_sweep_are_the_trainings_of_one_process(tmp_path):
         ({"data": "moons"}, "data: expected one of 'swiss-roll', 'double-moons', 'double-circles', got 'moons'"),
         ({"depth": 0}, "depth: expected an integer >= 1, got 0"),
         ({"architecture": "H3"}, "architecture: expected one of"),
+        ({"samples": 3}, "samples: expected an integer >= 4, got 3"),
+        ({"seed": -1}, "seed: expected an integer >= 0, got -1"),
+        ({"protocol": {}}, "protocol: expected a Protocol, got dict"),
         ({"final_time": -1.0}, "final_time: expected a positive finite number, got -1.0"),
     ],
 )
 def test_experiment__raises_on(options, words):
-    with pytest.raises(ValueError, match=re.escape(words)):
+    with pytest.raises((TypeError, ValueError), match=re.escape(words)):
         Experiment(**options)
 
 
 @pytest.mark.parametrize("data", DATA)
 def test_split_is_even_and_odd_rows(data):
-    one = Experiment(data=data, samples=40, seed=5)
+    one = Experiment(data=data, samples=4, width=6, seed=5)
     x, labels, x_test, labels_test = one.split()
-    whole, classes = DATA[data](40, width=4, rng=np.random.default_rng([5, 0]))
+    whole, classes = DATA[data](4, width=6, rng=np.random.default_rng([5, 0]))
     assert np.array_equal(x, whole[::2]) and np.array_equal(x_test, whole[1::2])
     assert np.array_equal(labels, classes[::2]) and np.array_equal(labels_test, classes[1::2])
 
@@ -61,3 +64,6 @@ def test_callback_hears_every_epoch():
     one = Experiment(depth=2, samples=100, protocol=Protocol(epochs=2, output_epochs=1))
     classifier = one.train(heard.append)
     assert [epoch.done for epoch in heard] == [1, 2, 3] and len(classifier.losses) == 3
+    nothing = Protocol(epochs=0, output_epochs=0)
+    assert Experiment(depth=2, samples=100, protocol=nothing).accuracies()["loss"] == np.log(2)
+    assert one.accuracies()["loss"] == classifier.losses[-1]

@@ -98,6 +98,68 @@ def test_the_same_batches_come_in_every_run_and_all_samples_in_every_epoch():
     assert seen[0] != seen[5]
 
 
+class Recording(Means):
+    """Hears the rates, becomes infinite if asked to, and may become deeper."""
+
+    def __init__(self, rates, broken=False):
+        super().__init__()
+        self.rates, self.broken = rates, broken
+
+    def epoch(self, phase, descent, x, labels, order, size, rates):
+        self.rates.append(rates)
+        self.theta[-1] = np.inf if self.broken else 0
+        return 0.5, len(order) // 2
+
+    def deepen(self, prolongation):
+        deeper = Recording(self.rates)
+        deeper.depth = 2 * self.depth
+        return deeper
+
+
+def recording(protocol, broken=False):
+    x, labels = images(100)
+    return Run(Recording([], broken), x, labels, protocol, np.random.default_rng(1))
+
+
+@pytest.mark.parametrize("steps_before", [0, 3, 6])
+def test_rates_follow_the_schedule_in_time_and_the_output_layer_has_its_own(steps_before):
+    protocol = Protocol(epochs=2, output_epochs=2, batch=40, rate=0.3, inner_rate=0.7, levels=2, schedule=Cosine())
+    first = recording(protocol)
+    for _ in range(steps_before):
+        first.advance()
+    run = recording(protocol)
+    run.model = first.model
+    run.restore(*first.state())
+    finish(run)
+    times = [[0, 1 / 3, 2 / 3], [1, 4 / 3, 5 / 3]]
+    expected = [[top * Cosine()(t, 2) for t in ts] for top in (0.3, 0.3, 0.7) for ts in times]
+    np.testing.assert_allclose(run.model.rates, expected, rtol=1e-14)
+    assert run.history.depth.tolist() == [1, 1, 2, 2, 2, 2] and run.history.accuracy.tolist() == [0.5] * 6
+
+
+def test_advance__raises_where_one_parameter_is_infinite_and_the_loss_is_not():
+    with pytest.raises(FloatingPointError, match="rate: expected one at which training converges, got"):
+        recording(Protocol(), broken=True).advance()
+
+
+def test_restore__raises_on_phases_that_the_protocol_does_not_have():
+    run = recording(Protocol(epochs=1, output_epochs=1))
+    run.advance()
+    header, arrays = run.state()
+    for phase, over, message in ((2, True, "at most 1, got 2"), (-1, False, "at most 1, got -1"), (-2, True, "")):
+        with pytest.raises(ValueError, match=f"phase: expected {message}"):
+            recording(run.protocol).restore(header | {"phase": phase, "over": over}, arrays)
+
+
+def test_fingerprints_tell_shapes_apart_and_not_orders_in_memory():
+    x, labels = images(20)
+    prints = [
+        Run(Means(), data, labels, Protocol(), np.random.default_rng(1)).fingerprint
+        for data in (x, x.reshape(20, 4, 5), np.asfortranarray(x), x.view(np.int64))
+    ]
+    assert prints[0] == prints[2] and len(set(prints)) == 3
+
+
 def test_levels__raise_where_a_model_has_no_other_depths():
     run = begin(levels=2)
     with pytest.raises(ValueError, match="levels: expected 1, since Means has no other depths, got more"):
