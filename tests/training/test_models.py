@@ -92,6 +92,17 @@ def test_images_are_moved_by_shifts_that_follow_from_the_order(rng):
     assert np.abs(moved[0]).max() == 2 and not np.array_equal(moved[0], others)
 
 
+def test_features_are_kept_until_the_next_phase(rng):
+    model = ClassifierModel(Classifier.untrained(POINTS["H1"].init(rng), 2), Protocol(loss="softmax"))
+    x, kept = rng.standard_normal((6, 4)), []
+    for phase in ("weights", "output layer"):
+        model.begin(phase)
+        kept.append(model.features(x))
+        model.theta[:] *= 2
+        assert model.features(x) is kept[-1]
+    assert not np.array_equal(*kept) and not model.layer.any()
+
+
 def test_parameters_are_views_of_one_array():
     net = pyham.H2(4, 3).init(0)
     model = ClassifierModel(Classifier.untrained(net, 2), Protocol(loss="softmax"))

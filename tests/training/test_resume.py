@@ -112,15 +112,12 @@ def test_a_chain_of_interruptions_changes_no_bit(data, tmp_path):
     assert_same(train(**options), train(**options, callback=stop, checkpoint=tmp_path / "run", resume=True))
 
 
-def test_a_training_without_epochs_writes_its_file_too(data, tmp_path):
-    options = start(PROTOCOLS["nothing"]) | data
-    train(**options, checkpoint=tmp_path / "run")
-    assert_same(train(**options), train(**options, checkpoint=tmp_path / "run", resume=True))
-
-
-def test_resume_without_a_file_begins(data, tmp_path):
-    options = start(PROTOCOLS["joint"]) | data
-    assert_same(train(**options), train(**options, checkpoint=tmp_path / "run", resume=True))
+@pytest.mark.parametrize("name", ["nothing", "joint"])
+def test_resume_without_a_file_begins_and_the_end_is_a_file_too(name, data, tmp_path):
+    options = start(PROTOCOLS[name]) | data
+    for _ in range(2):
+        assert_same(train(**options), train(**options, checkpoint=tmp_path / "run", resume=True))
+        assert_same(train(**options), pyham.load(tmp_path / "run"))
 
 
 @pytest.mark.parametrize("moment", ["batch", "write"])

@@ -52,7 +52,8 @@ def images(count):
 
 def begin(**options):
     x, labels = images(150)
-    protocol = Protocol(epochs=6, batch=20, rate=0.3, scheme="joint", loss="softmax", schedule=Cosine(), **options)
+    options = {"epochs": 6, "batch": 20, "rate": 0.3, "scheme": "joint", "loss": "softmax"} | options
+    protocol = Protocol(**{"schedule": Cosine()} | options)
     return Run(Means(), x[:100], labels[:100], protocol, np.random.default_rng(1), (x[100:], labels[100:]))
 
 
@@ -80,22 +81,25 @@ def test_any_model_trains_stops_and_goes_on_bitwise(options):
             np.testing.assert_array_equal(run.history.loss, whole.history.loss)
 
 
-def test_the_same_batches_come_in_every_run_and_all_samples_in_every_epoch():
-    seen = []
+def test_batches_have_all_samples_in_every_epoch_and_its_loss_is_their_mean():
+    seen, losses = [], []
 
     class Watched(Means):
         def gradient(self, phase, x, labels):
             seen.append(x[:, 0, 0].tolist())
-            return super().gradient(phase, x, labels)
+            loss, right, gradient = super().gradient(phase, x, labels)
+            losses.append(loss * len(x) / 100)
+            return loss, right, gradient
 
-    run = begin()
+    run = begin(batch=30)
     run.model = Watched()
     run.validation = None
     finish(run)
-    assert [len(batch) for batch in seen] == [20] * 30
+    assert [len(batch) for batch in seen] == [30, 30, 30, 10] * 6
     for epoch in range(6):
-        assert sorted(chain(*seen[5 * epoch : 5 * epoch + 5])) == sorted(run.x[:, 0, 0])
-    assert seen[0] != seen[5]
+        assert sorted(chain(*seen[4 * epoch : 4 * epoch + 4])) == sorted(run.x[:, 0, 0])
+    assert seen[0] != seen[4]
+    np.testing.assert_allclose(run.history.loss, np.sum(np.reshape(losses, (6, 4)), axis=1), rtol=1e-14)
 
 
 class Recording(Means):
