@@ -121,18 +121,6 @@ def test_states_are_put_right_again_where_rebuilding_failed(name, keep, monkeypa
     alike([case.found[1], *(array / 2 for array in case.found[2])], [case.right[1], *case.right[2]])
 
 
-def test_columns_beyond_the_batch_stay_zero():
-    """Where samples move so little that only zeros beside them would overflow."""
-    arch = pyham.ResNet(3, 3, 1.0, "relu")
-    net = pyham.Network(arch, {"K": np.broadcast_to(1e10 * np.eye(3), (3, 3, 3)), "b": np.full((3, 3), 1e300)})
-    stages = net.stages()
-    x, sums = np.full((BATCH, 3), -1e295), tuple(np.zeros_like(array) for array in (stages.A, stages.c, stages.W))
-    y_N, delta_0 = nothing(x), nothing(x)
-    kernels.gradient(dense._plain(stages), (0, BATCH, 5), x, np.ones_like(x), 1, y_N, delta_0, sums)
-    assert np.array_equal(y_N, x) and np.array_equal(delta_0, np.ones_like(x))
-    assert all(np.isfinite(array).all() for array in sums)
-
-
 def test_distance_lets_no_nan_pass():
     def distance(y, z, size, n, T):
         return tiles.distance(interpreter.address(y), interpreter.address(z), size, n, T)

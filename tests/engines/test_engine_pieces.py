@@ -163,6 +163,18 @@ def test_outputs_without_layers_are_not_the_inputs(backend):
         deep.adjoint(net.trace(x, backend=backend), x, backend=backend)
 
 
+def test_columns_beyond_the_batch_stay_zero_where_they_would_overflow():
+    """Samples that no layer moves, with biases that would send zeros to infinity."""
+    K, b = np.broadcast_to(1e10 * np.eye(3), (4, 3, 3)), np.full((4, 3), 1e300)
+    net = pyham.Network(pyham.ResNet(3, 4, 1.0, "relu"), {"K": K, "b": b})
+    x = np.full((3, 3), -1e295)
+    for memory in ("store", "checkpoint"):
+        gradient = net.gradient(x, np.ones((3, 3)), memory=memory)
+        np.testing.assert_array_equal(gradient.output, x)
+        np.testing.assert_array_equal(gradient.input, 1)
+        assert not any(value.any() for value in gradient.params.values())  # and no NaN, which is true
+
+
 def test_what_is_not_given_is_taken_from_the_whole():
     delta = np.arange(6.0).reshape(3, 1, 2)
     assert np.array_equal(Adjoint(delta, {}).input, delta[0]) and np.array_equal(Trace(delta).output, delta[-1])

@@ -98,37 +98,20 @@ class Watched:
         return call
 
 
-@pytest.mark.parametrize("count", [2, 3])
-def test_large_batches_are_worked_on_by_all_threads_at_once(count, monkeypatch, rng):
-    net = network("MLP", depth=64)
-    x = rng.standard_normal((20_000, n))
+@pytest.mark.parametrize(("batch", "count"), [(20_000, 1), (20_000, 2), (20_000, 3), (1000, 8), (1, 8)])
+def test_large_batches_are_worked_on_by_all_threads_at_once_and_small_ones_by_the_caller(
+    batch, count, monkeypatch, rng
+):
+    net = network("MLP", depth=64 if batch > 1000 else 3)
+    x = rng.standard_normal((batch, n))
     expected = net(x)
     set_num_threads(count)
-    watched = Watched(count)  # with one thread fewer, waiting would end in BrokenBarrierError
+    together = count if batch > 1000 else 1
+    watched = Watched(together)  # with one thread fewer, waiting would end in BrokenBarrierError
     monkeypatch.setattr(compiled, "kernels", watched)
     np.testing.assert_array_equal(net(x), expected)
-    assert len(watched.workers) == threads.BLOCKS
-    assert len(set(watched.workers)) == count
-    assert threading.get_ident() in watched.workers
-
-
-def test_small_batches_are_worked_on_by_the_caller_alone(monkeypatch, rng):
-    net = network("MLP")
-    set_num_threads(8)
-    watched = Watched()
-    monkeypatch.setattr(compiled, "kernels", watched)
-    for batch in (1, compiled.TILE, 1000):
-        net(rng.standard_normal((batch, n)))
-    assert watched.workers == [threading.get_ident()] * 3
-
-
-def test_one_thread_is_the_caller(small_blocks, monkeypatch, rng):
-    set_num_threads(1)
-    watched = Watched()
-    monkeypatch.setattr(compiled, "kernels", watched)
-    network("MLP")(rng.standard_normal((2049, n)))
-    assert len(watched.workers) > 1
-    assert set(watched.workers) == {threading.get_ident()}
+    assert len(watched.workers) == (threads.BLOCKS if batch > 1000 else 1)
+    assert len(set(watched.workers)) == together and threading.get_ident() in watched.workers
 
 
 def test_threads_are_kept_for_batches_of_any_size(monkeypatch):
@@ -152,21 +135,6 @@ def test_threads_are_kept_for_batches_of_any_size(monkeypatch):
 
 
 # The cut
-
-
-@pytest.mark.parametrize("work", [0, 10 * threads.WORTHWHILE, 10**12])
-@pytest.mark.parametrize("tile", [8, 40, 64])
-def test_blocks_cover_the_batch_once_in_whole_tiles(tile, work):
-    set_num_threads(1)
-    for batch in range(1, 5000, 37):
-        blocks = Cut(batch, tile, work=work, partial=0)
-        seen = []
-        blocks.run(lambda lo, hi, number, seen=seen: seen.append((number, lo, hi)))
-        assert [number for number, _, _ in seen] == list(range(blocks.count))
-        assert [i for _, lo, hi in seen for i in range(lo, hi)] == list(range(batch))
-        assert all(lo < hi and lo % tile == 0 for _, lo, hi in seen)
-        assert blocks.count <= threads.BLOCKS
-        assert (blocks.tiles - 1) * tile < batch <= blocks.tiles * tile
 
 
 @pytest.mark.parametrize("columns", [1, 4, 6, 50])

@@ -84,11 +84,8 @@ def circles(edges):
     return sorted(name for name in edges if name in reach(name))
 
 
-def test_every_file_is_in_a_room():
+def test_every_file_is_in_a_room_and_few_lie_directly_in_the_package():
     assert {room(name) for name in modules("pyham")} == set(ROOMS["pyham"])
-
-
-def test_few_modules_lie_directly_in_the_package():
     assert len(list((ROOT / "pyham").glob("*.py"))) <= 8
 
 

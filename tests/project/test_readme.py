@@ -35,12 +35,8 @@ def test_example_prints_its_comments(code, lines):
     assert output.getvalue().splitlines() == expected
 
 
-def test_first_example_has_ten_lines():
-    statements = [line for line in EXAMPLES[0].splitlines() if line and not line.startswith("import")]
-    assert len(statements) == 10
-
-
-def test_quick_start_is_two_commands():
+def test_first_example_has_ten_lines_and_quick_start_is_two_commands():
+    assert len([line for line in EXAMPLES[0].splitlines() if line and not line.startswith("import")]) == 10
     commands = re.findall(r"```sh\n(.*?)\n```", README, re.DOTALL)
     assert commands[:2] == [
         "python -m pip install -e . && python -m validation",
