@@ -12,6 +12,7 @@ import pyham
 from pyham import distributed
 from pyham.architectures.described import described
 from pyham.architectures.graphs import graph
+from pyham.architectures.patterns import Ownership
 from pyham.network import Network
 from tests.oracles.refusals import refused
 
@@ -163,6 +164,14 @@ def test_p_and_q_of_every_node_as_in_a_distributed_network():
     given = pyham.H1(12, 1, graph="path", nodes=3, blocks=[2, 6, 4])
     np.testing.assert_array_equal(given.ownership.owner, [0, 1, 1, 1, 2, 2] * 2)
     assert pyham.MS3(20, 1, graph="ring", nodes=5, blocks=[4] * 5).blocks == 4
+
+
+def test_owners_are_integers_of_nodes_and_cannot_be_written_to():
+    owners = Ownership(np.array([0, 0], np.uint8), np.int64(1))
+    assert type(owners.nodes) is int and owners.owner.dtype == np.int64 and not owners.owner.flags.writeable
+    for wrong in ([-1, 0], [0, 1]):
+        with pytest.raises(ValueError, match=f"blocks: expected owners from 0 to 0, got {wrong[wrong[0] == 0]}"):
+            Ownership(np.array(wrong), 1)
 
 
 # Initial parameters

@@ -7,6 +7,7 @@ import pytest
 from scipy.integrate import solve_ivp
 
 import pyham
+from pyham.architectures import schemes
 from pyham.architectures.schemes import SPLITTINGS
 from tests.oracles.strategies import ORDERS, SCHEMES
 
@@ -30,6 +31,7 @@ def test_yoshida_is_three_verlet_steps_by_weights_that_cancel_the_third_order_er
     w1, w0 = SPLITTINGS["yoshida4"][1].coefficient, SPLITTINGS["yoshida4"][3].coefficient
     assert 2 * w1 + w0 == pytest.approx(1, rel=4 * EPS)
     assert abs(2 * w1**3 + w0**3) <= 8 * EPS * abs(w0**3)  # Yoshida 1990
+    assert schemes._yoshida(w1) == SPLITTINGS["yoshida4"]
     joined: list[tuple[int, float]] = []  # neighbouring halves
     for part, coefficient in [(part, w * f) for w in (w1, w0, w1) for part, f in SPLITTINGS["verlet"]]:
         if joined and joined[-1][0] == part:

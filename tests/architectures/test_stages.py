@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from pyham.architectures.activations import activation
+from pyham.architectures.edges import Edges
+from pyham.architectures.maps import DENSE
 from pyham.architectures.stages import Chain, Stages
 from tests.oracles.refusals import refused
 from tests.oracles.strategies import SPLIT, VARIANTS, variant
@@ -58,7 +60,8 @@ def test_shears_add_to_a_part_that_they_do_not_read():
         assert net.stages().shears == (net.arch.name in SPLIT)
 
 
-def test_stages_are_frozen():
+def test_stages_are_frozen_and_their_two_maps_may_be_of_different_kinds():
+    replace(two_part(), W=np.ones((6, 2)), maps=(DENSE, Edges.diagonal(2)))
     with pytest.raises(AttributeError):
         two_part().keep = False
 
