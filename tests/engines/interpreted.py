@@ -94,13 +94,13 @@ def test_reversible(shortest, budget, name):
 @pytest.mark.parametrize("shortest", [1, 3])
 def test_what_reversible_keeps_is_what_the_reference_keeps(shortest, seed, monkeypatch):
     """Sample by sample, for errors of rebuilt states that are drawn at random: what is tried, and what comes of it."""
-    case, errors = Case("deep"), []
-    monkeypatch.setattr(kernels, "distance", lambda *_: errors.append(kinds.random()) or errors[-1])
-    monkeypatch.setattr(contract, "distance", kernels.distance)
+    case, errors, distance, real = Case("deep"), [], kernels.distance, []
+    monkeypatch.setattr(contract, "distance", lambda *_: errors.append(kinds.random()) or errors[-1])
+    monkeypatch.setattr(kernels, "distance", lambda *given: real.append(distance(*given)) or contract.distance())
     for i in range(BATCH):
         reports, tried, one = [], [], (case.x[i : i + 1], case.g[i : i + 1])
         for run in (
-            lambda i=i: case.rebuild((shortest, 0.6), [(i, i + 1, 1)]),
+            lambda i=i: case.rebuild((shortest, 0.6), [(i, i + 1, 5)]),
             lambda one=one: REFERENCE.reversible(case.stages, *one, 0.6, shortest)[3][0],
         ):
             kinds = np.random.default_rng([seed, i])
@@ -108,6 +108,7 @@ def test_what_reversible_keeps_is_what_the_reference_keeps(shortest, seed, monke
             tried.append(errors.copy())
             errors.clear()
         assert tried[0] == tried[1] and reports[0] == reports[1]
+    assert max(real) < 1e-13  # whatever was tried began at the right state
     alike(case.found[1:], case.right[1:])
 
 

@@ -6,7 +6,6 @@ import pytest
 
 import pyham
 from pyham._check import multiprecision
-from pyham.architectures.activations import Activation
 from pyham.engines.compiled import dense as compiled
 from pyham.engines.compiled import kernels
 from tests.oracles.passes import assert_same_bits, everything, network
@@ -101,19 +100,6 @@ def test_kernels_are_compiled_once_for_each_dtype(batch, rng):
         everything(net, np.asfortranarray(x)[::-1], x)
     for kernel in (kernels.forward, kernels.trace, kernels.adjoint, kernels.sensitivity):
         assert len({str(signature[0][0].dtype) for signature in kernel.signatures}) == len(kernel.signatures)
-
-
-@pytest.mark.parametrize("name", ["sine", "tanh"])
-def test_compiled_engine__raises_on_an_activation_of_the_users_own(name, monkeypatch, rng):
-    own = Activation(name, np.sin, np.cos, 1.0, lambda a: 1 - np.cos(a))
-    monkeypatch.setitem(pyham.ACTIVATIONS, name, own)
-    net, x = pyham.ResNet(width=n, depth=N, activation=name).init(0), rng.standard_normal((2, n))
-    with pytest.raises(ValueError, match=rf"^activation: .* another function named '{name}'; backend='reference'"):
-        net(x, backend="numba")
-    stages, y = net.stages(), x
-    for A, c, W in zip(stages.A, stages.c, stages.W, strict=True):
-        y = y + np.sin(y @ A.T + c) @ W.T
-    assert relative(net(x, backend="reference"), y) <= 50 * EPS
 
 
 @pytest.mark.parametrize("key", ["H2-semi-implicit-p-first", "MLP"])
