@@ -9,6 +9,7 @@ from pyham.architectures.lift import Lift, normalise, shifted
 from pyham.training.classifier import Classifier
 from pyham.training.losses import LOSSES
 from pyham.training.model import ClassifierModel, _cut
+from pyham.training.optimizers import Adam, Descent
 from pyham.training.protocol import Protocol
 
 POINTS = {name: pyham.architecture(name, width=4, depth=3, step=0.3) for name in pyham.ARCHITECTURES}
@@ -90,6 +91,29 @@ def test_images_are_moved_by_shifts_that_follow_from_the_order(rng):
     np.testing.assert_array_equal(*moved)
     others = np.concatenate([batch[2] for batch in model.batches(pixels, labels, np.arange(5), 2)])
     assert np.abs(moved[0]).max() == 2 and not np.array_equal(moved[0], others)
+
+
+def test_images_are_evaluated_in_pieces_of_any_size(rng, monkeypatch):
+    first = images.untrained(IMAGES["ConvH2"], 0, classes=3, dtype=np.float64)
+    first.head.layer[:] = rng.standard_normal(first.head.layer.shape)
+    pixels, labels = rng.integers(0, 256, (5, 8, 8)).astype(np.uint8), rng.integers(0, 3, 5)
+    z, model = first.logits(pixels), ClassifierModel(first, images.RECOMMENDED)
+    for piece in (2, 4, 1000):
+        monkeypatch.setattr("pyham.training.model.PIECE", piece)
+        loss, right = model.evaluate("joint", pixels, labels)
+        assert loss == pytest.approx(LOSSES["softmax"](z, labels)[0], rel=1e-12)
+        assert right == (z.argmax(axis=1) == labels).sum()
+
+
+def test_adam_counts_the_steps_of_all_epochs_of_the_output_layer(rng):
+    model = ClassifierModel(Classifier.untrained(POINTS["H1"].init(rng), 2), Protocol(loss="softmax"))
+    descent, x = Descent(Adam(), model.trained("output layer"), model.steps), rng.standard_normal((6, 4))
+    for epoch in (1, 2):
+        model.epoch("output layer", descent, x, np.arange(6) % 2, np.arange(6), 2, np.full(3, 0.1))
+        assert descent.t == 3 * epoch
+    wide = Classifier.untrained(POINTS["H1"].init(rng, dtype=np.longdouble), 2)
+    with pytest.raises((TypeError, ValueError), match="float"):
+        ClassifierModel(wide, Protocol())
 
 
 def test_features_are_kept_until_the_next_phase(rng):
