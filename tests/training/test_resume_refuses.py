@@ -81,76 +81,70 @@ def test_train__raises_on_resume_without_a_path(data):
         train(**start(PROTOCOLS["joint"]), **data, resume=True)
 
 
-def damaged(path, change):
-    """The file with another header or other arrays, and a checksum that is right."""
+WRONG = {
+    "phase": (-1, -2, 3, "0"),
+    "over": (1,),
+    "epoch": (3, 10**400),
+    "steps": (None, 2**53),
+    "age": (-1,),
+    "phases": ([],),
+    "depths": (["weights"], [1.5], [1, 1]),
+    "generator": ({},),
+    "generator/bit_generator": ("MT19937",),
+    "generator/state/state": (2**128,),
+    "generator/state/inc": (1.5,),
+    "generator/has_uint32": (2,),
+    "generator/uinteger": (-1,),
+    "protocol": ([],),
+    "protocol/optimizer/name": ("adagrad",),
+    "protocol/schedule": ([1],),
+    "protocol/inner_steps": (10**30,),
+    "protocol/levels": (60,),
+    "data": ({"a": 1},),
+    "architecture/depth": (10**9,),
+    "architecture": ({"name": "H1", "width": 10**6, "depth": 3},),
+    "start/depth": (10**9,),
+}
+WRONG_ARRAYS = {
+    "parameters/layer": (np.zeros((1, 4)), np.full((1, 5), np.nan), None),
+    "parameters/b": (np.zeros((3, 4), np.float32),),
+    "parameters/Kp": (None,),
+    "optimizer/m": (np.zeros(3), None),
+    "optimizer/v": (np.zeros(36, np.int64),),
+    "history/loss": (np.zeros(2),),
+    "best": (np.zeros(2),),
+}
+
+
+def refused_with(stopped, change):
+    """Going on from the file with another header or other arrays, and a checksum that is right, is refused."""
+    options, path = stopped
     header, arrays = archive.read(path)
     change(header, arrays)
     archive.write(path, header, arrays)
-
-
-def put(value, *keys):
-    def change(header, arrays):
-        inner = header
-        for key in keys[:-1]:
-            inner = inner[key]
-        inner[keys[-1]] = value
-
-    return change
-
-
-def array(name, value):
-    return lambda header, arrays: arrays.__setitem__(name, value)
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        put(-1, "phase"),
-        put(-2, "phase"),
-        put(1, "over"),
-        put(3, "phase"),
-        put("0", "phase"),
-        put(3, "epoch"),
-        put(10**400, "epoch"),
-        put(None, "steps"),
-        put(-1, "age"),
-        put(2**53, "steps"),
-        put([], "phases"),
-        put(["weights"], "depths"),
-        put({}, "generator"),
-        put("MT19937", "generator", "bit_generator"),
-        put(2**128, "generator", "state", "state"),
-        put(1.5, "generator", "state", "inc"),
-        put(2, "generator", "has_uint32"),
-        put(-1, "generator", "uinteger"),
-        put([], "protocol"),
-        put("adagrad", "protocol", "optimizer", "name"),
-        put([1], "protocol", "schedule"),
-        put(10**30, "protocol", "inner_steps"),
-        put(60, "protocol", "levels"),
-        put({"a": 1}, "data"),
-        put(10**9, "architecture", "depth"),
-        put({"name": "H1", "width": 10**6, "depth": 3}, "architecture"),
-        put(10**9, "start", "depth"),
-        array("parameters/layer", np.zeros((1, 4))),
-        array("parameters/layer", np.full((1, 5), np.nan)),
-        array("parameters/b", np.zeros((3, 4), np.float32)),
-        array("optimizer/m", np.zeros(3)),
-        array("optimizer/v", np.zeros(36, np.int64)),
-        array("history/loss", np.zeros(2)),
-        array("best", np.zeros(2)),
-        lambda header, arrays: arrays.pop("optimizer/m"),
-        lambda header, arrays: arrays.pop("parameters/layer"),
-        lambda header, arrays: arrays.pop("parameters/Kp"),
-        lambda header, arrays: header.pop("generator"),
-        lambda header, arrays: header.pop("architecture"),
-    ],
-)
-def test_resume__raises_on_a_state_that_is_none_although_its_checksum_is_right(change, stopped):
-    options, path = stopped
-    damaged(path, change)
     with pytest.raises(ValueError, match=r"run: expected "):
         train(**options)
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in WRONG.items() for value in values])
+def test_resume__raises_on_a_header_that_describes_no_state(name, value, stopped):
+    def change(header, arrays):
+        *folders, last = name.split("/")
+        for folder in folders:
+            header = header[folder]
+        header[last] = value
+
+    refused_with(stopped, change)
+
+
+@pytest.mark.parametrize(("name", "value"), [(k, value) for k, values in WRONG_ARRAYS.items() for value in values])
+def test_resume__raises_on_arrays_of_no_state(name, value, stopped):
+    refused_with(stopped, lambda header, arrays: arrays.pop(name) if value is None else arrays.update({name: value}))
+
+
+@pytest.mark.parametrize("name", ["generator", "architecture"])
+def test_resume__raises_on_a_header_without(name, stopped):
+    refused_with(stopped, lambda header, arrays: header.pop(name))
 
 
 def test_kills_at_random_moments_lose_nothing(capsys, slow):
