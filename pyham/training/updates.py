@@ -94,7 +94,7 @@ def fit_epoch(
     gradient = np.empty_like(layer)
     for k, start in enumerate(range(0, len(order), size)):
         rows = order[start : start + size]
-        batch = np.ascontiguousarray(y[:, rows])
+        batch = y[:, rows]
         loss, count = head(code, layer, batch, labels[rows], gradient, np.empty_like(batch))
         total, right = total + loss * len(rows), right + count
         adam(layer, m, v, gradient + alpha_c * layer, t + k + 1, rates[k], betas, eps, 0.0)

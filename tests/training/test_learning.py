@@ -103,3 +103,7 @@ def test_nan_is_not_hidden():
         gradient = np.empty_like(layer)
         loss, _ = twin.head(0, layer, y, np.zeros(3, int), gradient, np.empty_like(y))
         assert np.isnan(loss) and np.isnan(gradient).all()
+
+
+def test_only_the_compiled_engine_has_the_compiled_loops():
+    assert updates.select("numba") is compiled_updates and updates.select("reference") is updates

@@ -57,6 +57,13 @@ def test_a_classifier_goes_on_from_where_it_is():
             train(first, x, labels, **options)
 
 
+def test_the_joint_scheme_begins_with_an_output_layer_of_the_size_of_its_inputs():
+    x, labels, _, _ = roll(samples=20)
+    first = train(pyham.H1(4, 2).init(0), x, labels, protocol=Protocol(epochs=0, scheme="joint"), rng=3)
+    expected = np.random.default_rng(3).uniform(-1, 1, (1, 5)) / np.sqrt(4)
+    np.testing.assert_array_equal(first.head.layer, expected)
+
+
 def test_backends_take_the_same_first_steps():
     x, labels, _, _ = roll(samples=240)
     net, protocol = pyham.H2(width=4, depth=6, step=0.1).init(0), Protocol(epochs=1, output_epochs=1, batch=60)
