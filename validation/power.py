@@ -94,13 +94,15 @@ def largest(values: Iterable[float]) -> float:
     return np.inf if np.isnan(found) else found
 
 
-def residual(measure: Measure) -> float:
-    """The largest over the networks; inf where it raises, which anyone notices."""
+def residual(measure: Measure, enough: float = np.inf) -> float:
+    """The largest over the networks, or one that is ``enough``; inf where it raises, which anyone notices."""
     found = 0.0
     for case in networks():
         try:
             with np.errstate(all="ignore"):
                 found = max(found, largest([measure(case)]))
+            if found >= enough:
+                break
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
             return np.inf
     return found
@@ -116,18 +118,21 @@ def faults(of: str, kinds: tuple[str, ...] = ()) -> list[tuple[Source, Mutant]]:
     return [(s, m) for s, m in found if m.function in PASSES[of] and (not kinds or m.operator in kinds)]
 
 
-def seen(source: Source, mutant: Mutant, measures: Iterable[Measure]) -> list[float]:
+def seen(source: Source, mutant: Mutant, measures: Iterable[Measure], enough: float = np.inf) -> list[float]:
     """The residuals of these measures with that fault in the engine."""
     undo = source.plant(mutant)
     try:
-        return [residual(measure) for measure in measures]
+        return [residual(measure, enough) for measure in measures]
     finally:
         put(undo)
 
 
 def hardest(of: str, measure: Measure) -> float:
     """The smallest residual that a term of a pass leaves when it is zero, transposed, or has the wrong sign."""
-    return min(seen(*fault, [measure])[0] for fault in faults(of, KINDS))
+    smallest = np.inf
+    for fault in faults(of, KINDS):
+        smallest = min(smallest, *seen(*fault, [measure], smallest))
+    return smallest
 
 
 @cache

@@ -155,7 +155,8 @@ def test_layout__raises_before_anything_runs_and_names_entry_and_edge():
 
 
 RING = {"graph": "ring", "nodes": 2}
-H1 = pyham.H1(4, 2)
+H1, ON_RING = pyham.H1(4, 2), pyham.H1(8, 2, 0.5, graph="ring", nodes=4)
+ON_FULL = {"graph": "full", "nodes": 4}
 
 
 @pytest.mark.parametrize(
@@ -167,6 +168,12 @@ H1 = pyham.H1(4, 2)
         (H1, RING | {"pattern": np.eye(3)}, r"pattern: expected shape \(2, 2\), got"),
         (H1, RING | {"blocks": Ownership.even(6, 2)}, "blocks: expected owners of 4 entries"),
         (
+            ON_RING,
+            ON_FULL | {"blocks": Ownership(np.arange(8) // 2, 4)},
+            "blocks: expected those of the network, whose",
+        ),
+        (ON_RING, ON_FULL | {"pattern": np.ones((4, 4))}, r"pattern: expected entries on the edges .* at \[0, 2\]"),
+        (
             pyham.H1(4, 2, interconnection="J2"),
             {"graph": "path", "nodes": 3, "blocks": Ownership(np.array([0, 1, 2, 2]), 3)},
             r"F\[0, 2\] needs a message 2 -> 0 for J",
@@ -174,6 +181,7 @@ H1 = pyham.H1(4, 2)
     ],
 )
 def test_layout__raises_on_what_does_not_fit(arch, options, message):
+    Layout(ON_RING, **ON_FULL, blocks=Ownership.even(8, 4), pattern=np.eye(4))  # its own blocks, and fewer edges
     with pytest.raises(ValueError, match=message):
         Layout(arch, **options)
 

@@ -16,51 +16,41 @@ RTOL = 1e-12
 def problem(name, scheme, activation, seed=0, depth=6, samples=3, step=0.3):
     """A network, and what the page needs to know of it."""
     rng = np.random.default_rng(seed)
-    arch = pyham.architecture(
-        name, width=4, depth=depth, step=step, activation=activation, **({"scheme": scheme} if scheme else {})
-    )
-    net = arch.init(rng)
+    settings = {"depth": depth, "step": step, "activation": activation} | ({"scheme": scheme} if scheme else {})
+    net = pyham.architecture(name, width=4, **settings).init(rng)
     x, g = rng.standard_normal((2, samples, 4))
     labels, head = rng.integers(0, 2, samples), rng.standard_normal(5)
-    settings = {"architecture": name, "depth": depth, "step": step, "activation": activation}
-    given = settings | {
-        "params": {key: value.tolist() for key, value in net.params.items()},
-        "x": x.tolist(),
-        "g": g.tolist(),
-    }
-    given |= {"scheme": scheme} if scheme else {}
-    return net, x, g, labels, head, given | {"labels": labels.tolist(), "head": head.tolist(), "rate": 0.05, "steps": 3}
+    given = settings | {"architecture": name, "rate": 0.05, "steps": 3}
+    given |= {key: value.tolist() for key, value in (("x", x), ("g", g), ("labels", labels), ("head", head))}
+    return net, x, g, labels, head, given | {"params": {key: value.tolist() for key, value in net.params.items()}}
 
 
-def close(found, expected, scale=None):
+def close(found, expected):
     """Equal to 1e-12, relative to the largest entry of the layer or parameter that they belong to."""
     found = np.reshape(np.asarray(found, float), expected.shape)
-    scale = np.abs(expected).max() if scale is None else scale
-    np.testing.assert_array_less(np.abs(found - expected), RTOL * np.maximum(scale, 1e-300) + 1e-300)
+    np.testing.assert_array_less(np.abs(found - expected), RTOL * max(np.abs(expected).max(), 1e-300) + 1e-300)
+
+
+def compute(session, given):
+    return session.evaluate(f"pyhamPlayground.compute({json.dumps(given)})")
 
 
 @pytest.mark.parametrize("activation", ["tanh", "relu", "logistic", "identity", "softplus"])
 @pytest.mark.parametrize(("name", "scheme"), NETWORKS)
 def test_browser_computes_what_pyham_computes(session, name, scheme, activation):
     net, x, g, labels, head, given = problem(name, scheme, activation)
-    found = session.evaluate(f"pyhamPlayground.compute({json.dumps(given)})")
+    found = compute(session, given)
     trace = net.trace(x, backend="reference")
     adjoint = net.adjoint(trace, g, backend="reference")
     phi = net.sensitivity(x, backend="reference")
-    shapes = dict.fromkeys(("states", "delta"), trace.states.shape) | {"phi": phi.shape}
     for key, expected in (("states", trace.states), ("delta", adjoint.delta), ("phi", phi)):
-        for layer, exact in zip(np.reshape(found[key], shapes[key]), expected, strict=True):
+        for layer, exact in zip(np.reshape(found[key], expected.shape), expected, strict=True):
             close(layer, exact)
     for key, expected in adjoint.params.items():
         close(found["gradient"][key], expected)
     np.testing.assert_allclose(np.reshape(found["norms"], phi.shape[:2]), pyham.symplectic.norms(phi)["2"], rtol=RTOL)
-    J = pyham.H1(4, 1).J if net.interconnection is None else net.interconnection
-    np.testing.assert_allclose(
-        np.reshape(found["defect"], phi.shape[:2]),
-        pyham.symplectic.defect(phi, J),
-        rtol=RTOL,
-        atol=8 * np.finfo(float).eps,
-    )
+    defect = pyham.symplectic.defect(phi, pyham.H1(4, 1).J if net.interconnection is None else net.interconnection)
+    np.testing.assert_allclose(np.reshape(found["defect"], phi.shape[:2]), defect, RTOL, 8 * np.finfo(float).eps)
     check_training(net, x, labels, head, given, found)
 
 
@@ -89,7 +79,7 @@ def test_browser_agrees_on_norms_of_deep_networks(session, name, expected):
     """Vanishing to far below eps, and growing: the norm is scaled before anything is squared."""
     net, x, *_, given = problem(name, "semi-implicit" if name == "H2" else None, "tanh", depth=100)
     del given["labels"]
-    found = np.reshape(session.evaluate(f"pyhamPlayground.compute({json.dumps(given)})")["norms"], (101, 3))
+    found = np.reshape(compute(session, given)["norms"], (101, 3))
     exact = pyham.symplectic.norms(net.sensitivity(x, backend="reference"))["2"]
     assert (found[0] < expected).all() if name == "MLP" else (found >= 1 - 1e-12).all()
     np.testing.assert_allclose(found, exact, rtol=1e-9)  # rounding is amplified by a hundred layers
@@ -100,7 +90,7 @@ def test_browser_agrees_on_norms_of_deep_networks(session, name, expected):
 def test_browser_agrees_on_norms_near_the_identity(session, name, step):
     """All singular values are close to each other there, which is hard for methods that look for the largest."""
     net, x, *_, given = problem(name, "semi-implicit" if name == "H2" else None, "tanh", step=step)
-    found = np.reshape(session.evaluate(f"pyhamPlayground.compute({json.dumps(given)})")["norms"], (7, 3))
+    found = np.reshape(compute(session, given)["norms"], (7, 3))
     exact = pyham.symplectic.norms(net.sensitivity(x, backend="reference"))["2"]
     np.testing.assert_allclose(found, exact, rtol=RTOL)
 
@@ -109,6 +99,6 @@ def test_a_planted_fault_is_found(session):
     """The comparison itself notices one wrong sign."""
     net, x, *_, given = problem("H2", "semi-implicit", "tanh")
     given["params"]["Kp"][2][0][1] *= -1
-    found = session.evaluate(f"pyhamPlayground.compute({json.dumps(given)})")
+    found = compute(session, given)
     with pytest.raises(AssertionError):
         close(found["states"], net.trace(x, backend="reference").states)

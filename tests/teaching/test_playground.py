@@ -11,11 +11,8 @@ from pyham.teaching import playground
 SOURCE = playground.PAGE.read_text(encoding="utf-8")
 
 
-def test_file_is_small():
+def test_file_is_small_and_whole_and_loads_nothing():
     assert playground.PAGE.stat().st_size <= 300_000
-
-
-def test_file_is_whole_and_loads_nothing():
     assert not re.search(r"https?:|//[a-z]+\.|@import|url\(|<script[^>]+src|fetch\(|XMLHttpRequest|WebSocket", SOURCE)
     assert set(re.findall(r'<link[^>]*href="([^"]*)"', SOURCE)) == {"data:,"}
 

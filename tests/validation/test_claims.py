@@ -84,7 +84,9 @@ def labels(cases, end):
 
 SKEW = ("J1, n = 8", "J2, n = 8", "random J, n = 6", "random J, n = 7")
 NETWORKS = ("H2 trained", "H2 before training", "oscillators, n = 2", "oscillators, n = 4")
+RANDOM = ("H2 random", "MS3 random", "MS1 random")
 SABOTAGE = [  # claim, what is wrong, and how; what must fail: all that have a word in their labels, or at least these
+    ("V2", compiled.DENSE, "sensitivity", scaled(1 + 1e-9), "float64", labels((*NETWORKS[:2], *RANDOM), "float64")),
     ("V6", compiled.DENSE, "sensitivity", scaled(1 + 1e-9), "symplectic", labels(NETWORKS, "symplectic")),
     ("V6", compiled.DENSE, "sensitivity", scaled(1 / 20), None, labels(NETWORKS[2:], "norms")),
     ("V6", v06_batch_mean, "atlas", biased, None, {"H2 trained", "oscillators, n = 2"}),
@@ -164,7 +166,7 @@ def v16_in_short(monkeypatch):
 
 def test_v16_notices_an_inverse_that_is_slightly_off(monkeypatch, v16_in_short):
     monkeypatch.setattr(compiled.DENSE, "inverse", scaled(1 + 1e-9)(compiled.DENSE.inverse))
-    assert failed("V16") >= labels(("H2 trained", "H2 random", "MS3 random", "MS1 random"), "float64")
+    assert failed("V16") >= labels(("H2 trained", *RANDOM), "float64")
 
 
 DEEP, DRIFTS = "gradient, 1024 layers, float32", {"drift / budget, float64", "drift / budget, float32"}
