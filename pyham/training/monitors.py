@@ -7,6 +7,7 @@
 Norms are of single samples, since the norm of a batch's mean hides what happens in it. ``Monitors`` combines several.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -33,7 +34,7 @@ class Monitors:
             callback(epoch)
 
 
-class _Monitor:
+class _Monitor(ABC):
     """What monitors share: they look after every ``every`` epochs; ``epochs`` says when they have looked."""
 
     def __init__(self, x: object, every: int, backend: Backend) -> None:
@@ -53,8 +54,9 @@ class _Monitor:
             self._look(epoch)
             self._epochs.append(epoch.done)
 
+    @abstractmethod
     def _look(self, epoch: Epoch) -> None:
-        raise NotImplementedError
+        """Measure after this epoch."""
 
 
 class Sensitivities(_Monitor):

@@ -7,6 +7,7 @@ import pyham
 from pyham import images
 from pyham.architectures.lift import Lift, normalise, shifted
 from pyham.training.classifier import Classifier
+from pyham.training.history import History
 from pyham.training.losses import LOSSES
 from pyham.training.model import ClassifierModel, _cut
 from pyham.training.optimizers import Adam, Descent
@@ -134,6 +135,13 @@ def test_parameters_are_views_of_one_array():
     assert all((value == 7).all() for value in model.params.values()) and (model.layer == 7).all()
     assert model.theta.size == sum(v.size for v in net.params.values()) + 2 * 5
     assert all(np.shares_memory(model.trained(name), model.theta) for name in ("weights", "joint", "output layer"))
+
+
+def test_a_classifier_is_left_alone_by_further_training():
+    model = ClassifierModel(images.untrained(IMAGES["ConvH2"], 0, classes=3), images.RECOMMENDED)
+    found = model.classifier(History.of([]))
+    model.theta[:] = 7
+    assert not any((array == 7).any() for array in found.describe()[1].values())
 
 
 @pytest.mark.parametrize("prolongation", ["repeat", "linear"])

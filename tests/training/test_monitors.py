@@ -7,6 +7,7 @@ import pyham
 from pyham.data import plane as datasets
 from pyham.training import Protocol, losses, train
 from pyham.training.monitors import Gradients, Monitors, Sensitivities
+from pyham.verification.atlas import atlas
 
 PROTOCOL = Protocol(epochs=4, output_epochs=2, batch=30)
 
@@ -76,6 +77,23 @@ def test_monitors_change_nothing_and_follow_a_network_that_gets_deeper(data):
     assert np.array_equal(plain.w, found.w) and np.array_equal(plain.net.b, found.net.b)
     assert [len(norms) for norms in gradients.norms] == [3] * 4 + [5] * 6
     assert sensitivities.norms.shape == (10, 4)
+
+
+def test_monitors_use_their_backend_and_know_no_lower_bound_of_a_network_without_shears(data, monkeypatch):
+    x, labels = data
+    asked = []
+    for name in ("trace", "adjoint"):
+        exact = getattr(pyham.Network, name)
+        monkeypatch.setattr(
+            pyham.Network, name, lambda *a, exact=exact, **k: (asked.append(k.get("backend")), exact(*a, **k))[1]
+        )
+    monkeypatch.setattr(
+        "pyham.training.monitors.atlas", lambda *a, backend="numba": (asked.append(backend), atlas(*a))[1]
+    )
+    watch = Gradients(x[:3], labels[:3], backend="reference")
+    watched(data, pyham.H1(4, 2, 0.2).init(0), watch, Sensitivities(x[:3], backend="reference"))
+    assert set(asked) == {"reference"}
+    assert np.isnan(watch.log_lower[0]).all() and watch.log_lower[0].shape == (3,)
 
 
 def test_monitors__raise_on_wrong_samples(data):

@@ -99,6 +99,7 @@ test_methods__raise_on_impossible_numbers = refused(
         (Adam, {"beta1": np.nan}, ValueError, "beta1: expected a finite number, got nan"),
         (Adam, {"beta1": "0.9"}, TypeError, "beta1: expected a finite number, got str"),
         (Adam, {"eps": 0}, ValueError, "eps: expected a positive finite number, got 0"),
+        (AdamW, {"beta1": 2.0}, ValueError, "beta1: expected a number from 0 to below 1, got 2.0"),
         (AdamW, {"decay": -1.0}, ValueError, "decay: expected a number >= 0, got -1.0"),
         (Step, {"factor": 0.0}, ValueError, "factor: expected a positive finite number, got 0.0"),
         (Step, {"every": 0}, ValueError, "every: expected an integer >= 1, got 0"),

@@ -136,6 +136,7 @@ test_protocol__raises_on_impossible_numbers = refused(
         ({"alpha": np.nan}, ValueError, "alpha: expected a finite number, got nan"),
         ({"scheme": "both"}, ValueError, "scheme: expected one of 'alternating', 'joint', got 'both'"),
         ({"loss": "hinge"}, ValueError, "loss: expected one of 'logistic', 'softmax', got 'hinge'"),
+        ({"prolongation": "cubic"}, ValueError, "prolongation: expected one of 'repeat', 'linear', got 'cubic'"),
         ({"levels": 17}, ValueError, "levels: expected at most 16, got more"),
         ({"inner_steps": 2**31}, ValueError, "inner_steps: expected at most 2147483647, got more"),
         ({"patience": 0}, ValueError, "patience: expected an integer >= 1, got 0"),
