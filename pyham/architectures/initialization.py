@@ -19,9 +19,11 @@ def draw(
 ) -> dict[str, Array]:
     """Arrays of these ``shapes``, drawn or given.
 
-    Parameters ---------- shapes : of the parameters, by name scales : the standard deviations by name, for the two
-    names below; k is the number of inputs that a stage reads (n, or
-        m where p and q alternate)
+    Parameters
+    ----------
+    shapes : of the parameters, by name
+    scales : the standard deviations by name, for the two names below; k is the number of inputs that a stage reads (n,
+        or m where p and q alternate)
     rng : numpy Generator, int seed, or None for fresh entropy
     initialization : one of
 

@@ -63,11 +63,15 @@ class Stage(NamedTuple):
 class Stages:
     """S stages of a network: all share their shapes and activation; the slices repeat in every layer.
 
-    Parameters ---------- A (S, ...), c (S, r) : what a stage reads, A y[src] + c; matrices (S, r, k), kernels (S, r, k,
-    t, t), or entries (S, E) W (S, ...) : what it does with it, W sigma(...); matrices (S, d, r), and so on src, dst :
-    tuples of slices of channels, one for each of the stages of a layer keep : the factor of y[dst], one number or one
-    for every stage (S,) width : channels of the state; n for vectors maps : the kinds of A and of W squeeze : whether 2
-    x 2 pixels become 4 channels before the first stage
+    Parameters
+    ----------
+    A (S, ...), c (S, r) : what a stage reads, A y[src] + c; matrices (S, r, k), kernels (S, r, k, t, t), entries (S, E)
+    W (S, ...) : what it does with it, W sigma(...); matrices (S, d, r), and so on
+    src, dst : tuples of slices of channels, one for each of the stages of a layer
+    keep : the factor of y[dst], one number or one for every stage (S,)
+    width : channels of the state; n for vectors
+    maps : the kinds of A and of W
+    squeeze : whether 2 x 2 pixels become 4 channels before the first stage
     """
 
     A: Array
@@ -83,9 +87,7 @@ class Stages:
 
     def __post_init__(self) -> None:
         count, dtype = len(self.A), self.A.dtype
-        channelwise = all(
-            isinstance(kind, (Dense, Convolution)) for kind in self.maps
-        )  # A (S, r, k, ..), W (S, d, r, ..)
+        channelwise = all(isinstance(kind, (Dense, Convolution)) for kind in self.maps)  # A (S, r, k, ..)
         if not dtype == self.c.dtype == self.W.dtype:
             raise TypeError(f"stages: expected one dtype, got {dtype}, {self.c.dtype} and {self.W.dtype}")
         if len(self.c) != count or len(self.W) != count or (channelwise and not self._matrices_fit()):
