@@ -175,20 +175,25 @@ def test_after_an_exception_nobody_works_any_more(guilty):
     """Else threads would go on to write to arrays that the caller thinks finished, or take time for nothing."""
     set_num_threads(2)
     blocks = Cut(64 * threads.BLOCKS, 64, work=10**12, partial=0)
-    caller, both, working = threading.get_ident(), threading.Barrier(2), []
+    caller, both, begun = threading.get_ident(), threading.Barrier(2), threading.Event()
+    working, done = [], []
 
     def task(lo, hi, number):
         if number < 2:
             both.wait(PATIENCE)
         if (threading.get_ident() == caller) == (guilty == "caller"):
+            begun.wait(PATIENCE)
             raise RuntimeError(guilty)
         working.append(number)
-        threading.Event().wait(0.01)
+        begun.set()
+        threading.Event().wait(0.02)
         working.remove(number)
+        done.append(number)
 
     with pytest.raises(RuntimeError, match=rf"^{guilty}$"):
         blocks.run(task)
     assert working == []
+    assert len(done) < (3 if guilty == "caller" else threads.BLOCKS)  # the caller sees a worker's exception at its end
 
 
 def test_networks_may_be_used_from_many_threads_that_share_workers(small_blocks, rng):
