@@ -109,14 +109,14 @@ class MPITransport(Transport):
         whole = np.empty(sum(counts), flat.dtype)
         self._wait(
             self.comm.Iallgatherv,
-            [np.ascontiguousarray(flat).view(np.uint8), self.mpi.BYTE],
+            [flat.view(np.uint8), self.mpi.BYTE],
             [whole.view(np.uint8), [c * flat.itemsize for c in counts], self.mpi.BYTE],
             [],
         )
         return whole
 
     def total(self) -> Traffic:
-        kinds = sorted(self.traffic.kinds)
+        kinds = list(self.traffic.kinds)  # in the same order everywhere
         own = [self.traffic.messages, self.traffic.bytes, np.array([self.traffic.kinds[k] for k in kinds], np.int64)]
         flat = np.concatenate([a.ravel() for a in own])
         sizes = [len(flat) if i == share[0] else 0 for share in self.shares for i in share]

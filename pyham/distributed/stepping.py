@@ -69,7 +69,8 @@ def backward(
     if stage.J is None:
         e = {i: stage.h * d[i] for i in delta}
     else:
-        t = collect(stage.J, "J^T delta", {i: stage.M[i].T @ d[i] for i in delta}, via)
+        parts = {i: (stage.M[i].T @ d[i]).astype(d[i].dtype) for i in delta}  # J is of float64, messages need not be
+        t = collect(stage.J, "J^T delta", parts, via)
         T = spread(stage.K, "h J^T delta", t, via)
         e = {i: K[i] @ T[i] for i in delta}
     g = {i: sigma.derivative(kept.a[i]) * e[i] for i in delta}

@@ -182,7 +182,7 @@ def test_collect_is_the_transpose_of_spread(rng):
     z = {i: rng.integers(-9, 9, stack.shape) for i, stack in up.items()}
     down = collect(link, "z", z, via)
     assert sum((up[i] * z[i]).sum() for i in up) == sum((y[i] * down[i]).sum() for i in y)
-    assert all(down[i].shape == y[i].shape for i in y)
+    assert all(down[i].shape == y[i].shape for i in y) and all(hop.rows for hop in link.along)
 
 
 PLACE = Place("backward pass", 0)

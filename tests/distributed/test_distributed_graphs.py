@@ -181,6 +181,7 @@ ON_FULL = {"graph": "full", "nodes": 4}
     ],
 )
 def test_layout__raises_on_what_does_not_fit(arch, options, message):
+    Layout(H1, [[[1, 1], [1, 1]], "ring"], nodes=2)  # the first by its adjacency
     Layout(ON_RING, **ON_FULL, blocks=Ownership.even(8, 4), pattern=np.eye(4))  # its own blocks, and fewer edges
     with pytest.raises(ValueError, match=message):
         Layout(arch, **options)

@@ -223,7 +223,7 @@ def test_resume__raises_on_a_state_that_is_none(name, value, message, tmp_path):
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"reads": (6,)}, r"reads: expected nodes from 0 to 5, at least one, got \[6\]"),
+        ({"reads": (0, 6)}, r"reads: expected nodes from 0 to 5, at least one, got \[0, 6\]"),
         ({"reads": ()}, r"reads: expected nodes from 0 to 5, at least one, got \[\]"),
         ({"reader": 6}, "reader: expected a node from 0 to 5, got 6"),
         ({"protocol": replace(SMALL, levels=2)}, "levels: expected 1 for a distributed network, got 2"),
@@ -241,12 +241,17 @@ def test_train__raises_where_there_is_no_way_and_when_it_diverges():
     with pytest.raises(ValueError, match="reads: expected nodes with a way to the reader, node 0, got node 3"):
         train(net, **options("joint"))
     train(net, **options("joint"), reads=(0, 1))
+    one, other = pair(pyham.H2(12, 3, 0.3), SMALL, reads=(4,))
+    with pytest.raises(ValueError, match=r"layer: expected 0 but for nodes \(4,\), which are read, got others"):
+        one.take(dict(other.params), np.ones((1, 13)))
     with pytest.raises(FloatingPointError, match="rate: expected one at which training converges"):
         train(fresh(), **options("joint") | {"protocol": Protocol(scheme="joint", epochs=3, rate=1e200)})
 
 
 def test_readout_tree_is_of_shortest_ways():
     graph = distributed.grid(3, 3)
+    layout = distribute(pyham.H1(18, 1).init(0), graph, restrict=True).layout
+    assert Readout(layout, (8, 1, 8), None, 1, "logistic").reads == (1, 8)
     levels = tree(graph, 0, (8, 2), 1)
     assert len(levels) == graph.distance()[0, 8] == 4
     for level in levels:
