@@ -28,7 +28,9 @@ from tests.oracles.recursion import Passes
 if not numba.config.DISABLE_JIT:
     pytest.skip("NUMBA_DISABLE_JIT is not set: loops would be machine code", allow_module_level=True)
 
-from pyham.engines.compiled import convolutions, dense, elementary, image_layout, kernels, matrices, tiles, updates
+from pyham.engines.compiled import convolutions, elementary, image_layout, image_tiles, kernels, tiles, updates
+from pyham.engines.compiled.dense import _plain
+from pyham.engines.compiled.matrices import frobenius, symplectic_defect
 
 interpreter.install()
 
@@ -74,7 +76,7 @@ class Case:
         """The kernel's report."""
         report = np.zeros(3)
         for span in spans:
-            kernels.reversible(dense._plain(self.stages), span, self.x, self.g, limits, *self.found, report)
+            kernels.reversible(_plain(self.stages), span, self.x, self.g, limits, *self.found, report)
         return report
 
 
@@ -214,6 +216,16 @@ def test_images_from_pixels_to_the_loss(images, rng):
     alike(found, gradients)
 
 
+def test_a_squeeze_and_its_inverse_leave_zeros_behind_the_last_pixel(rng):
+    stage = image_tiles.ImageStage(*[0] * image_tiles.FIELDS)._replace(channels=8, rows=1, columns=3, T=8)
+    y, out, back = rng.standard_normal((2, 28)), np.full((8, 8), np.nan), np.full((3, 28), np.nan)
+    y[:, 24:] = 0  # behind two images of 2 x 6 pixels
+    image_tiles.squeezed(stage, interpreter.address(y), interpreter.address(out), 2, 28)
+    image_tiles.unsqueezed(stage, interpreter.address(out), interpreter.address(back), 2, 28)
+    assert not out[:, 6:].any() and np.isnan(back[2]).all()
+    np.testing.assert_array_equal(back[:2], y)
+
+
 # Updates, twins of those in NumPy
 
 
@@ -271,7 +283,7 @@ def test_symplectic_defect(rng):
     phi = np.stack([np.eye(n), 3 * rng.standard_normal((n, n)), 1e-3 * rng.standard_normal((n, n)), np.zeros((n, n)),
                     1e200 * rng.standard_normal((n, n))])  # fmt: skip
     out = np.full(len(phi), np.nan)
-    matrices.symplectic_defect(phi, J, out)
+    symplectic_defect(phi, J, out)
     for P, found in zip(phi, out, strict=True):
         size = max(1.0, np.linalg.norm(P / 1e100) * 1e100 if P.max() > 1e100 else np.linalg.norm(P))
         right = np.linalg.norm((P / size).T @ J @ (P / size) - J / size / size)
@@ -279,9 +291,9 @@ def test_symplectic_defect(rng):
 
 
 def test_frobenius_scales_by_the_largest_entry_wherever_it_is():
-    assert matrices.frobenius(np.zeros((2, 3))) == 0 and matrices.frobenius(np.full((2, 2), np.inf)) == np.inf
-    assert matrices.frobenius(np.eye(4)) == 2 and matrices.frobenius(1e-200 * np.eye(4)) == 2e-200
+    assert frobenius(np.zeros((2, 3))) == 0 and frobenius(np.full((2, 2), np.inf)) == np.inf
+    assert frobenius(np.eye(4)) == 2 and frobenius(1e-200 * np.eye(4)) == 2e-200
     for place in np.ndindex(2, 3):
         D = np.zeros((2, 3))
         D[place] = -1e300
-        np.testing.assert_allclose(matrices.frobenius(D), 1e300, rtol=1e-15)
+        np.testing.assert_allclose(frobenius(D), 1e300, rtol=1e-15)
