@@ -10,6 +10,7 @@ from pyham import images
 from pyham.architectures.lift import Lift
 from pyham.training import images as training_images
 from pyham.training.classifier import Classifier, Head
+from pyham.training.samples import pixels_of
 
 CONV = images.ConvH2(8, 8, width=2, depths=(1, 1))
 POINTS, PICTURES = Classifier.untrained(pyham.H2(4, 2).init(0), 3), images.untrained(CONV, 0, classes=3)
@@ -89,6 +90,14 @@ def test_shifts_are_less_than_the_longer_side_of_an_image():
     images.train(arch, np.zeros((2, 6, 4), np.uint8), [0, 1], shift=5, **options)
     with pytest.raises(ValueError, match="shift: expected less than the rows and columns of an image, got 6"):
         images.train(arch, np.zeros((2, 6, 4), np.uint8), [0, 1], shift=6, **options)
+
+
+def test_pixels_are_copied_only_where_their_memory_is_not_in_order():
+    pixels = np.zeros((4, 8, 8), np.uint8)
+    assert pixels_of("pixels", pixels, CONV) is pixels
+    for view in (pixels[::2], pixels.transpose(0, 2, 1)):
+        found = pixels_of("pixels", view, CONV)
+        assert found.flags.c_contiguous and found.shape == view.shape
 
 
 def test_other_names_are_not_in_the_package():

@@ -87,7 +87,7 @@ WRONG = {
     "epoch": (3, 10**400),
     "steps": (None, 2**53),
     "age": (-1,),
-    "phases": ([],),
+    "phases": ([], "w"),
     "depths": (["weights"], [1.5], [1, 1]),
     "generator": ({},),
     "generator/bit_generator": ("MT19937",),
