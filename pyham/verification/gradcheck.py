@@ -70,13 +70,9 @@ def sensitivity(net: Network, x: object, *, backend: Backend = "numba") -> float
     """Relative error of Phi_0 against the complex step, the largest over samples."""
     start = _double("x", x, net)
     phi = net.sensitivity(start, backend=backend)[0]
-    oracle = np.stack(
-        [
-            net(start + 1j * TINY * unit, backend="reference").imag / TINY  # d y_N / d x_i: row i of Phi_0
-            for unit in np.eye(net.arch.width)
-        ],
-        axis=1,
-    ) if len(start) else phi  # fmt: skip
+    units = np.eye(net.arch.width)
+    columns = [net(start + 1j * TINY * unit, backend="reference").imag / TINY for unit in units]
+    oracle = np.stack(columns, axis=1)  # d y_N / d x_i is row i of Phi_0
     return _relative(phi, oracle)
 
 

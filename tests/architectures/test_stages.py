@@ -62,6 +62,7 @@ def test_shears_add_to_a_part_that_they_do_not_read():
 
 def test_stages_are_frozen_and_their_two_maps_may_be_of_different_kinds():
     replace(two_part(), W=np.ones((6, 2)), maps=(DENSE, Edges.diagonal(2)))
+    replace(two_part(), A=np.ones((6, 3, 1)), src=(slice(0, 1),) * 2)  # reads one number, updates two
     with pytest.raises(AttributeError):
         two_part().keep = False
 
@@ -82,6 +83,7 @@ test_what_is_refused = refused([
           for name in ("src", "dst")
           for wrong in (slice(0, 3), slice(3, 5), slice(-2, 0), slice(2, 2), slice(0, 4, 2), slice(1, 0))),
         *(({name: np.zeros((6, 3))}, ValueError, ".* do not fit together") for name in ("A", "W")),
+        ({"W": np.zeros((6, 2, 3, 1))}, ValueError, ".* do not fit together"),
         ({"keep": np.ones(3)}, ValueError, r"stages: .* number keep for each of 6 stages, got shape \(3,\)"),
         ({"src": (slice(0, 1),) * 2}, ValueError, r"stages: src expected slices of length 2 in 4, got slice\(0, 1.*"),
         ({"dst": (slice(0, 1),) * 2}, ValueError, r"stages: dst expected slices of length 2 in 4, got slice\(0, 1.*"),

@@ -46,7 +46,8 @@ def test_a_network_that_is_none_is_not_certified(neighbour, dtype, trained, data
 def test_the_sign_that_is_flipped_is_one_of_a_channel_that_is_alive(activation, off):
     net = images.ConvH2(4, 4, width=4, depths=(1,), activation=activation).init(0, initialization="scaled-normal")
     largest = np.abs(net.params["Kp0"][0]).max(axis=(1, 2, 3)).argmax()  # of Kp, which the last stage applies
-    net = net.replace({"b0": [[off if row == largest else 0.1 for row in range(2)] * 2]})
+    Kp = net.params["Kp0"] * (1 + 9 * np.eye(2)[:, :, None, None])  # what does most is on the diagonal
+    net = net.replace({"b0": [[off if row == largest else 0.1 for row in range(2)] * 2], "Kp0": Kp})
     stages, y = net.stages(), np.ones((1, 4, 4, 4))
     W, broken = (some.sections[-1].W for some in (stages, certificate.one_sign(stages, y)))
     flipped = broken[-1] != W[-1]
@@ -61,7 +62,7 @@ def convolved(K, y):
 
 
 def test_neighbours_are_forward_euler_and_an_MLP_with_the_same_weights():
-    arch = images.ConvH2(4, 6, width=2, depths=(2, 1), step=0.3, activation="tanh")
+    arch = images.ConvH2(4, 6, width=2, depths=(2, 1), step=0.3, size=5, activation="tanh")
     net, y = arch.init(0, initialization="scaled-normal"), np.random.default_rng(1).standard_normal((2, 2, 4, 6))
     euler = mlp = y
     for i in range(2):
@@ -101,6 +102,10 @@ def test_what_is_measured_is_what_the_checks_say(monkeypatch):
         expected = (np.abs(forms[0] - forms[1]) / sum(length)).max()
         assert measured["two-form"] == pytest.approx(expected)
         assert measured["dot products"] < 1e-14
+        assert found.checks[0].statement.endswith("2 images") and all(check.guaranteed for check in found.checks)
+    assert certificate.certify(net, y).checks[0].statement.endswith("1 images")
+    with pytest.raises(TypeError, match="x: expected float32 or float64 for backend='numba'"):
+        certificate.certify(net, y.astype(np.longdouble))
     certified = certificate.certify(net, y.astype(np.longdouble), backend="reference")
     assert certified.dtype == "float128" and not certified.passed
     X = phi[0].swapaxes(1, 2)  # against the sensitivities of another network: v, u and u, v change places

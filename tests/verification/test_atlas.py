@@ -1,5 +1,7 @@
 """The sensitivity atlas against NumPy on the matrices themselves; and what the mean of a batch hides."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -105,6 +107,9 @@ def test_sensitivities_of_zero_are_judged_without_warnings(x):
     with np.errstate(all="raise"):
         np.testing.assert_array_equal(found.hidden(), [np.nan] * N + [1])
         np.testing.assert_array_equal(found.log_tightness("product"), [np.nan] * N + [0])
+    singular = replace(atlas(network(), x), singular_values=np.zeros((N + 1, B, n)))
+    with np.errstate(all="raise"):
+        assert np.isneginf(singular.log_tightness_below()).all()
 
 
 def test_depth_zero_is_the_identity(x):

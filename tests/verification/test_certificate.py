@@ -162,6 +162,7 @@ def test_each_architecture_has_its_checks_its_promises_and_controls_that_fail(ke
     assert set(asked) == expected
     for promised in (of_pairs | {"singular values", "norms"}) & expected:
         assert asked[promised].guaranteed == (key in EXACT)
+    assert all(asked[always].guaranteed for always in expected - of_pairs - {"singular values", "norms"})
     for check in asked.values():
         if check.guaranteed:
             assert check.control and check.control_failed is True
