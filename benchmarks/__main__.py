@@ -17,7 +17,7 @@ import pyham
 from benchmarks import deep, first_use, programs, report
 from benchmarks.cases import CASES, QUICK
 from benchmarks.timing import compare, gemm_rate
-from pyham.files.archive import replace_file
+from pyham.files.replacing import replace_file
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"

@@ -27,7 +27,7 @@ from pyham.distributed import ring
 from pyham.distributed.cost import CostModel, Work
 from pyham.distributed.mpi import MPITransport
 from pyham.distributed.transport import Hop, Place
-from pyham.files.archive import replace_file
+from pyham.files.replacing import replace_file
 
 TIMED = ((8, 125), (32, 125), (128, 125), (8, 4000), (32, 4000))  # nodes and samples
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from figures.setup import Setup
-from pyham.files.archive import replace_file
+from pyham.files.replacing import replace_file
 
 Array = np.ndarray[Any, Any]
 

@@ -18,7 +18,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import pyham
-from pyham.files.archive import replace_file
+from pyham.files.replacing import replace_file
 from validation import power
 from validation.claim import Finding
 from validation.faults.run import HEADS

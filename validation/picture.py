@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import pyham
-from pyham.files.archive import replace_file
+from pyham.files.replacing import replace_file
 from pyham.verification import bounds, symplectic
 from validation.claim import Array, Lab
 from validation.look import BLUE, GREY, RED

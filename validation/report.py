@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from pyham.files.archive import replace_file
+from pyham.files.replacing import replace_file
 from validation.claim import Finding
 
 

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from pyham import _check
-from pyham.files.archive import replace_file
+from pyham.files.replacing import replace_file
 
 Array = np.ndarray[Any, Any]
 

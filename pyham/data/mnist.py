@@ -10,7 +10,7 @@ from typing import Any, BinaryIO, NamedTuple
 import numpy as np
 
 from pyham.data import download, idx
-from pyham.files.archive import replace_file
+from pyham.files.replacing import replace_file
 
 Array = np.ndarray[Any, Any]
 

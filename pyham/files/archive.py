@@ -1,7 +1,7 @@
 """One file for arrays and a plain-data header: safetensors, with a version and a SHA-256 of the contents.
 
-No pickle, nothing executable; files are written to a temporary name and then renamed, so that a reader sees the old
-file or the new one. The header is JSON in the file's metadata.
+No pickle, nothing executable; files are replaced as a whole (``pyham.files.replacing``). The header is JSON in the
+file's metadata.
 
 Reading trusts nothing. What the file says about itself is checked against its size before anything is allocated for it:
 arrays must fill exactly the bytes that follow the header, so their sizes add up to less than the file's. The header is
@@ -15,23 +15,23 @@ Versions
 
 import hashlib
 import json
-import os
-import secrets
-import stat
 from collections.abc import Mapping
 from math import prod
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
+from pyham.files import regular
+from pyham.files.replacing import replace_file
+
 Array = np.ndarray[Any, Any]
 
 FORMAT = "pyham"
 VERSION = 2
+NAME = b'"pyham"'  # in the header of every file of pyham's
 
 HEADER_BYTES = 1 << 24  # at most
 BRACKETS = 1 << 12  # in a header, at most
@@ -60,21 +60,6 @@ def write(path: str | PathLike[str], header: Mapping[str, Any], arrays: Mapping[
     replace_file(path, _encode(str(VERSION), text, dict(arrays)))
 
 
-def replace_file(path: str | PathLike[str], content: bytes) -> None:
-    """Write ``content`` to a temporary file beside ``path``, then rename it."""
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
 def read(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
     """Header and arrays of a file that ``write`` made.
 
@@ -85,14 +70,14 @@ def read(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
     ValueError
         If it is damaged, truncated, not one of pyham's, or of a newer version.
     """
-    content = _content(path)
+    content = regular.content(path, "a file written by pyham")
+    if NAME not in content[8 : 8 + int.from_bytes(content[:8], "little")]:
+        raise ValueError(f"{path}: expected a file written by pyham, got {_kind(content)}")
     try:
         text = _metadata(content)
         arrays = load(content)
     except (SafetensorError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"{path}: expected a whole file written by pyham, got a damaged one ({error})") from None
-    if text is None:
-        raise ValueError(f"{path}: expected a file written by pyham, got another program's")
     try:
         stated = _parse(text)
         version, header = stated["version"], stated["header"]
@@ -108,17 +93,17 @@ def read(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:
     return header, arrays
 
 
-def _content(path: str | PathLike[str]) -> bytes:
-    """The bytes of a regular file: a pipe might never begin, a device never end."""
-    kind = os.stat(path).st_mode
-    if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):  # a directory cannot be opened: that is an OSError
-        raise ValueError(f"{path}: expected a file written by pyham, got something that is no file")
-    with open(path, "rb") as file:
-        return file.read(os.fstat(file.fileno()).st_size)
+def _kind(content: bytes) -> str:
+    """What a file is that is not one of pyham's."""
+    if not content:
+        return "an empty one"
+    if content.startswith(b"PK"):
+        return "a zip archive, perhaps NumPy's (pyham.interop.arrays.read_arrays takes .npz files)"
+    return "another program's"
 
 
-def _metadata(content: bytes) -> str | None:
-    """Pyham's text in the metadata of a safetensors file whose layout is sound, None if it has none."""
+def _metadata(content: bytes) -> str:
+    """Pyham's text in the metadata of a safetensors file whose layout is sound."""
     length = int.from_bytes(content[:8], "little")
     if len(content) < 8 or length > len(content) - 8:
         raise ValueError("its header does not fit into it")
@@ -136,7 +121,9 @@ def _metadata(content: bytes) -> str | None:
         position = end
     if position != len(content) - 8 - length:
         raise ValueError("its arrays do not fill it")
-    return text if isinstance(text, str) else None
+    if not isinstance(text, str):
+        raise ValueError("its metadata has no text of pyham's")
+    return text
 
 
 def _span(name: str, entry: Any) -> tuple[int, int]:

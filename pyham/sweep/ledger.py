@@ -11,11 +11,12 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import ExitStack
 from os import PathLike
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from pyham.files.archive import replace_file
+from pyham.files.replacing import replace_file
 from pyham.sweep.lock import Lock
 
 HEADER = {"format": "pyham sweep", "version": 1}
@@ -68,7 +69,7 @@ class Ledger:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = Path(os.path.realpath(path))  # a link's own file, which is the one that is locked
         self._lock = Lock(self.path)
         try:
             if not self.path.exists():
@@ -105,9 +106,10 @@ class Ledger:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._log.close()
-        self._file.close()
-        self._lock.release()
+        with ExitStack() as closing:  # each of them, also where another one fails, as on a full disk
+            closing.callback(self._lock.release)
+            closing.callback(self._file.close)
+            closing.callback(self._log.close)
 
 
 def _plain(outcome: Outcome) -> dict[str, Any]:

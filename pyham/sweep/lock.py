@@ -25,8 +25,8 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
-        self._target = path.resolve()
-        self._path = self._target.with_name(f".{path.name}.lock")
+        self._target = Path(os.path.realpath(path))  # whatever links lead to it, there is one lock
+        self._path = self._target.with_name(f".{self._target.name}.lock")
         with _guard:
             if self._target in _held:
                 raise self._taken(f"another sweep of this process, {os.getpid()}")
@@ -57,9 +57,11 @@ class Lock:
         """Let others have it."""
         with _guard:
             if self._target in _held:
-                self._path.unlink(missing_ok=True)
-                os.close(self._file)
-                _held.remove(self._target)
+                try:
+                    self._path.unlink(missing_ok=True)
+                    os.close(self._file)
+                finally:
+                    _held.remove(self._target)
 
     def _taken(self, holder: str) -> BlockingIOError:
         return BlockingIOError(f"{self._target}: expected a file that no other sweep writes to, got that of {holder}")

@@ -8,7 +8,7 @@ import webbrowser
 from os import PathLike
 from pathlib import Path
 
-from pyham.files.archive import replace_file
+from pyham.files.replacing import replace_file
 
 #: The page.
 PAGE = Path(__file__).with_name("playground.html")

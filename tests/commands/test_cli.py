@@ -180,7 +180,7 @@ def test_a_process_that_gets_ctrl_c_leaves_a_checkpoint(tmp_path):
         (["--seed", "-1"], "--seed: expected an integer >= 0, got -1"),
         (["--resume"], "--resume: expected --checkpoint PATH as well, got none"),
         (["--checkpoint", "here"], "--checkpoint: expected a new file, or --resume to go on, got here"),
-        (["--checkpoint", "here", "--resume"], "here: expected a whole file written by pyham, got a damaged one"),
+        (["--checkpoint", "here", "--resume"], "here: expected a file written by pyham, got an empty one"),
         (["--checkpoint", "net", "--resume"], "net: expected the checkpoint of a training, got a network"),
         (["--checkpoint", "run", "--resume", "--seed", "1"], "run: expected a training with --seed 1, got one with 0"),
         (["--checkpoint", "run", "--resume", "--rate", "1"], "run: expected the state of this training, .*protocol"),

@@ -1,8 +1,9 @@
 """Kill sweeps at random moments, and let them go on: ``python -m tests.sweep.kill_sweep --runs 200 --kills 60``.
 
 A sweep with two processes runs as a program of its own. At random moments one of its workers gets SIGKILL, or the
-program itself, which is then started again. In the end every run must be in the file exactly once, with the result that
-an undisturbed sweep has, and no outcome that was once in the file may have been lost on the way.
+program itself, which is then started again, by turns with the file's path and with that of a link to it. In the end
+every run must be in the file exactly once, with the result that an undisturbed sweep has, no outcome that was once in
+the file may have been lost on the way, and nothing may lie beside the file and its log.
 
 Exit code 1 if any of this fails; one summary line.
 """
@@ -39,7 +40,9 @@ def disturb(path: Path, runs: int, kills: int, seed: int) -> Tally:
     """A sweep into ``path`` with that many kills, alternately of the program and of a worker; then to its end."""
     rng = np.random.default_rng(seed)
     parents, workers, torn, failures = 0, 0, 0, []
-    process, seen = start(path, runs), set[str]()
+    link = path.with_name("link")
+    link.symlink_to(path)
+    process, seen = start(link, runs), set[str]()
     while parents + workers < kills:
         time.sleep(rng.uniform(0.0, 0.6))
         if process.poll() is not None:
@@ -53,12 +56,14 @@ def disturb(path: Path, runs: int, kills: int, seed: int) -> Tally:
             lines = set(content[:length].decode().splitlines())
             failures += [] if seen <= lines else ["outcomes were lost"]
             parents, torn, seen = parents + 1, torn + (length < len(content)), lines
-            process = start(path, runs)
+            process = start(link if parents % 2 else path, runs)
         elif found := [child for child in psutil.Process(process.pid).children() if is_worker(child)]:
             with contextlib.suppress(psutil.NoSuchProcess):  # ended between the two lines
                 rng.choice(np.array(found, dtype=object)).kill()
             workers += 1
     failures += [f"exit code {code}"] if (code := process.wait()) else []
+    left = {file.name for file in path.parent.iterdir()} - {path.name, path.name + ".log", "link"}
+    failures += [f"left behind: {left}"] if left else []
     outcomes = sweep.read(path)
     present = sorted(outcome.run["x"] for outcome in outcomes)
     failures += [] if present == list(range(runs)) else [f"runs present other than once: {present}"]

@@ -3,8 +3,9 @@
 ``python -m pyham train`` runs in a process of its own, which gets SIGKILL at a random moment: while Python starts,
 while it trains, while it writes its checkpoint. The same command with ``--resume`` goes on, and is killed, and so on.
 After every kill the checkpoint must be readable and must have every epoch that had been reported before the kill. A
-training that comes to its end must have the same bits as one that nobody disturbed; then the next begins, until there
-have been ``--count`` kills, and the last one is let go to its end.
+training that comes to its end must have the same bits as one that nobody disturbed, and must have removed the temporary
+files that kills have left; then the next begins, until there have been ``--count`` kills, and the last one is let go to
+its end.
 
 Exit code 1 if any of this fails; one summary line.
 """
@@ -78,6 +79,7 @@ def same(first: Path, second: Path) -> bool:
 def strike(path: Path, whole: Path, epochs: int, delay: float, tally: Tally) -> Tally:
     """Go on for ``delay`` seconds, kill the process, and look at what it left."""
     before = len(archive.read(path)[0]["phases"]) if path.exists() else 0
+    old = set(path.parent.glob(".pyham-*"))
     process = start(path, epochs)
     try:
         process.wait(delay)
@@ -94,15 +96,15 @@ def strike(path: Path, whole: Path, epochs: int, delay: float, tally: Tally) -> 
             failures.append("a training that was killed and went on has other bits than one that was not")
     except ValueError as error:
         failures.append(str(error))
-    left = list(path.parent.glob(f".{path.name}.*"))
-    for file in left:
-        file.unlink()
+    left = set(path.parent.glob(".pyham-*"))
     if process.returncode == 0:
+        if left:
+            failures.append(f"a training that came to its end left {sorted(left)}")
         path.unlink()
         return tally._replace(finished=tally.finished + 1, failures=tuple(failures))
     if process.returncode > 0:
         failures.append(f"exit code {process.returncode}")
-    in_training, leftovers = tally.in_training + bool(reported), tally.leftovers + len(left)
+    in_training, leftovers = tally.in_training + bool(reported), tally.leftovers + len(left - old)
     return Tally(tally.kills + 1, in_training, leftovers, tally.finished, tuple(failures))
 
 

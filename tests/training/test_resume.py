@@ -7,7 +7,7 @@ import pytest
 
 import pyham
 from pyham import images
-from pyham.files import archive
+from pyham.files import archive, replacing
 from pyham.training.optimizers import SGD, AdamW
 from pyham.training.protocol import Protocol
 from pyham.training.schedules import Cosine
@@ -125,7 +125,9 @@ def test_ctrl_c_leaves_the_last_whole_epoch(moment, data, tmp_path, monkeypatch)
     options = start(Protocol(epochs=6, output_epochs=0, batch=32)) | data
     path = tmp_path / "run"
     calls = 0
-    target, name = (pyham.training.model.ClassifierModel, "gradient") if moment == "batch" else (archive.os, "replace")
+    target, name = (
+        (pyham.training.model.ClassifierModel, "gradient") if moment == "batch" else (replacing.os, "replace")
+    )
     exact = getattr(target, name)
 
     def interrupt(*arguments):
