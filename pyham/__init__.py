@@ -40,6 +40,7 @@ from pyham.architectures import (
     interconnection,
 )
 from pyham.architectures.activations import ACTIVATIONS, Activation
+from pyham.architectures.register import register
 from pyham.architectures.stages import Stages
 from pyham.engines.compiled.threads import get_num_threads, set_num_threads
 from pyham.engines.results import Adjoint, Trace
@@ -90,6 +91,7 @@ __all__ = [
     "interconnection",
     "load",
     "protocol",
+    "register",
     "set_num_threads",
     "sweep",
     "symplectic",

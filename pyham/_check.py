@@ -1,5 +1,6 @@
 """Checks of arguments: every message names the argument, what was expected and what came."""
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from numbers import Integral, Real
@@ -64,11 +65,31 @@ def _real(argument: str, value: Any, expected: str, fits: Callable[[float], bool
     return number
 
 
+def affordable(argument: str, numbers: int) -> None:
+    """Refuse what does not fit into this machine's memory, before the system kills a process for trying.
+
+    Raises
+    ------
+    MemoryError
+        If so many numbers of 8 bytes are more than there is.
+    """
+    pages = ("SC_PHYS_PAGES", "SC_PAGE_SIZE")
+    memory = os.sysconf(pages[0]) * os.sysconf(pages[1]) if set(pages) <= set(os.sysconf_names) else sys.maxsize
+    if 8 * numbers > memory:
+        came = f"{8 * numbers / 1e9:.3g}" if numbers < 1e300 else "more than 1e300"
+        raise MemoryError(f"{argument}: expected at most the {memory / 1e9:.3g} GB that there are, got {came} GB")
+
+
 def read_only(value: Array) -> Array:
     """A copy that cannot be written to."""
     copy = value.copy()
     copy.flags.writeable = False
     return copy
+
+
+def double(value: Array) -> Array:
+    """``value`` in float64, or in complex128 where it is complex."""
+    return value.astype(np.complex128 if value.dtype.kind == "c" else np.float64, copy=False)
 
 
 def generator(rng: object) -> np.random.Generator:

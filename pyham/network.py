@@ -9,7 +9,8 @@ from typing import Any, cast
 import numpy as np
 
 from pyham import _check
-from pyham.architectures.base import ArchitectureBase
+from pyham.architectures.interface import ArchitectureBase
+from pyham.architectures.register import description
 from pyham.architectures.stages import AnyStages, Chain, Stages
 from pyham.engines.choice import Backend, select
 from pyham.engines.results import Adjoint, Gradient, Trace
@@ -214,7 +215,7 @@ class Network:
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write architecture and parameters to one file, atomically; ``pyham.load`` reads it."""
-        archive.write(path, {"kind": "network", "architecture": self.arch.config()}, self.params)
+        archive.write(path, {"kind": "network", "architecture": description(self.arch)}, self.params)
 
     def _layer(self, j: int) -> int:
         """A layer's index 0 .. N; negative ones count from the end."""

@@ -16,24 +16,22 @@ matrix, a convolution, or a matrix on the edges of a graph. Each architecture sa
 (``weights``), and collects the blocks' gradients into those of its parameters (``collect``).
 """
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from pyham import _check
+from pyham.architectures.activations import Activation
 from pyham.architectures.activations import activation as find_activation
-from pyham.architectures.initialization import draw
+from pyham.architectures.interface import ArchitectureBase
 from pyham.architectures.maps import DENSE, Map
 from pyham.architectures.penalties import smoothness
 from pyham.architectures.schemes import Substep
-from pyham.architectures.stages import AnyStages, StageGradients, Stages
-
-if TYPE_CHECKING:
-    from pyham.network import Network
+from pyham.architectures.stages import StageGradients, Stages
 
 Array = np.ndarray[Any, Any]
 
@@ -48,91 +46,9 @@ class Part(NamedTuple):
     src: slice
 
 
-class ArchitectureBase(ABC):
-    """What architectures of all kinds can do: those of vectors and graphs (``Architecture``) and those of images."""
-
-    keep: ClassVar[bool] = True  # whether a layer adds to the state (False: it replaces it)
-
-    @property
-    def name(self) -> str:
-        return type(self).__name__
-
-    @property
-    @abstractmethod
-    def shape(self) -> tuple[int, ...]:
-        """The shape of y_0 of one sample: (n,), or (C, rows, columns) for images."""
-
-    @property
-    def output_shape(self) -> tuple[int, ...]:
-        """The shape of y_N of one sample."""
-        return self.shape
-
-    @property
-    @abstractmethod
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of the free parameters, by name."""
-
-    @abstractmethod
-    def lower(self, params: Mapping[str, Array]) -> AnyStages:
-        """The stages of the network with these parameters, in the parameters' dtype."""
-
-    @abstractmethod
-    def pullback(self, gradients: Any) -> dict[str, Array]:
-        """Gradients of the free parameters, shaped like them, from those of the stages."""
-
-    @abstractmethod
-    def smoothness(self, params: Mapping[str, Array]) -> tuple[Any, dict[str, Array]]:
-        """(h / 2) sum_j ||K_{j+1} - K_j||_F^2 + ||b_{j+1} - b_j||^2, and its gradients, named as the parameters."""
-
-    @abstractmethod
-    def scales(self, initialization: str) -> dict[str, float]:
-        """Standard deviations of the initial parameters, for "normal" and "scaled-normal"."""
-
-    @property
-    def J(self) -> Array | None:
-        """J (n, n) with G = J K^T, or None where G = I."""
-        return None
-
-    def effective_J(self, params: Mapping[str, Array]) -> Array | None:
-        """J (n, n), or (N, n, n) where it depends on the weights, or None where the network has none."""
-        return self.J
-
-    def options(self) -> dict[str, Any]:
-        """The options by name."""
-        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
-
-    def __str__(self) -> str:
-        """Name and options on one line; of arrays, the shape."""
-        words = {k: f"array{v.shape}" if isinstance(v, np.ndarray) else repr(v) for k, v in self.options().items()}
-        return f"{self.name}({', '.join(f'{key}={word}' for key, word in words.items())})"
-
-    def config(self) -> dict[str, Any]:
-        """Name and options as plain data, from which ``pyham.architecture(**config)`` builds an equal one."""
-        options = self.options().items()
-        return {"name": self.name} | {k: v.tolist() if isinstance(v, np.ndarray) else v for k, v in options}
-
-    def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.config() == other.config()
-
-    def __hash__(self) -> int:
-        return hash((self.name, self.shape, tuple(self.shapes.items())))
-
-    def init(
-        self,
-        rng: np.random.Generator | int | None = None,
-        *,
-        initialization: str | Mapping[str, Any] = "normal",
-        dtype: Any = np.float64,
-    ) -> "Network":
-        """A network with initial parameters; see ``pyham.architectures.initialization.draw`` for the arguments."""
-        from pyham.network import Network  # the one import that looks up: it makes ``arch.init(rng)`` possible
-
-        return Network(self, draw(self.shapes, self.scales, rng, initialization, dtype))
-
-
 @dataclass(frozen=True, eq=False)
 class Architecture(ArchitectureBase):
-    """What networks of vectors share: ``width`` n, ``depth`` N layers, ``step`` h (so T = N h), the activation's name.
+    """What networks of vectors share: ``width`` n, ``depth`` N layers, ``step`` h (so T = N h), ``activation``.
 
     Raises
     ------
@@ -144,7 +60,7 @@ class Architecture(ArchitectureBase):
     width: int
     depth: int
     step: float = 1.0
-    activation: str = "tanh"
+    activation: str | Activation = "tanh"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "width", _check.integer("width", self.width, 1))

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pyham.architectures.base import ArchitectureBase
 from pyham.architectures.images import ConvH2, Pixelwise
+from pyham.architectures.interface import ArchitectureBase
 from pyham.architectures.vectors import architecture
 
 Array = np.ndarray[Any, Any]

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from pyham import _check
 from pyham.architectures.graphs import Graph
 from pyham.architectures.maps import Map
 
@@ -131,7 +132,7 @@ class Edges(Map):
         if prod(self.shape) <= EXACT:
             return super().norm(M)
         r, k = self.shape
-        sizes = np.abs(M.astype(np.float64))
+        sizes = np.abs(_check.double(M))
         sums = [(self.apply(m, np.ones(k)).max(), self.transposed(m, np.ones(r)).max()) for m in sizes]
         return np.array([np.sqrt(of_row * of_column) for of_row, of_column in sums])
 

@@ -27,8 +27,10 @@ from typing import Any
 import numpy as np
 
 from pyham import _check
-from pyham.architectures.base import Architecture, ArchitectureBase
+from pyham.architectures.activations import Activation
+from pyham.architectures.base import Architecture
 from pyham.architectures.interconnection import J1
+from pyham.architectures.interface import ArchitectureBase
 from pyham.architectures.maps import Convolution, Map
 from pyham.architectures.stages import Chain, StageGradients, Stages
 from pyham.architectures.vectors import H2, architecture
@@ -98,6 +100,10 @@ class Pixelwise(ImageArchitecture):
     def config(self) -> dict[str, Any]:
         return super().config() | {"network": self.network.config()}
 
+    @property
+    def sigma(self) -> Activation | None:
+        return self.network.sigma
+
     def lower(self, params: Mapping[str, Array]) -> Stages:
         stages = self.network.lower(params)
         A, W = stages.A[..., None, None], stages.W[..., None, None]
@@ -145,7 +151,7 @@ class ConvH2(ImageArchitecture):
     ----------
     width : C of y_0, even; four times that after each squeeze
     depths : layers of each group; before every group but the first comes a squeeze
-    step : h;  activation : sigma's name; relu, as in Chang et al. 2018, learns faster here than tanh does
+    step : h;  activation : a name, or an Activation; relu, as in Chang et al. 2018, learns faster here than tanh does
 
     Parameters of group i, with m = C 4^i / 2: Kp<i>, Kq<i> (N_i, m, m, t, t) and b<i> (N_i, 2 m), bp first.
     """
@@ -154,7 +160,7 @@ class ConvH2(ImageArchitecture):
     depths: tuple[int, ...] = (2, 2, 2)
     step: float = 0.5
     size: int = 3
-    activation: str = "relu"
+    activation: str | Activation = "relu"
 
     def __post_init__(self) -> None:
         super().__post_init__()

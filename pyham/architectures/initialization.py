@@ -1,6 +1,7 @@
 """Initial parameters: standard normal, as in the papers; scaled normal; or given arrays."""
 
 from collections.abc import Callable, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ def draw(
     ------
     TypeError, ValueError
         Naming the argument, what was expected and what came.
+    MemoryError
+        If they would not fit into this machine's memory.
     """
     generator = _check.generator(rng)
     try:
@@ -51,6 +54,7 @@ def draw(
         given = {_check.choice("initialization", name, shapes): value for name, value in initialization.items()}
     else:
         kind = _check.choice("initialization", initialization, ("normal", "scaled-normal"))
+    _check.affordable("depth, width", sum(map(prod, shapes.values())))
     scale = scales(kind)
     params = {
         name: _given(name, given[name], shape, wanted)

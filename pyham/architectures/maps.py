@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from pyham import _check
 from pyham.architectures.convolution import convolve, kernel_gradient
 from pyham.architectures.convolution import transposed as transposed_kernels
 
@@ -85,7 +86,7 @@ class Map(ABC):
 
     def norm(self, M: Array) -> Array:
         """Upper bounds of the 2-norms (S,) of a stack of maps, in float64."""
-        return np.asarray(np.linalg.svd(self.dense(M).astype(np.float64), compute_uv=False)[..., 0])
+        return np.asarray(np.linalg.svd(_check.double(self.dense(M)), compute_uv=False)[..., 0])
 
 
 class Dense(Map):
@@ -147,7 +148,7 @@ class Convolution(Map):
 
     def norm(self, M: Array) -> Array:
         """The sum over the entries of a kernel of the norms of their matrices (r, k): what each of them moves."""
-        matrices = np.moveaxis(M.astype(np.float64), (1, 2), (-2, -1))
+        matrices = np.moveaxis(_check.double(M), (1, 2), (-2, -1))
         return np.asarray(np.linalg.svd(matrices, compute_uv=False)[..., 0].sum(axis=(1, 2)))
 
 

@@ -80,6 +80,7 @@ class H1(OnGraph, _Whole):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        _check.integer("width", self.width, 2)  # the only skew-symmetric matrix of size 1 is 0
         if not isinstance(self.interconnection, str):
             J = interconnection.skew(self.interconnection, self.width)
             object.__setattr__(self, "interconnection", _check.read_only(J))

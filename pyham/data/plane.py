@@ -49,7 +49,7 @@ def swiss_roll(
     TypeError, ValueError
         Naming the argument, what was expected and what came.
     """
-    labels, turn, _ = _drawn(samples, 2, rng)
+    labels, turn, _ = _drawn(samples, width, 2, rng)
     radius = turn + 0.2 * labels
     angle = 4 * np.pi * turn
     return _embed(np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1), width, channels), labels
@@ -65,7 +65,7 @@ def double_circles(
     within one; x (B, n) has coordinates within [-4.3, 4.3] (drawn on [-5, 5]^2). Parameters, results and errors are
     else those of ``swiss_roll``.
     """
-    circle, turn, generator = _drawn(samples, 4, rng)
+    circle, turn, generator = _drawn(samples, width, 4, rng)
     angle = 2 * np.pi * turn
     points = (circle + 1)[:, None] * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     return _embed(points + generator.uniform(-0.3, 0.3, points.shape), width, channels), circle % 2
@@ -83,7 +83,7 @@ def double_moons(
     (B, n) has its first coordinate within [-1.15, 4.15] and the second within [-0.65, 1.15] (drawn on [-2, 5] x
     [-1, 2]). Parameters, results and errors are else those of ``swiss_roll``.
     """
-    moon, turn, generator = _drawn(samples, 4, rng)
+    moon, turn, generator = _drawn(samples, width, 4, rng)
     labels, shift = moon % 2, 2 * (moon // 2)
     sign, angle = 1 - 2 * labels, np.pi * turn
     points = np.stack([labels + sign * np.cos(angle) + shift, labels / 2 + sign * np.sin(angle)], axis=1)
@@ -95,9 +95,10 @@ def train_test_split(x: Array, labels: Array) -> tuple[Array, Array, Array, Arra
     return x[::2], labels[::2], x[1::2], labels[1::2]
 
 
-def _drawn(samples: int, curves: int, rng: Seed) -> tuple[Array, Array, np.random.Generator]:
+def _drawn(samples: int, width: int, curves: int, rng: Seed) -> tuple[Array, Array, np.random.Generator]:
     """On which curve each sample is, as many on each; how far along it, from 0 to below 1; and the generator."""
     count = _check.integer("samples", samples, 0)
+    _check.affordable("samples", (4 + _check.integer("width", width, 2)) * count)
     generator = _check.generator(rng)
     return generator.permutation(np.arange(count) % curves), generator.random(count), generator
 

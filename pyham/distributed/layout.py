@@ -136,7 +136,8 @@ class Layout:
     @cached_property
     def mask(self) -> Array:
         """Which entries of K (N, n, n) are within the pattern."""
-        return np.array([self.blocks.mask(R) for R in self.patterns]).reshape(-1, self.arch.width, self.arch.width)
+        n = self.arch.width
+        return np.array([self.blocks.mask(R) for R in self.patterns], dtype=bool).reshape(-1, n, n)
 
     @cached_property
     def union(self) -> tuple[Link, ...]:

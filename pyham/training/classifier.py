@@ -15,6 +15,7 @@ from pyham import _check
 from pyham.architectures.described import described
 from pyham.architectures.images import ImageArchitecture
 from pyham.architectures.lift import Lift, normalise
+from pyham.architectures.register import description
 from pyham.engines.choice import Backend, select
 from pyham.engines.results import Parts
 from pyham.files import archive
@@ -161,7 +162,8 @@ class Classifier:
         """Write everything to one file, atomically; ``pyham.load`` reads it."""
         header, params = self.describe()
         columns, arrays = self.history.plain()
-        header |= {"kind": "classifier", "loss": self.head.loss} | columns
+        whole = {"kind": "classifier", "loss": self.head.loss, "architecture": description(self.net.arch)}
+        header |= whole | columns
         archive.write(path, header, arrays | {PARAMETERS + name: value for name, value in params.items()})
 
     def describe(self) -> tuple[dict[str, Any], dict[str, Array]]:

@@ -10,7 +10,8 @@ from pyham.training.optimizers import OPTIMIZERS, SGD, Adam, Optimizer
 from pyham.training.schedules import SCHEDULES, Constant, Cosine, Schedule, Step
 
 LARGEST = 2**31 - 1  # of counts: they end in compiled loops, whose integers are bounded
-LEVELS = 16  # at most: every level doubles the depth
+#: Every level doubles the depth; the inner steps of a batch are one compiled loop, which Ctrl-C cannot end.
+MOST = {"levels": 16, "inner_steps": 100_000}
 
 
 class Phase(NamedTuple):
@@ -69,8 +70,9 @@ class Protocol:
     def __post_init__(self) -> None:
         counts = {"epochs": 0, "batch": 1, "inner_steps": 1, "output_epochs": 0, "levels": 1}
         for name, minimum in counts.items() | ({"patience": 1}.items() if self.patience is not None else set()):
-            if _check.integer(name, getattr(self, name), minimum) > (LEVELS if name == "levels" else LARGEST):
-                raise ValueError(f"{name}: expected at most {LEVELS if name == 'levels' else LARGEST}, got more")
+            most = MOST.get(name, LARGEST)
+            if _check.integer(name, getattr(self, name), minimum) > most:
+                raise ValueError(f"{name}: expected at most {most}, got more")
         _check.positive("rate", self.rate)
         if self.inner_rate is not None:
             _check.positive("inner_rate", self.inner_rate)

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from pyham import _check
-from pyham.architectures.base import ArchitectureBase
 from pyham.architectures.images import ImageArchitecture
+from pyham.architectures.interface import ArchitectureBase
 from pyham.network import Network
 
 Array = np.ndarray[Any, Any]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyham import _check
+from pyham.architectures.register import description
 from pyham.files import archive, earlier
 from pyham.network import Network
 from pyham.training.classifier import Classifier
@@ -71,7 +72,8 @@ class Saver:
         self.path = None if checkpoint is None else Path(checkpoint)
         if resume and self.path is None:
             raise ValueError("checkpoint: expected a path to resume from, got None")
-        self.header: dict[str, Any] = {"kind": "training", "start": net.arch.config(), "about": dict(about or {})}
+        start = net.arch.config() if self.path is None else description(net.arch)
+        self.header: dict[str, Any] = {"kind": "training", "start": start, "about": dict(about or {})}
         if distribution is not None:
             self.header["distributed"] = dict(distribution)
         self._found: tuple[dict[str, Any], dict[str, Array]] | None = None

@@ -95,7 +95,7 @@ def train(
     about = dict(about or {})
     if whole is not None and whole.lift is not None:
         about = {"shift": moved} | about
-        if moved >= max(data[0].shape[1:]):
+        if moved >= min(data[0].shape[1:]):
             raise ValueError(f"shift: expected less than the rows and columns of an image, got {shift}")
     elif moved:
         raise ValueError(f"shift: expected 0 for points, got {shift}")

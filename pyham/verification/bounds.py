@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 
 from pyham import _check
+from pyham.architectures.activations import BUILT_IN
 from pyham.network import Network
 
 Array = np.ndarray[Any, Any]
@@ -101,6 +102,7 @@ def log_norm(net: Network) -> Array:
 
     Half of what ||J S|| allows: the symmetric part of J S is (J S - S J) / 2, in which S can be replaced by S - c I;
     with c = ||S|| / 2 its norm is at most ||J|| ||S|| / 2. The continuous BSM grows at most like exp of the integral.
+    This needs sigma' >= 0, which is not known of an activation of the user's own: there it is all of ||J|| ||S||.
 
     Raises
     ------
@@ -110,10 +112,11 @@ def log_norm(net: Network) -> Array:
     J = net.arch.J
     if J is None:
         raise ValueError(f"net: expected a network with one interconnection matrix, got {net.arch.name}")
-    slope = net.stages().activation.slope
-    return np.asarray(slope / 2 * np.linalg.norm(J, 2) * spectral_norm(net.K) ** 2)
+    sigma = net.stages().activation
+    slope = sigma.slope / 2 if sigma in BUILT_IN else sigma.slope
+    return np.asarray(slope * np.linalg.norm(J, 2) * spectral_norm(net.K) ** 2)
 
 
 def spectral_norm(matrices: Array) -> Array:
     """||.||_2 (...) of matrices (..., r, k)."""
-    return np.asarray(np.linalg.svd(matrices.astype(np.float64), compute_uv=False)[..., 0])
+    return np.asarray(np.linalg.svd(_check.double(matrices), compute_uv=False)[..., 0])

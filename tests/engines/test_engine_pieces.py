@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham.architectures.activations import ACTIVATIONS, Activation
+from pyham.architectures.activations import ACTIVATIONS
 from pyham.architectures.lift import Lift
 from pyham.architectures.maps import Convolution, Dense
 from pyham.architectures.stages import Stages
@@ -18,7 +18,6 @@ from pyham.engines.reference import REFERENCE, Reference
 from pyham.engines.results import Adjoint, Parts, Pixels, Trace
 from pyham.training.losses import softmax
 from tests.oracles.recursion import Passes
-from tests.oracles.rounding import eps, relative
 
 if numba.config.DISABLE_JIT:
     from tests.oracles import interpreter
@@ -174,19 +173,6 @@ def test_columns_beyond_the_batch_stay_zero_where_they_would_overflow():
         np.testing.assert_array_equal(gradient.output, x)
         np.testing.assert_array_equal(gradient.input, 1)
         assert not any(value.any() for value in gradient.params.values())  # and no NaN, which is true
-
-
-@pytest.mark.parametrize("name", ["sine", "tanh"])
-def test_compiled_engine__raises_on_an_activation_of_the_users_own(name, monkeypatch, rng):
-    own = Activation(name, np.sin, np.cos, 1.0, lambda a: 1 - np.cos(a))
-    monkeypatch.setitem(pyham.ACTIVATIONS, name, own)
-    net, x = pyham.ResNet(width=3, depth=2, activation=name).init(0), rng.standard_normal((2, 3))
-    with pytest.raises(ValueError, match=rf"^activation: .* another function named '{name}'; backend='reference'"):
-        net(x, backend="numba")
-    stages, y = net.stages(), x
-    for A, c, W in zip(stages.A, stages.c, stages.W, strict=True):
-        y = y + np.sin(y @ A.T + c) @ W.T
-    assert relative(net(x, backend="reference"), y) <= 50 * eps(float)
 
 
 def test_what_is_not_given_is_taken_from_the_whole():

@@ -30,7 +30,7 @@ OUTSIDE = {  # what each package may import of this repository
     "benchmarks": {"pyham", "figures", "benchmarks"},
 }
 #: The one import that looks up: ``arch.init(rng)`` makes a network.
-UPWARD = {("pyham.architectures.base", "pyham.network")}
+UPWARD = {("pyham.architectures.interface", "pyham.network")}
 
 
 def modules(package):

@@ -1,6 +1,7 @@
 """The compiled engine: for each kind of map the fastest engine that there is for it.
 
-Matrices and convolutions have kernels; networks of other maps run on the reference engine.
+Matrices and convolutions have kernels, and so have the package's own activations; networks of other maps and networks
+with an activation of the user's own run on the reference engine.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pyham.architectures.activations import BUILT_IN
 from pyham.architectures.maps import Convolution, Dense
 from pyham.architectures.stages import AnyStages
 from pyham.engines.compiled.convolutions import CompiledConvolutions
@@ -25,7 +27,9 @@ class Compiled(Engine):
     """``backend="numba"``: float32 and float64. Every bit of a result is the same for any number of threads."""
 
     def of(self, stages: AnyStages) -> Engine:
-        """The engine of this network's maps."""
+        """The engine of this network's maps and activation."""
+        if stages.activation not in BUILT_IN:
+            return REFERENCE
         return BY_MAP.get(type(stages.maps[0]), REFERENCE)
 
     def forward(self, stages: AnyStages, x: Array) -> Array:
