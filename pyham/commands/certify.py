@@ -1,16 +1,16 @@
 """``python -m pyham certify FILE``."""
 
 import argparse
-import json
 from pathlib import Path
 
 import numpy as np
 
 import pyham
-from pyham import images
+from pyham import _check, images
 from pyham.architectures.images import ImageArchitecture
+from pyham.commands.program import say
 from pyham.data import plane as datasets
-from pyham.files.archive import replace_file
+from pyham.files.numpy_files import is_npz, read_npy
 from pyham.interop import arrays
 from pyham.loading import load
 from pyham.network import Network
@@ -45,14 +45,12 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the certificate of a file; 0 if it passed, else 1."""
-    found = arrays.read_arrays(options.file) if options.file.suffix == ".npz" else load(options.file)
+    found = arrays.read_arrays(options.file) if is_npz(options.file) else load(options.file)
     if isinstance(found, Classifier) and found.lift is not None:
         certificate = of_images(found, options)
     else:
         certificate = of_vectors(found.net if isinstance(found, Classifier) else found, options)
-    print(certificate)
-    if options.json:
-        replace_file(options.json, (json.dumps(certificate.to_dict(), indent=1) + "\n").encode())
+    say([certificate], options.json, certificate.to_dict())
     return 0 if certificate.passed else 1
 
 
@@ -61,10 +59,13 @@ def of_vectors(net: Network, options: argparse.Namespace) -> Certificate:
     if isinstance(net.arch, ImageArchitecture):
         raise ValueError(f"{options.file}: expected a classifier, whose lift makes states of images, got a network")
     if options.samples:
-        x = np.load(options.samples, allow_pickle=False)
+        x = read_npy(options.samples)
+        if x.dtype.kind not in "biuf":
+            raise TypeError(f"--samples: expected an array of real numbers, got {x.dtype}")
     else:
         if options.random < 0 or options.seed < 0:
             raise ValueError(f"--random, --seed: expected integers >= 0, got {options.random}, {options.seed}")
+        _check.affordable("--random", options.random * net.arch.width)
         x = np.random.default_rng(options.seed).standard_normal((options.random, net.arch.width))
     return pyham.certify(net, np.asarray(x).astype(options.dtype))
 

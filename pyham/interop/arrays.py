@@ -1,7 +1,9 @@
 """Networks trained elsewhere: from arrays K, b, J and a step to a ``Network``, which can be run, differentiated,
 certified.
 
-Which architecture fits is read off the arrays, and said in the error when none does:
+Arrays alone do not say what network they are of: the same K and b make a ResNet, an H1 or an MLP. ``scheme`` or
+``architecture`` says it, and which architecture a scheme's arrays are of is then read off them, or said in the error
+when none fits. Inputs with the outputs that the network is known to give are the best proof that it is the one meant:
 
 ===============  ===========================================  ====================================
 scheme           arrays                                       becomes
@@ -19,25 +21,28 @@ Blocks that must be zero have to be exactly zero, and symmetries exact: a networ
 does not have its guarantees.
 """
 
-import io
-import zipfile
-import zlib
 from os import PathLike
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pyham import _check
+from pyham.architectures.activations import Activation
 from pyham.architectures.base import Architecture
 from pyham.architectures.interconnection import J1, half, skew
 from pyham.architectures.schemes import SPLITTINGS
 from pyham.architectures.vectors import H1, H2, MLP, MS1, MS2, MS3, ResNet
+from pyham.files.numpy_files import read_npz
 from pyham.network import Network
 
 Array = np.ndarray[Any, Any]
 
 SCHEMES = ("euler", *SPLITTINGS, "none")
+USUAL = {
+    "H1": "euler", "H2": "semi-implicit", "MS1": "semi-implicit", "MS2": "euler", "MS3": "semi-implicit",
+    "ResNet": "euler", "MLP": "none",
+}  # fmt: skip
+WORDS = ("scheme", "architecture", "order", "activation")
 
 
 def from_arrays(
@@ -46,9 +51,12 @@ def from_arrays(
     *,
     step: float,
     J: object = None,
-    scheme: str = "euler",
+    scheme: str | None = None,
+    architecture: str | None = None,
     order: str = "p-first",
-    activation: str = "tanh",
+    activation: str | Activation = "tanh",
+    inputs: object = None,
+    outputs: object = None,
 ) -> Network:
     """A network with these weights.
 
@@ -58,19 +66,31 @@ def from_arrays(
     step : h
     J (n, n) : skew-symmetric interconnection matrix, or None
     scheme : "euler", "semi-implicit", "verlet", "yoshida4", or "none" for layers that replace the state
+    architecture : "H1", "H2", "MS1", "MS2", "MS3", "ResNet" or "MLP"; alone, it stands for its usual scheme
     order : "p-first" or "q-first", for the schemes that take turns
-    activation : its name
+    activation : its name, or an ``Activation``
+    inputs (B, n), outputs (B, n) : samples, and what the network is known to make of them
 
     Raises
     ------
     TypeError, ValueError
-        Naming the argument, what was expected and what came; for a scheme that takes turns, also when K and J do not
-        split.
+        Naming the argument, what was expected and what came: if neither scheme nor architecture is given; if the arrays
+        do not make such a network; if its outputs differ by more than the square root of a rounding error, times the
+        largest output or 1.
     """
     weights = _check.array("K", K, ("N", "n", "n"))
     N, n = weights.shape[:2]
     weights = _check.array("K", weights, (N, n, n))
     params: dict[str, Array] = {"b": _check.array("b", b, (N, n))}
+    if architecture is not None:
+        _check.choice("architecture", architecture, USUAL)
+    if scheme is None:
+        if architecture is None:
+            raise ValueError(
+                f"scheme: expected one of {', '.join(map(repr, SCHEMES))}, or an architecture ({', '.join(USUAL)}), "
+                "got neither; K and b alone do not say which network they are of"
+            )
+        scheme = USUAL[architecture]
     _check.choice("scheme", scheme, SCHEMES)
     matrix = None if J is None else skew(J, n)
     arch: Architecture
@@ -81,7 +101,7 @@ def from_arrays(
     elif scheme == "euler":
         if matrix is not None:
             arch, params["K"] = H1(n, N, step, activation, interconnection=matrix), weights
-        elif N and not (weights + weights.swapaxes(1, 2)).any():
+        elif architecture != "ResNet" and N and not (weights + weights.swapaxes(1, 2)).any():
             i, j = np.triu_indices(n, 1)
             arch, params["K_upper"] = MS2(n, N, step, activation), weights[:, i, j]
         else:
@@ -89,12 +109,32 @@ def from_arrays(
     else:
         arch, blocks = _split(weights, matrix, (n, N, step, activation, scheme, order))
         params |= blocks
-    return Network(arch, params)
+    if architecture is not None and arch.name != architecture:
+        raise ValueError(f"architecture: expected {arch.name}, whose arrays these are, got {architecture}")
+    net = Network(arch, params)
+    if inputs is not None or outputs is not None:
+        _compare(net, inputs, outputs)
+    return net
+
+
+def _compare(net: Network, inputs: object, outputs: object) -> None:
+    """Refuse a network that does not give these outputs for these inputs."""
+    if inputs is None or outputs is None:
+        raise ValueError("inputs, outputs: expected both or none, got one of them")
+    x = _check.array("inputs", inputs, ("B", net.arch.width))
+    y = _check.array("outputs", outputs, x.shape)
+    found = net(x, backend="reference")
+    apart = np.abs(found - y).max(initial=0)
+    narrow = max(np.finfo(dtype).eps for dtype in (net.dtype, x.dtype, y.dtype))
+    if not apart <= narrow**0.5 * np.abs(y).max(initial=1):
+        raise ValueError(
+            f"outputs: expected those of {net.arch.name} for these inputs, got others, by up to {apart:.3g} where the "
+            f"largest is {np.abs(y).max(initial=0):.3g}; another scheme, order, J, step or activation may be meant"
+        )
 
 
 def read_arrays(path: str | PathLike[str]) -> Network:
-    """A network from an .npz file with K, b, h and, where they apply, J, scheme, order, activation; see
-    ``from_arrays``.
+    """A network from an .npz file with K, b, h and, where they apply, the other arguments of ``from_arrays``.
 
     Raises
     ------
@@ -103,25 +143,21 @@ def read_arrays(path: str | PathLike[str]) -> Network:
     TypeError, ValueError
         If it is no .npz file, lacks an array, or its arrays do not make a network. Pickled objects are refused.
     """
-    content = io.BytesIO(Path(path).read_bytes())
-    try:
-        with np.load(content, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (AttributeError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: expected an .npz file of plain arrays, got none ({error})") from None
+    arrays = read_npz(path)
     missing = [name for name in ("K", "b", "h") if name not in arrays]
-    unknown = [name for name in arrays if name not in ("K", "b", "h", "J", "scheme", "order", "activation")]
+    unknown = [name for name in arrays if name not in ("K", "b", "h", "J", "inputs", "outputs", *WORDS)]
     if missing or unknown:
         raise ValueError(
-            f"{path}: expected K, b, h and perhaps J, scheme, order, activation, got {', '.join(arrays) or 'nothing'}"
+            f"{path}: expected K, b, h, scheme or architecture, and perhaps J, order, activation, inputs, outputs, got "
+            f"{', '.join(arrays) or 'nothing'}"
         )
-    words = {name: str(arrays[name]) for name in ("scheme", "order", "activation") if name in arrays}
-    step = float(_check.array("h", arrays["h"], ()))
-    return from_arrays(arrays["K"], arrays["b"], step=step, J=arrays.get("J"), **words)
+    options: dict[str, Any] = {name: str(arrays[name]) for name in WORDS if name in arrays}
+    options |= {name: arrays[name] for name in ("J", "inputs", "outputs") if name in arrays}
+    return from_arrays(arrays["K"], arrays["b"], step=_check.array("h", arrays["h"], ()).item(), **options)
 
 
 def _split(
-    K: Array, J: Array | None, options: tuple[int, int, float, str, str, str]
+    K: Array, J: Array | None, options: tuple[int, int, float, str | Activation, str, str]
 ) -> tuple[Architecture, dict[str, Array]]:
     """The architecture whose field splits into p and q, and its weights."""
     m = half(K.shape[-1])
