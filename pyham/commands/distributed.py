@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import pyham
+from pyham import _check
 from pyham.architectures import graphs
 from pyham.commands import planar, protocol_options
 from pyham.commands.planar import stream
@@ -82,6 +83,8 @@ def run(options: argparse.Namespace) -> int:
         names, pyham.architecture, options.architecture, width=options.width, depth=options.depth, step=options.step,
         activation=options.activation,
     )  # fmt: skip
+    _check.affordable("--depth, --width", options.depth * options.width**2)
+    _check.affordable("--nodes", options.depth * options.nodes**2)
     turns = [options.graph[j % len(options.graph)] for j in range(options.depth)] or options.graph[0]
     plan = named(names, layout.Layout, arch, turns, nodes=options.nodes)
     whole = arch.init(stream(options, 2), dtype=options.dtype)
@@ -115,15 +118,11 @@ def run(options: argparse.Namespace) -> int:
         planar.report(
             options, protocol, classifier, {"train": fitting, "validation": validation, "test": test},
             f"{arch.name}, {where}", ("samples", "validation", "seed", "graph", "nodes"),
-            lambda: {
-                "channels": list(channels),
-                "one round": options.one_round,
-                "edges": len(plan.graphs[-1].edges),
-                "step": {"messages": int(step.messages.sum()), "bytes": int(step.bytes.sum()), "rounds": step.rounds},
-                "training": {"messages": int(total.messages.sum()), "bytes": int(total.bytes.sum())},
-            },
+            counts(min(protocol.batch, len(fitting[0])), plan, step), channels=list(channels),
+            edges=len(plan.graphs[-1].edges), **{"one round": options.one_round},
+            step={"messages": int(step.messages.sum()), "bytes": int(step.bytes.sum()), "rounds": step.rounds},
+            training={"messages": int(total.messages.sum()), "bytes": int(total.bytes.sum())},
         )  # fmt: skip
-        count(min(protocol.batch, len(fitting[0])), plan, step)
     return 0
 
 
@@ -132,6 +131,8 @@ def one_step(
 ) -> Traffic:
     """What the nodes send for one batch, measured in one process."""
     trial = network.DistributedNetwork(plan, net.params, one_round=options.one_round)
+    if not protocol.phases:
+        return trial.traffic
     outputs = outputs_of(data[1], protocol.loss)
     out = readout.Readout(plan, options.reads, options.reader, outputs, protocol.loss)
     rows = slice(0, protocol.batch)
@@ -139,11 +140,11 @@ def one_step(
     return trial.traffic
 
 
-def count(samples: int, plan: layout.Layout, step: Traffic) -> None:
-    """Print what was sent for a batch of so many samples."""
+def counts(samples: int, plan: layout.Layout, step: Traffic) -> list[str]:
+    """Lines that say what was sent for a batch of so many samples."""
     edges, used = plan.graphs[-1].edges, int(np.count_nonzero(step.messages))
     sent = f"{step.messages.sum()} messages, {step.bytes.sum()} bytes, {step.rounds} rounds"
     busiest = f"{step.messages.max(initial=0)} messages on the busiest"
-    print(f"a step of {samples} samples: {sent}; over {used} of {len(edges)} directed edges, {busiest}")
-    for name, (rounds, messages, size) in step.kinds.items():
-        print(f"  {name:15} {rounds:5} rounds {messages:7} messages {size:10} bytes")
+    kinds = [f"  {k:15} {rounds:5} rounds {many:7} messages {size:10} bytes"
+             for k, (rounds, many, size) in step.kinds.items()]  # fmt: skip
+    return [f"a step of {samples} samples: {sent}; over {used} of {len(edges)} directed edges, {busiest}", *kinds]

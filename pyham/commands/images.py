@@ -94,15 +94,13 @@ def run(options: argparse.Namespace) -> int:
     classifier = trained(
         options, first, fitting, where, protocol, shift=options.shift, validation=validation, about=about
     )
-    if classifier is None:
-        return 130
     if options.save:
         classifier.save(options.save)
     test = digits.test_images, digits.test_labels
     settings = ("validation", "shift", "seed", "initialization", "dtype")
     report(
         options, protocol, classifier, {"train": fitting, "validation": validation, "test": test}, where, settings,
-        lambda: {"gain": classifier.head.gain},
+        gain=classifier.head.gain,
     )  # fmt: skip
     return 0
 
@@ -118,6 +116,8 @@ def architecture(options: argparse.Namespace, image: tuple[int, ...]) -> ImageAr
     chosen["width"] = (4 if convolutional else 8) if options.width is None else options.width
     depth = (2 if convolutional else 4) if options.depth is None else options.depth
     if convolutional:
+        if options.groups is not None and not 1 <= options.groups <= 12:
+            raise ValueError(f"--groups: expected an integer from 1 to 12, got {options.groups}")
         chosen["depths"] = (depth,) * (3 if options.groups is None else options.groups)
     else:
         chosen["depth"] = depth

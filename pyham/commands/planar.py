@@ -1,18 +1,17 @@
 """``python -m pyham train swiss-roll`` and the other sets of points in the plane."""
 
 import argparse
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 import pyham
 from pyham.commands import protocol_options
+from pyham.commands.program import say
 from pyham.commands.progress import Bar
 from pyham.commands.protocol_options import named, option
 from pyham.data import plane as datasets
-from pyham.files.archive import replace_file
 from pyham.network import Network
 from pyham.training.classifier import Classifier
 from pyham.training.protocol import RECOMMENDED, Protocol
@@ -80,8 +79,6 @@ def run(options: argparse.Namespace) -> int:
     about[option("initialization")] = options.initialization
     where = f"{options.architecture}, {options.depth} layers"
     classifier = trained(options, net, fitting, where, protocol, validation=validation, about=about)
-    if classifier is None:
-        return 130
     settings = ("samples", "validation", "seed", "initialization", "dtype")
     report(options, protocol, classifier, {"train": fitting, "validation": validation, "test": test}, where, settings)
     return 0
@@ -90,21 +87,16 @@ def run(options: argparse.Namespace) -> int:
 def trained(
     options: argparse.Namespace, first: Network | Classifier, data: tuple[Array, Array], title: str, protocol: Protocol,
     **more: Any,
-) -> Classifier | None:  # fmt: skip
-    """The classifier that training leads to, with a bar on the way; None after Ctrl-C, which is said."""
+) -> Classifier:  # fmt: skip
+    """The classifier that training leads to, with a bar on the way."""
     names = {name: option(name) for name in ("rate", "patience", "save_every", "shift", "validation", "loss", "levels")}
-    try:
-        with Bar(title) as bar:
-            classifier: Classifier = named(
-                names | {"scheme": "--training"}, train, first, *data, protocol=protocol, rng=stream(options, 3),
-                callback=bar, checkpoint=options.checkpoint, save_every=options.save_every, resume=options.resume,
-                **more,
-            )  # fmt: skip
-            return classifier
-    except KeyboardInterrupt:
-        kept = f"; {options.checkpoint} has the last whole epoch, --resume goes on" if options.checkpoint else ""
-        print(f"stopped{kept}")
-        return None
+    with Bar(title) as bar:
+        classifier: Classifier = named(
+            names | {"scheme": "--training"}, train, first, *data, protocol=protocol, rng=stream(options, 3),
+            callback=bar, checkpoint=options.checkpoint, save_every=options.save_every, resume=options.resume,
+            **more,
+        )  # fmt: skip
+    return classifier
 
 
 def check_files(options: argparse.Namespace) -> None:
@@ -149,7 +141,7 @@ def split(
     if options.samples < 4:
         raise ValueError(f"--samples: expected an integer >= 4, got {options.samples}")
     draw, _ = DATA[options.data]
-    names = {"width": "--width", "channels": "--channels"}
+    names = {"samples": "--samples", "width": "--width", "channels": "--channels"}
     points = named(names, draw, options.samples, width=options.width, rng=stream(options, 0), **where)
     x, labels, x_test, labels_test = datasets.train_test_split(*points)
     parts = named({"validation": "--validation"}, held_out, x, labels, options.validation, stream(options, 1))
@@ -158,21 +150,18 @@ def split(
 
 def report(
     options: argparse.Namespace, protocol: Protocol, classifier: Classifier, sets: dict[str, Any], where: str,
-    settings: tuple[str, ...], more: Callable[[], dict[str, Any]] = dict,
+    settings: tuple[str, ...], further: Sequence[str] = (), **more: Any,
 ) -> None:  # fmt: skip
-    """The last line, and the file of --json: these options, what all trainings have, and more."""
+    """The file of --json, with these options, what all trainings have, and more; then the last lines."""
     accuracy = {name: classifier.accuracy(*data) if data is not None else None for name, data in sets.items()}
     words = [f"{name} {100 * value:.2f} %" for name, value in accuracy.items() if value is not None]
-    print(f"{options.data}, {where}, seed {options.seed}: accuracy {', '.join(words)}")
-    if options.json:
-        result = {"pyham": pyham.__version__, "data": options.data} | {
-            name: getattr(options, name) for name in settings
-        }
-        result |= {
-            "architecture": classifier.net.arch.config(),
-            "protocol": protocol.config(),
-            "accuracy": accuracy,
-            "history": classifier.history.to_dict(),
-            **more(),
-        }
-        replace_file(options.json, (json.dumps(result, indent=1, allow_nan=False) + "\n").encode())
+    result = {"pyham": pyham.__version__, "data": options.data} | {name: getattr(options, name) for name in settings}
+    result |= {
+        "architecture": classifier.net.arch.config(),
+        "protocol": protocol.config(),
+        "accuracy": accuracy,
+        "history": classifier.history.to_dict(),
+        **more,
+    }
+    line = f"{options.data}, {where}, seed {options.seed}: accuracy {', '.join(words)}"
+    say([line, *further], options.json, result)

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from pyham.commands.program import say
 from pyham.teaching import playground
 
 
@@ -20,10 +21,10 @@ def run(options: argparse.Namespace) -> int:
     """Open the page, or copy it; 1 if no browser could be started."""
     if options.output:
         playground.copy(options.output)
-        print(f"wrote {options.output}")
+        say([f"wrote {options.output}"])
         return 0
     if playground.show():
-        print(f"opened {playground.PAGE}")
+        say([f"opened {playground.PAGE}"])
         return 0
-    print(f"No browser could be started here. Open this file in one: {playground.PAGE}")
+    say([f"No browser could be started here. Open this file in one: {playground.PAGE}"])
     return 1

@@ -46,7 +46,7 @@ def files(parser: argparse.ArgumentParser, checkpoint: str, json: str) -> Any:
     group.add_argument("--checkpoint", type=Path, metavar="PATH", help=checkpoint)
     group.add_argument("--save-every", type=int, default=1, metavar="INT", help="epochs between two savings (1)")
     group.add_argument("--resume", action="store_true", help="go on from --checkpoint, or begin if there is none")
-    group.add_argument("--json", type=Path, metavar="PATH", help=f"write {json} there")
+    group.add_argument("--json", type=Path, metavar="PATH", help=f"write {json} there (-: to standard output)")
     return group
 
 
@@ -111,7 +111,7 @@ def named(options: Mapping[str, str], call: Any, /, *arguments: Any, **keywords:
     """``call``, whose errors begin with the name of an argument, with the option in the place of that name."""
     try:
         return call(*arguments, **keywords)
-    except (TypeError, ValueError, ArithmeticError) as error:
+    except (TypeError, ValueError, ArithmeticError, MemoryError) as error:
         name, colon, rest = str(error).partition(":")
         if not colon or name not in options:
             raise
