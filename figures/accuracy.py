@@ -77,7 +77,7 @@ def plot(arrays: dict[str, Array]) -> Figure:
                           markeredgewidth=0, label=f"pyham, {label}" if row == 0 else None)  # fmt: skip
                 axis.plot([np.nanmean(found)] if np.isfinite(found).any() else [], [row + shift], "|", color=colour,
                           markersize=11, markeredgewidth=2)  # fmt: skip
-        if (data[column], depths[column]) in published.COLUMNS:
+        if not arrays.get("rehearsal") and (data[column], depths[column]) in published.COLUMNS:
             place = published.COLUMNS.index((data[column], depths[column]))
             for row, network in enumerate(networks):
                 theirs = published.ACCURACY[network][place]
@@ -92,9 +92,8 @@ def plot(arrays: dict[str, Array]) -> Figure:
     axes[0, 0].set_yticks(range(len(networks)), networks)
     handles, labels = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3)
-    figure.suptitle(
-        f"Symbols: {len(arrays['seeds'])} seeds, bar: their mean; crosses: {published.CAPTION}", fontsize=9
-    )  # fmt: skip
+    crosses = "" if arrays.get("rehearsal") else f"; crosses: {published.CAPTION}"
+    figure.suptitle(f"Symbols: {len(arrays['seeds'])} seeds, bar: their mean{crosses}", fontsize=9)
     return figure
 
 
@@ -126,8 +125,9 @@ def texts(arrays: dict[str, Array]) -> dict[str, str]:
         for c, (data, depth) in enumerate(zip(arrays["data"].tolist(), arrays["depths"].tolist(), strict=True))
         for d, seed in enumerate(seeds)
     ]  # fmt: skip
+    beside = "" if arrays.get("rehearsal") else "\n" + head + "\n".join(theirs) + "\n\n" + _compared(arrays)
     return {
-        ".md": tables.markdown(found, notes) + "\n" + head + "\n".join(theirs) + "\n\n" + _compared(arrays),
+        ".md": tables.markdown(found, notes) + beside,
         ".tex": tables.latex(found, notes),
         ".csv": tables.comma_separated(lines),
     }

@@ -8,14 +8,16 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
-from figures import FIGURES, cache, style
+from figures import FIGURES, cache, style, tables
 from figures.setup import Setup
-from pyham.files.archive import replace_file
+from pyham.files.replacing import replace_file
 
 RESULTS = Path(__file__).parent / "results"
 QUICK_SEEDS, SEEDS = 2, 10
+REHEARSAL = "Rehearsal (--quick): fewer seeds, samples, epochs or layers than the figure has. Not its numbers."
 
 
 def make(name: str, setup: Setup, output: Path, *, fresh: bool = False) -> list[Path]:
@@ -24,13 +26,15 @@ def make(name: str, setup: Setup, output: Path, *, fresh: bool = False) -> list[
     if fresh:
         (setup.folder / f"{name}.jsonl").unlink(missing_ok=True)  # outcomes of a sweep
     arrays, _ = cache.arrays(module, setup, setup.folder / f"{name}.npz", fresh=fresh)
+    arrays["rehearsal"] = np.array(setup.quick)
+    note = getattr(module, "REHEARSAL", REHEARSAL) if setup.quick else ""
     stem = output / name
     with style.look():
-        written = style.save(module.plot(arrays), stem)
+        written = style.save(module.plot(arrays), stem, note)
         if hasattr(module, "animation"):
-            written.append(style.save_gif(module.animation(arrays), stem))
+            written.append(style.save_gif(module.animation(arrays), stem, note=note))
     for suffix, text in module.texts(arrays).items() if hasattr(module, "texts") else ():
-        replace_file(stem.with_suffix(suffix), text.encode())
+        replace_file(stem.with_suffix(suffix), tables.rehearsed(suffix, text, note).encode())
         written.append(stem.with_suffix(suffix))
     return written
 
@@ -76,13 +80,13 @@ def main(argv: Sequence[str] | None = None, alone: str | None = None) -> int:
             seconds = time.perf_counter() - start
             kinds = " ".join(file.suffix[1:] for file in files)
             console.print(f"{name:20}{seconds:7.1f} s  {output / name} ({kinds})", highlight=False, soft_wrap=True)
-            index(output)
+            index(output, REHEARSAL if options.quick else "")
     if not alone:
         console.print(f"{'in all':20}{time.perf_counter() - begun:7.1f} s", highlight=False)
     return 0
 
 
-def index(output: Path) -> None:
+def index(output: Path, note: str = "") -> None:
     """``README.md``: what the files of a folder show, and the command that makes each."""
     lines = ["| files | shows | made by |", "|---|---|---|"]
     for name in FIGURES:
@@ -90,7 +94,8 @@ def index(output: Path) -> None:
         if files:
             links = ", ".join(f"[{file}]({file})" for file in files)
             lines.append(f"| {links} | {sentence(name)} | `python -m figures.{name}` |")
-    replace_file(output / "README.md", ("\n".join(lines) + "\n").encode())
+    head = [note, ""] if note else []
+    replace_file(output / "README.md", ("\n".join([*head, *lines]) + "\n").encode())
 
 
 def sentence(name: str) -> str:

@@ -5,6 +5,7 @@ bear their names as well, so that they can be told apart in grey.
 """
 
 import io
+import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from pyham.files.archive import replace_file
+from pyham.files.replacing import replace_file
 from validation.look import BLUE, GREEN, GREY, PURPLE, RED
 
 Array = np.ndarray[Any, Any]
@@ -74,16 +75,22 @@ def bands(axis: Axes, x: Array, levels: Array, *, color: str, label: str = "samp
     axis.plot(x, middle, color=color, linewidth=1.5, label="median")
 
 
-def sign(figure: Figure, stem: Path) -> str:
-    """The command that makes the figure, written small below it."""
-    command = f"python -m figures.{stem.name}"
-    figure.supxlabel(command, x=0.995, ha="right", fontsize=6, family="monospace", color=GREY)
+def sign(figure: Figure, stem: Path, note: str = "") -> str:
+    """The command that makes the figure, written small below it; a ``note`` says on the figure that it is none."""
+    command = words = f"python -m figures.{stem.name}"
+    if note:
+        words = "\n".join([*textwrap.wrap(note, int(17 * figure.get_figwidth())), f"{command} --quick"])
+        figure.text(
+            0.5, 0.5, note.split()[0].upper(), rotation=20, ha="center", va="center", alpha=0.25, color=RED,
+            fontsize=7 * figure.get_figwidth(), weight="bold", zorder=10,
+        )  # fmt: skip
+    figure.supxlabel(words, x=0.995, ha="right", fontsize=6, family="monospace", color=RED if note else GREY)
     return command
 
 
-def save(figure: Figure, stem: Path) -> list[Path]:
+def save(figure: Figure, stem: Path, note: str = "") -> list[Path]:
     """``stem``.png and .pdf, each written at once or not at all; no dates, so that the same figure is the same file."""
-    written, command = [], sign(figure, stem)
+    written, command = [], sign(figure, stem, note)
     for suffix, metadata in (
         (".png", {"Software": None, "Source": command}),
         (".pdf", {"CreationDate": None, "Subject": command}),
@@ -105,9 +112,9 @@ class Animation:
     rate: int = 12
 
 
-def save_gif(moving: Animation, stem: Path, dpi: int = 80) -> Path:
+def save_gif(moving: Animation, stem: Path, dpi: int = 80, note: str = "") -> Path:
     """``stem``.gif, written at once or not at all; all frames share 64 colours, which a plot needs no more of."""
-    sign(moving.figure, stem)
+    sign(moving.figure, stem, note)
     canvas: Any = FigureCanvasAgg(moving.figure)
     moving.figure.set_dpi(dpi)
     frames: list[Image.Image] = []

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,3 +68,18 @@ def comma_separated(rows: list[dict[str, Any]]) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()
+
+
+def seeds(values: Sequence[Any] | Array) -> str:
+    """How many seeds there are, in words."""
+    return f"{len(values)} seed{'s' * (len(values) != 1)}"
+
+
+def rehearsed(suffix: str, text: str, note: str) -> str:
+    """A table's file that says that it is a rehearsal, if there is a ``note`` to that effect."""
+    if not note:
+        return text
+    if suffix == ".csv":
+        head, *lines = text.splitlines(keepends=True)
+        return "".join([f"rehearsal,{head}", *(f"yes,{line}" for line in lines)])
+    return f"% {note}\n{text}" if suffix == ".tex" else f"**{note}**\n\n{text}"
