@@ -2,9 +2,11 @@
 
 import contextlib
 import io
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -13,7 +15,7 @@ from figures import FIGURES
 from pyham import sweep
 from pyham.architectures.vectors import ARCHITECTURES
 from pyham.commands import cli
-from pyham.training.experiment import Experiment, accuracies
+from pyham.training.experiment import Experiment
 from validation import claim
 
 ROOT = Path(__file__).parents[2]
@@ -67,16 +69,19 @@ def test_every_network_and_claim_is_listed():
     assert re.findall(r"^\| \**(V\d+)\** \|", README, re.MULTILINE) == list(claim.modules())
 
 
-def test_sweep_is_one_of_experiments(monkeypatch):
+def test_sweep_is_a_script_that_runs_experiments(tmp_path):
+    """Run as the script that a reader makes of it, smaller: processes import it, and none begins the sweep again."""
     (code,) = re.findall(r"```\n(from pyham import sweep\n.*?)```", README, re.DOTALL)
-    calls = []
-    monkeypatch.setattr(sweep, "run", lambda *arguments, **options: calls.append((arguments, options)))
-    exec(compile(code, "README.md", "exec"), {"client": SimpleNamespace(get_executor=None)})
-    for (function, runs, path), options in calls:
-        assert function is accuracies and path == "results.jsonl" and set(options) <= {"executor"}
-        assert len(runs) == 2 * 3 * 10
-        assert {Experiment.from_config(run).depth for run in runs} == {4, 16, 64}
-    assert len(calls) == 2
+    small = 'grid(depth=[1, 2], protocol=[{"epochs": 1, "output_epochs": 1}], samples=20)'
+    script = re.sub(r"grid\(.*\)\n", f"{small}\n", code) + "    print([outcome.error for outcome in outcomes])\n"
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(ROOT)}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "[None, None]\n"), done.stderr
+    runs = eval(re.search(r"sweep\.(grid\(.*\))\n", code)[1], {"grid": sweep.grid})
+    assert {Experiment.from_config(run).depth for run in runs} == {4, 16, 64} and len(runs) == 2 * 3 * 10
 
 
 def test_every_figure_of_the_gallery_has_its_command():
