@@ -124,7 +124,7 @@ def taylor(
     direction = {name: random.standard_normal(value.shape) for name, value in gradient.items()}
     tilt = 2 * _norm(direction) / (_norm(gradient) or 1.0)
     direction = {name: d + tilt * gradient[name] for name, d in direction.items()}
-    size = _norm(direction) or 1.0
+    size = _norm(direction)
     direction = {name: d / size for name, d in direction.items()}
     slope = sum(float((gradient[name] * d).sum()) for name, d in direction.items())
 
