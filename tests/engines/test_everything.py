@@ -222,5 +222,7 @@ def test_float32_stays_float32(name, backend):
 def test_an_engine_is_chosen_by_name_or_given():
     assert choice.select("reference", np.dtype(complex)) is REFERENCE
     assert choice.select("numba", np.dtype(np.float32)) is COMPILED is choice.select(COMPILED, np.dtype(complex))
+    with pytest.raises(TypeError, match="backend: expected 'numba', 'reference' or an engine, got int"):
+        choice.select(3, np.dtype(float))
     assert "gradients of a, b" in repr(Adjoint(np.zeros((1, 2, 3)), {"a": 0, "b": 1}))
     assert "output (2, 3) float64" in repr(Trace(np.zeros((1, 2, 3))))
