@@ -114,6 +114,7 @@ def refusals():
         for argument, allowed in (("scheme", SCHEMES), ("order", ORDERS)):
             message = f"{argument}: expected one of {', '.join(map(repr, allowed))}, got 'euler'"
             yield {"name": name, argument: "euler"}, ValueError, message
+    yield {"name": "H1", "width": 1, "interconnection": "J2"}, ValueError, "width: expected an integer >= 2, got 1"
     yield {"name": "H1", "width": 5}, ValueError, "width: expected an even number .*, got 5"
     yield {"name": "MLP", "step": 10**400}, ValueError, STEP.format("1000.*")
     for step in (True, "0.1", None, 1j, [0.1]):

@@ -108,5 +108,6 @@ test_what_is_refused = refused([
     (lambda dtype: INIT(0, dtype=dtype), "half a double", TypeError, ".* dtype, got 'half a double'"),
     *((INIT, seed, TypeError, f"rng: expected an integer >= 0, got {type(seed).__name__}")
       for seed in (1.0, "1", True, np.random.RandomState(0))),
+    (pyham.MLP(10**6, 10**6).init, 0, MemoryError, "depth, width: expected at most the .* GB that there are, got .*"),
     (INIT, -1, ValueError, "rng: expected an integer >= 0, got -1"),
 ])  # fmt: skip

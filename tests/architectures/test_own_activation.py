@@ -111,6 +111,7 @@ def test_what_is_registered_is_saved_and_loaded(registered, tmp_path, rng):
         ({"slope": np.cos}, TypeError, "slope: expected a positive finite number, got ufunc"),
         ({"slope": 0.9}, ValueError, r"slope: expected a bound of \|derivative\|, which is 0.99.* somewhere, got 0.9"),
         ({"derivative": np.sin}, ValueError, "derivative: expected sigma's derivative, got another function, at "),
+        ({"derivative": lambda a: np.cos(a) + (a > 20.3).astype(a.dtype), "slope": 2}, ValueError, ".*, at 20.321$"),
         ({"integrand": np.cos}, ValueError, "integrand: expected a function whose derivative is sigma, got another"),
         ({"sigma": lambda a: 0.0}, ValueError, r"sigma: expected \(400,\) float64, as its argument is, got float"),
         ({"sigma": lambda a: np.sin(a).ravel()}, ValueError, r"sigma: expected \(20, 20\) float32, .* got \(400,\) fl"),
@@ -123,6 +124,8 @@ def test_activation__raises_on_functions_that_do_not_fit_together(change, error,
         pyham.H2(2, 2, activation=pyham.Activation(**parts | change))
 
 
-def test_the_package_s_own_fit_together():
+def test_the_package_s_own_fit_together_and_what_rounding_takes_beyond_the_slope():
+    above = pyham.Activation("a", lambda a: a, lambda a: np.ones_like(a) + a.dtype.type(1e-10), lambda a: a * a / 2, 1)
+    assert pyham.H2(2, 2, activation=above).activation is above
     for own in pyham.ACTIVATIONS.values():
         pyham.H2(2, 2, activation=pyham.Activation(own.name, own.sigma, own.derivative, own.integrand, own.slope))
