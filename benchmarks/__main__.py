@@ -17,6 +17,7 @@ import pyham
 from benchmarks import deep, first_use, programs, report
 from benchmarks.cases import CASES, QUICK
 from benchmarks.timing import compare, gemm_rate
+from pyham.commands import program
 from pyham.files.replacing import replace_file
 
 RESULTS = Path(__file__).parent / "results"
@@ -25,7 +26,7 @@ BEGIN, END = "<!-- benchmarks: begin -->\n", "<!-- benchmarks: end -->\n"
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser = program.Parser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "--quick", action="store_true", help="small cases, moderate depths, a second each: does it run?"
     )
@@ -34,28 +35,35 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--output", type=Path, default=None, help="folder for the results (benchmarks/results)")
     parser.add_argument("--readme", action="store_true", help="put the table into README.md as well")
     options = parser.parse_args(argv)
+    return program.run("python -m benchmarks", measure, options)
+
+
+def measure(options: argparse.Namespace) -> int:
+    """Measure, write the results, and print them."""
     if options.threads is not None:
         pyham.set_num_threads(options.threads)
+    folder = options.output or RESULTS
+    files = [folder / "speed.json", folder / "speed.png"] if options.output or not options.quick else []
+    program.try_outputs(files)
     console = Console(stderr=True)
     for name in programs.missing():
         console.print(f'{name} is not installed and left out (pip install "pyham\\[peers]")')
     seconds = options.seconds or (1 if options.quick else 8)
     found = run(QUICK if options.quick else CASES, options.quick, seconds, console)
-    Console().print(Markdown(report.markdown(found)))
-    print(report.deepest(found))
-    print(report.environment(found))
-    first, cached = found["first_use"]["first"], found["first_use"]["cached"]
-    print(f"A process to its first gradient: {first:.1f} s, {cached:.2f} s with compiled code on disk")
-    folder = options.output or RESULTS
-    if options.output or not options.quick:
-        folder.mkdir(parents=True, exist_ok=True)
-        replace_file(folder / "speed.json", (json.dumps(found, indent=1) + "\n").encode())
+    if files:
+        program.write_json(files[0], found)
         image = io.BytesIO()
         report.picture(found).savefig(image, format="png", dpi=130)
-        replace_file(folder / "speed.png", image.getvalue())
-        print(f"written: {folder / 'speed.json'}, {folder / 'speed.png'}")
+        replace_file(files[1], image.getvalue())
     if options.readme:
         replace_file(README, with_section(README.read_text(), found).encode())
+    Console().print(Markdown(report.markdown(found)))
+    first, cached = found["first_use"]["first"], found["first_use"]["cached"]
+    program.say([
+        report.deepest(found), report.environment(found),
+        f"A process to its first gradient: {first:.1f} s, {cached:.2f} s with compiled code on disk",
+        *([f"written: {', '.join(map(str, files))}"] if files else []),
+    ])  # fmt: skip
     return 0
 
 

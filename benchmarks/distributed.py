@@ -9,7 +9,6 @@ In one process messages are handed over, not copied: bytes cost nothing. ``mpiex
 --mpi`` measures rounds of one message each way between two ranks, by size, and fits latency and bandwidth to them.
 """
 
-import argparse
 import json
 import sys
 import time
@@ -23,6 +22,7 @@ import numpy as np
 import pyham
 from benchmarks.timing import interleaved
 from figures.ring import GRAPHS, NODES, RESULTS, SAMPLES, build, work
+from pyham.commands import program
 from pyham.distributed import ring
 from pyham.distributed.cost import CostModel, Work
 from pyham.distributed.mpi import MPITransport
@@ -101,7 +101,7 @@ def over_mpi(path: Path) -> int:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.distributed", description=__doc__.split("\n")[0])
+    parser = program.Parser(prog="python -m benchmarks.distributed", description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="few and small cases: does it run?")
     parser.add_argument("--mpi", action="store_true", help="under mpiexec -n 2: latency and bandwidth")
     parser.add_argument("--seconds", type=float, default=0.5, help="for each time, at least (0.5)")

@@ -7,7 +7,6 @@ Adam's step. Seconds of an epoch are the median batch times 600. PyTorch is used
 linear layer are its own, the H-DNN is matrix products on (pixels, channels), autograd does the rest.
 """
 
-import argparse
 import statistics
 import sys
 import time
@@ -20,6 +19,7 @@ import numpy as np
 import pyham
 from pyham import images
 from pyham.architectures.lift import normalise
+from pyham.commands import program
 from pyham.data import plane as datasets
 from pyham.training.classifier import Classifier
 from pyham.training.model import ClassifierModel
@@ -140,12 +140,12 @@ def compare(name: str, dtype: str, pixels: Array, labels: Array, seconds: float)
     times: dict[str, list[float]] = {key: [] for key in programs}
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times["PyTorch"]) < 6:
-        for key, program in programs.items():
+        for key, trainer in programs.items():
             time.sleep(0.01)  # the threads of the program before go on waiting actively for a while
             for turn in range(4):
                 rows = rng.permutation(len(pixels))[:BATCH]
                 start = time.perf_counter()
-                program.step(rows)
+                trainer.step(rows)
                 if turn:  # the first step of a turn does not count
                     times[key].append(time.perf_counter() - start)
     epochs = {key: EPOCH * statistics.median(found) for key, found in times.items()}
@@ -153,7 +153,7 @@ def compare(name: str, dtype: str, pixels: Array, labels: Array, seconds: float)
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.mnist", description=__doc__)
+    parser = program.Parser(prog="python -m benchmarks.mnist", description=__doc__)
     parser.add_argument("--data", help="folder with MNIST's files (PYHAM_DATA, or a cache)")
     parser.add_argument("--seconds", type=float, default=10, help="for each case (10)")
     parser.add_argument("--threads", type=int, help="of both programs (all cores)")

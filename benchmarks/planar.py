@@ -5,7 +5,6 @@ fresh output layer to the fixed features, and one step of the weights through it
 is written as its users would, eagerly and with autograd. Both compute in float64.
 """
 
-import argparse
 import json
 import statistics
 import sys
@@ -17,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import pyham
+from pyham.commands import program
 from pyham.data.plane import swiss_roll, train_test_split
 from pyham.training.protocol import Protocol
 from pyham.training.trainer import train
@@ -122,7 +122,7 @@ def seconds(training: Callable[[int], Array], epochs: int) -> float:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.planar", description=__doc__)
+    parser = program.Parser(prog="python -m benchmarks.planar", description=__doc__)
     parser.add_argument("--epochs", type=int, default=50, help="of each of the two phases (50, as in the papers)")
     parser.add_argument("--repeats", type=int, default=3, help="of pyham, before and after PyTorch (3)")
     parser.add_argument("--json", action="store_true", help="print data instead of a sentence")

@@ -4,13 +4,13 @@ The page's own processor time, which other programs on the machine do not change
 several moves of the slider of the weights' scale, for every architecture and scheme.
 """
 
-import argparse
 import json
 import sys
 import time
 from collections.abc import Sequence
 from typing import Any
 
+from pyham.commands import program
 from pyham.teaching import playground
 from tests.oracles.browser import Browser, find
 
@@ -48,9 +48,7 @@ def worked(page: Any) -> float:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print a line for every case."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.playground", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = program.Parser(prog="python -m benchmarks.playground", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--moves", type=int, default=6, help="moves of the slider for each case")
     moves = parser.parse_args(arguments).moves
     if find() is None:

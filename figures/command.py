@@ -13,6 +13,7 @@ from rich.console import Console
 
 from figures import FIGURES, cache, style, tables
 from figures.setup import Setup
+from pyham.commands import program
 from pyham.files.replacing import replace_file
 
 RESULTS = Path(__file__).parent / "results"
@@ -42,7 +43,7 @@ def make(name: str, setup: Setup, output: Path, *, fresh: bool = False) -> list[
 def main(argv: Sequence[str] | None = None, alone: str | None = None) -> int:
     """Make all figures, or one alone; 0 if they were made, 130 after Ctrl-C."""
     names = (alone,) if alone else FIGURES
-    parser = argparse.ArgumentParser(
+    parser = program.Parser(
         prog=f"python -m figures{'.' + alone if alone else ''}",
         description=sentence(alone) if alone else "Every figure and table: " + ", ".join(names) + ".",
     )
@@ -64,24 +65,30 @@ def main(argv: Sequence[str] | None = None, alone: str | None = None) -> int:
         setup = Setup(options.quick, options.seed, seeds, options.jobs, output / "data")
     except ValueError as error:
         parser.error(f"--{error}")
+    return program.run(parser.prog, lambda options: draw(options, setup, names, output), options)
+
+
+def draw(options: argparse.Namespace, setup: Setup, names: Sequence[str], output: Path) -> int:
+    """Make these figures, and say how long each took; 130 after Ctrl-C."""
+    chosen = [name for name in names if getattr(options, "only", None) is None or name in options.only]
+    program.try_outputs(output / f"{name}.png" for name in chosen)
     console = Console(width=None if sys.stdout.isatty() else 120)
     begun = time.perf_counter()
-    for name in names:
-        if alone or not options.only or name in options.only:
-            start = time.perf_counter()
-            if needs := missing(name):
-                console.print(f"{name:20}left out, as it needs {needs}", highlight=False)
-                continue
-            try:
-                files = make(name, setup, output, fresh=options.fresh)
-            except KeyboardInterrupt:
-                console.print(f"stopped in {name}; the same command goes on", highlight=False)
-                return 130
-            seconds = time.perf_counter() - start
-            kinds = " ".join(file.suffix[1:] for file in files)
-            console.print(f"{name:20}{seconds:7.1f} s  {output / name} ({kinds})", highlight=False, soft_wrap=True)
-            index(output, REHEARSAL if options.quick else "")
-    if not alone:
+    for name in chosen:
+        start = time.perf_counter()
+        if needs := missing(name):
+            console.print(f"{name:20}left out, as it needs {needs}", highlight=False)
+            continue
+        try:
+            files = make(name, setup, output, fresh=options.fresh)
+        except KeyboardInterrupt:
+            console.print(f"stopped in {name}; the same command goes on", highlight=False)
+            return 130
+        seconds = time.perf_counter() - start
+        kinds = " ".join(file.suffix[1:] for file in files)
+        index(output, REHEARSAL if options.quick else "")
+        console.print(f"{name:20}{seconds:7.1f} s  {output / name} ({kinds})", highlight=False, soft_wrap=True)
+    if len(names) > 1:
         console.print(f"{'in all':20}{time.perf_counter() - begun:7.1f} s", highlight=False)
     return 0
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from pyham.commands import program
 from pyham.training import Epoch
 from validation import claim, html, picture, power, report
 from validation.faults import run as faults
@@ -17,7 +18,7 @@ REPORT = Path(__file__).parent / "report"
 
 
 def arguments(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
+    parser = program.Parser(
         prog="python -m validation",
         description="Train a 64-layer Hamiltonian network, then verify the theory on it and on random networks: by "
         "default the claims about backpropagation through symplectic networks, with --quick or --full all claims. "
@@ -28,7 +29,11 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
     size.add_argument("--full", action="store_true", help="all claims at full size")
     parser.add_argument("--only", nargs="+", metavar="V", help="claims to check, such as V2 V3")
     parser.add_argument(
-        "--json", type=Path, default=REPORT / "report.json", metavar="PATH", help="where the report goes"
+        "--json",
+        type=Path,
+        default=REPORT / "report.json",
+        metavar="PATH",
+        help="where the report goes (-: standard output)",
     )
     parser.add_argument("--seed", type=int, default=0, help="of data, weights and samples (default 0)")
     options = parser.parse_args(argv)
@@ -44,10 +49,16 @@ def arguments(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    options = arguments(argv)
-    console = Console(width=None if sys.stdout.isatty() else 120)
+    return program.run("python -m validation", verify, arguments(argv))
+
+
+def verify(options: argparse.Namespace) -> int:
+    """Train, check the claims, and write what was found; 1 when a claim or a control is not as it must be."""
+    aside = options.json == program.STANDARD_OUTPUT
+    folder = REPORT if aside else options.json.parent
+    program.try_outputs([options.json, folder / "report.html", folder / "sensitivity_norms.png"])
+    console = Console(stderr=aside, width=None if sys.stdout.isatty() else 120)
     started = time.perf_counter()
-    folder = options.json.parent
     page = html.Page(options.seed, options.mode, options.command)
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:

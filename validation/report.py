@@ -1,13 +1,12 @@
 """The findings as one table in the terminal and as JSON in a file."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-from pyham.files.replacing import replace_file
+from pyham.commands import program
 from validation.claim import Finding
 
 
@@ -45,7 +44,6 @@ def show(findings: Sequence[Finding], console: Console) -> None:
 
 
 def write_json(findings: Sequence[Finding], path: Path) -> None:
-    """A list of findings, written at once or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps([f.to_dict() for f in findings], indent=1, allow_nan=False)
-    replace_file(path, (text + "\n").encode())
+    """A list of findings, written at once or not at all; to standard output where the path is -."""
+    program.try_outputs([path])
+    program.write_json(path, [f.to_dict() for f in findings])

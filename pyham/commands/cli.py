@@ -1,12 +1,20 @@
 """The command line: ``python -m pyham``."""
 
+import argparse
+import sys
+
 import pyham
 from pyham.commands import certify, distributed, playground, program, train, warmup
+
+ELSEWHERE = (
+    "Validation, figures and benchmarks are no commands of the installed package, but programs of its source: in a "
+    "checkout or an unpacked sdist, python -m validation, python -m figures and python -m benchmarks, each with --help."
+)
 
 
 def parser() -> program.Parser:
     """Commands and their options."""
-    parser = program.Parser(prog="python -m pyham", description="Hamiltonian deep neural networks.")
+    parser = program.Parser(prog="python -m pyham", description="Hamiltonian deep neural networks.", epilog=ELSEWHERE)
     parser.add_argument("--version", action="version", version=pyham.__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     certify.add(commands.add_parser("certify", help="say what holds for a network on given samples, and by how much"))
@@ -21,5 +29,14 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command; 0 if all is well, 1 if what it checks does not hold, 2 for wrong arguments or files, 130 after
     Ctrl-C.
     """
-    options = parser().parse_args(argv)
-    return program.run(f"python -m pyham {options.command}", options.run, options)
+    words = sys.argv[1:] if argv is None else argv
+    if words and words[0] in ("validation", "figures", "benchmarks"):
+        program.tell(ELSEWHERE)
+        return 2
+    options = parser().parse_args(words)
+    return program.run(f"python -m pyham {options.command}", _run, options)
+
+
+def _run(options: argparse.Namespace) -> int:
+    program.check_outputs(options)
+    return int(options.run(options))

@@ -37,15 +37,8 @@ class Parser(argparse.ArgumentParser):
 
 
 def run(name: str, work: Callable[[argparse.Namespace], int], options: argparse.Namespace) -> int:
-    """The exit code of ``work(options)``: its own, or 2 for what is wrong with arguments or files, or 130 after Ctrl-C.
-
-    Before it begins, every path in ``OUTPUTS`` is tried.
-    """
+    """The exit code of ``work(options)``: its own, 2 for what is wrong with arguments or files, or 130 after Ctrl-C."""
     try:
-        for option in OUTPUTS:
-            path = getattr(options, option, None)
-            if path is not None and path != STANDARD_OUTPUT:
-                check_writable(path)
         code = work(options)
     except KeyboardInterrupt:
         path = getattr(options, "checkpoint", None)
@@ -61,14 +54,39 @@ def run(name: str, work: Callable[[argparse.Namespace], int], options: argparse.
     return code if _flushed(name) else 2
 
 
+def check_outputs(options: argparse.Namespace) -> None:
+    """Refuse, before work begins, paths in ``OUTPUTS`` that could not be written.
+
+    Raises
+    ------
+    OSError
+        Naming the path.
+    """
+    for option in OUTPUTS:
+        path = getattr(options, option, None)
+        if path is not None and path != STANDARD_OUTPUT:
+            check_writable(path)
+
+
+def try_outputs(paths: Iterable[Path]) -> None:
+    """Make the folders of these files, and refuse, before work begins, what could not be written.
+
+    Raises
+    ------
+    OSError
+        Naming the path.
+    """
+    for path in paths:
+        if path != STANDARD_OUTPUT:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            check_writable(path)
+
+
 def say(lines: Iterable[object], json_path: Path | None = None, data: object = None) -> None:
     """Write ``data`` to ``json_path``, then print lines: on standard error where the data take standard output."""
-    text = json.dumps(data, indent=1, allow_nan=False) if json_path is not None else ""
-    if json_path is not None and json_path != STANDARD_OUTPUT:
-        replace_file(json_path, (text + "\n").encode())
     try:
-        if json_path == STANDARD_OUTPUT:
-            print(text, flush=True)
+        if json_path is not None:
+            write_json(json_path, data)
         for line in lines:
             if json_path == STANDARD_OUTPUT:
                 tell(line)
@@ -76,6 +94,15 @@ def say(lines: Iterable[object], json_path: Path | None = None, data: object = N
                 print(line, flush=True)
     except BrokenPipeError:
         _discard()
+
+
+def write_json(path: Path, data: object) -> None:
+    """Write data to a file, at once or not at all, or print them where the path is -."""
+    text = json.dumps(data, indent=1, allow_nan=False)
+    if path == STANDARD_OUTPUT:
+        print(text, flush=True)
+    else:
+        replace_file(path, (text + "\n").encode())
 
 
 def tell(line: object) -> None:

@@ -81,7 +81,7 @@ def run(room: str, options: argparse.Namespace) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m validation.faults", description=__doc__)
+    parser = argparse.ArgumentParser("python -m validation.faults", description=__doc__, allow_abbrev=False)
     parser.add_argument("--sample", type=int, metavar="N", help="so many mutants of each room, drawn at random")
     parser.add_argument("--only", nargs="+", choices=ROOMS, metavar="ROOM", help="rooms: " + ", ".join(ROOMS))
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes at a time (default 2)")
