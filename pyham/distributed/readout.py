@@ -124,7 +124,7 @@ def tree(graph: Graph, reader: int, reads: Sequence[int], rows: int) -> list[Lin
             way.append(int(parents[way[-1]]))
         depth |= {k: len(way) - 1 - place for place, k in enumerate(way)}
     levels = []
-    for d in range(max(depth.values(), default=0), 0, -1):
+    for d in range(max(depth.values()), 0, -1):
         pattern = np.zeros((both.nodes, both.nodes), dtype=bool)
         for child in (k for k, at in depth.items() if at == d):
             pattern[child, parents[child]] = True

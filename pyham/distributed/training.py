@@ -117,4 +117,4 @@ def distribution(readout: Readout) -> Header:
 
 def _flat(arrays: Mapping[str, Array]) -> dict[str, Array]:
     """The arrays of a state that are laid out as what is trained."""
-    return {name: value for name, value in sorted(arrays.items()) if name == "best" or name.startswith("optimizer/")}
+    return {name: value for name, value in arrays.items() if name == "best" or name.startswith("optimizer/")}

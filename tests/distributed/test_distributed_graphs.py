@@ -152,6 +152,9 @@ def test_layout__raises_before_anything_runs_and_names_entry_and_edge():
     K[2, 9, 4] = 1e-300
     with pytest.raises(ValueError, match=r"got K\[2, 9, 4\] = 1e-300 and 0 more: in layer 2 .* of node 1 .*node 4"):
         distributed.distribute(good.replace({"K": K}), "ring", nodes=8)
+    one_way = [np.ones((2, 2)), np.array([[1, 1], [0, 1]])]  # in layer 1 node 0 hears node 1, but not the other way
+    with pytest.raises(ValueError, match=r"in layer 1 .* node 0 .* node 1 \(the graph has no edge between 1 and 0\)"):
+        distributed.distribute(pyham.H1(4, 2).init(0), one_way)
 
 
 RING = {"graph": "ring", "nodes": 2}

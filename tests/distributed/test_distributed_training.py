@@ -248,10 +248,20 @@ def test_train__raises_where_there_is_no_way_and_when_it_diverges():
         train(fresh(), **options("joint") | {"protocol": Protocol(scheme="joint", epochs=3, rate=1e200)})
 
 
+def test_train_draws_the_output_layer_of_one_place_and_has_a_protocol_by_default():
+    protocol = Protocol(scheme="joint", epochs=1, rate=1e-30)
+    classifier = train(fresh(), **options("joint") | {"protocol": protocol})
+    drawn = np.random.default_rng(3).uniform(-1, 1, (1, 13)) / np.sqrt(12)
+    np.testing.assert_allclose([*np.ravel(classifier.w), *np.ravel(classifier.mu)], drawn[0], rtol=1e-12)
+    with pytest.raises(ValueError, match="reads: expected nodes"):
+        train(fresh(), *points(), reads=(6,))
+
+
 def test_readout_tree_is_of_shortest_ways():
     graph = distributed.grid(3, 3)
     layout = distribute(pyham.H1(18, 1).init(0), graph, restrict=True).layout
-    assert Readout(layout, (8, 1, 8), None, 1, "logistic").reads == (1, 8)
+    readout = Readout(layout, (8, 1, 8), None, 1, "logistic")
+    assert readout.reads == (1, 8) and readout.sizes == (0, 3, 0, 0, 0, 0, 0, 0, 2)
     levels = tree(graph, 0, (8, 2), 1)
     assert len(levels) == graph.distance()[0, 8] == 4
     for level in levels:

@@ -36,7 +36,7 @@ def test_ranks_compute_the_bits_of_one_process_and_send_what_it_sends(graph, opt
 
     def work(transport):
         net = DistributedNetwork(layout, params, transport)
-        adjoint = net.adjoint(net.trace(x), x)
+        adjoint, _ = net.adjoint(net.trace(x), x), net(x[:1])
         classifier = train(net, x, labels, reads=(1, 3), protocol=protocol, rng=0)
         sent, trained = net.traffic, classifier.net.params
         bits = [adjoint.delta, *adjoint.params.values(), classifier.w, *trained.values()]
@@ -97,6 +97,11 @@ def test_exchange__raises_when_others_are_late():
         raise exchange(None, 0.1, gone)[0]
     with pytest.raises(TransportError, match=r"gathering: expected messages from nodes of all ranks within 0.1 s"):
         MPITransport([path(2)], 0.1, Communicator({}, 2, 0)).gather(np.ones(1), [1, 1])
+
+
+def test_ranks_are_joined_with_those_that_have_neighbours_of_their_nodes():
+    joined = on_ranks(3, lambda comm: (MPITransport([path(6)], comm=comm).sources, comm.targets))
+    assert joined == [([1], [1]), ([0, 2], [0, 2]), ([1], [1])]
 
 
 def test_finish_waits_for_as_long_as_it_takes():
