@@ -71,8 +71,9 @@ def test_an_architecture_s_name_says_the_scheme_and_outputs_prove_it(arch):
     again = pyham.from_arrays(**given, step=step, architecture=arch.name, inputs=x, outputs=net(x))
     assert type(again.arch) is type(arch)
     np.testing.assert_array_equal(again(x), net(x))
-    rounded = net(x).astype(np.float32)
-    pyham.from_arrays(**given, step=step, architecture=arch.name, inputs=x, outputs=rounded)
+    wide = x.astype(np.longdouble)
+    for inputs, outputs in ((x, net(x).astype(np.float32)), (x[:0], x[:0]), (wide, net(wide, backend="reference"))):
+        pyham.from_arrays(**given, step=step, architecture=arch.name, inputs=inputs, outputs=outputs)
     apart = rf"outputs: expected those of {arch.name} for these inputs, got others, by up to 0.01 where the largest is"
     with pytest.raises(ValueError, match=apart):
         pyham.from_arrays(**given, step=step, architecture=arch.name, inputs=x, outputs=net(x) + 0.01)

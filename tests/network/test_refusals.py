@@ -136,6 +136,9 @@ def of_checks():
             yield check, value, TypeError, f"a: expected {expected}, got {type(value).__name__}"
     for value, error, came in ((-1, ValueError, "-1"), (True, TypeError, "bool"), (1.0, TypeError, "float")):
         yield partial(_check.integer, "a", minimum=0), value, error, f"a: expected an integer >= 0, got {came}"
+    for value, came in ((10**15, "8e\\+06"), (10**305, "more than 1e300")):
+        message = f"a: expected at most the .* GB that there are, got {came} GB"
+        yield partial(_check.affordable, "a"), value, MemoryError, message
     bits = partial(_check.integer_of_bits, "a", bits=8)
     yield bits, 256, ValueError, "a: expected an integer of at most 8 bits, got more"
     mixed, plain = np.array([mpmath.mpf(1), None]), partial(_check.array, "a", shape=None)
