@@ -23,7 +23,6 @@ Array = np.ndarray[Any, Any]
 UNPACKED = 1 << 30  # bytes that the members of an archive unpack to, at most
 MEMBERS = 1000  # of an archive, at most
 RATIO = 20  # or, for larger ones, so many times the bytes of the file
-MAGIC = b"\x93NUMPY"
 DAMAGED = (
     AttributeError, EOFError, IndexError, KeyError, MemoryError, NotImplementedError, OverflowError, RecursionError,
     RuntimeError, SyntaxError, TypeError, ValueError, struct.error, tokenize.TokenError, zipfile.BadZipFile,
@@ -78,8 +77,6 @@ def read_npz(path: str | PathLike[str]) -> dict[str, Array]:
 def _array(whole: bytes) -> Array:
     """The array of an .npy file's bytes."""
     stream = io.BytesIO(whole)
-    if whole[:6] != MAGIC:
-        raise ValueError("it does not begin as NumPy's files do")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of old versions' headers, which are read all the same
         version = np.lib.format.read_magic(stream)
@@ -92,5 +89,5 @@ def _array(whole: bytes) -> Array:
     first = stream.tell()
     if any(number < 0 for number in shape) or prod(shape) * dtype.itemsize != len(whole) - first:
         raise ValueError(f"shape {shape} of {dtype} does not fill its {len(whole) - first} bytes")
-    flat = np.frombuffer(whole, dtype, prod(shape), first) if prod(shape) and dtype.itemsize else np.zeros(0, dtype)
+    flat = np.frombuffer(whole, dtype, prod(shape), first) if prod(shape) else np.zeros(0, dtype)
     return flat.reshape(shape, order="F" if fortran else "C").copy()

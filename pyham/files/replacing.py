@@ -91,8 +91,8 @@ def _beginning(target: Path) -> str:
 
 def _temporary(target: Path) -> tuple[Path, int]:
     """A new file beside the target, locked: its path and descriptor."""
-    if len(os.fsencode(target.name)) > os.pathconf(_folder(target), "PC_NAME_MAX"):
-        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(target))
+    if not target.parent.is_dir():  # otherwise the error would name the temporary file
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target))
     while True:
         path = target.with_name(_beginning(target) + secrets.token_hex(8))
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o666)
@@ -103,13 +103,6 @@ def _temporary(target: Path) -> tuple[Path, int]:
         if os.fstat(file).st_nlink:
             return path, file
         os.close(file)  # another process took it for a leftover before it was locked
-
-
-def _folder(target: Path) -> Path:
-    """The target's folder, or FileNotFoundError that names the target."""
-    if not target.parent.is_dir():
-        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(target))
-    return target.parent
 
 
 def _sweep(target: Path) -> None:

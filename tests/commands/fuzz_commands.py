@@ -256,11 +256,11 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=0, help="number of the first, from which it follows (0)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     options = parser.parse_args(argv)
-    size = max(1, min(500, options.count // options.jobs))
+    size = max(1, min(2500, options.count // options.jobs))
     jobs = [(n, min(size, options.first + options.count - n), True)
             for n in range(options.first, options.first + options.count, size)]  # fmt: skip
     counts, violations = Counter[str](), []
-    with multiprocessing.get_context("spawn").Pool(options.jobs) as pool:
+    with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=1) as pool:
         for found, wrong in pool.imap_unordered(work, jobs):
             counts, violations = counts + found, violations + wrong
     codes = ", ".join(f"{kind}: {many}" for kind, many in sorted(counts.items()))

@@ -251,3 +251,9 @@ def test_read__raises_on_what_is_no_file(tmp_path):
             archive.read(path)
     with pytest.raises(IsADirectoryError):
         archive.read(tmp_path)
+
+
+def test_read__raises_on_another_program_s_file_with_an_array_of_pyham_s_name(tmp_path):
+    (tmp_path / "file").write_bytes(save({"pyham": np.zeros(2)}, {"other": "text"}))
+    with pytest.raises(ValueError, match=r"file: .*its metadata has no text of pyham's"):
+        archive.read(tmp_path / "file")

@@ -3,6 +3,7 @@
 import io
 import struct
 import tracemalloc
+import warnings
 import zipfile
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from pyham.files import numpy_files
-from pyham.files.numpy_files import read_npy, read_npz
+from pyham.files.numpy_files import is_npz, read_npy, read_npz
 
 DTYPES = st.sampled_from(["f4", "f8", ">f8", "i2", "u1", "c16", "?", "U3", "M8[s]"])
 ARRAYS = DTYPES.flatmap(lambda dtype: arrays.arrays(dtype, arrays.array_shapes(min_dims=0, min_side=0, max_dims=3)))
@@ -49,6 +50,7 @@ HOSTILE = {
     "too few bytes": npy(plain("(3,)"), b"\0" * 16),
     "too many bytes": npy(plain("(3,)"), b"\0" * 32),
     "objects": npy(plain("(1,)", "'|O'"), b"\0" * 8),
+    "objects, but none of them": npy(plain("(0,)", "'|O'")),
     "objects inside": npy(plain("(1,)", "[('a', '|O')]"), b"\0" * 8),
     "no dtype": npy(plain("(1,)", "'spam'"), b"\0" * 8),
     "code for a header": npy("__import__('os').system('true')", b"\0" * 8),
@@ -74,6 +76,32 @@ def test_hostile_arrays_are_refused_and_cost_nothing(kind, tmp_path):
             read(tmp_path / name)
     assert tracemalloc.get_traced_memory()[1] < 1 << 22
     tracemalloc.stop()
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+@pytest.mark.parametrize("shape", ["(1,)", "(1L,)"])
+def test_files_of_every_version_are_read_without_warnings(version, shape, tmp_path):
+    """Python 2 wrote an L behind numbers."""
+    (tmp_path / "a.npy").write_bytes(npy(plain(shape), np.array([2.5]).tobytes(), version))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(read_npy(tmp_path / "a.npy"), [2.5])
+
+
+def test_archives_are_told_by_how_they_begin(tmp_path):
+    np.savez(tmp_path / "full", a=np.ones(2))
+    with zipfile.ZipFile(tmp_path / "empty.npz", "w"):
+        pass
+    np.save(tmp_path / "a.npy", np.ones(2))
+    assert [is_npz(tmp_path / name) for name in ("full.npz", "empty.npz", "a.npy")] == [True, True, False]
+    (tmp_path / "PK").write_bytes(b"PK\x03")
+    assert not is_npz(tmp_path / "PK")
+
+
+def test_archives_may_be_large_where_their_files_are(tmp_path, monkeypatch):
+    monkeypatch.setattr(numpy_files, "UNPACKED", 10)
+    np.savez(tmp_path / "a.npz", a=np.ones(1000))
+    assert read_npz(tmp_path / "a.npz")["a"].shape == (1000,)
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Files are replaced as a whole; links, permissions and devices stay what they are; leftovers of a kill are removed."""
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -91,7 +92,7 @@ def test_what_cannot_be_written_is_said_before_and_changes_nothing(tmp_path):
         (tmp_path / "file" / "in", NotADirectoryError), (tmp_path / ("n" * 256), OSError),
     ):  # fmt: skip
         for write in (check_writable, lambda path: replace_file(path, b"new")):
-            with pytest.raises(error):
+            with pytest.raises(error, match=re.escape(str(path))):
                 write(path)
     check_writable(tmp_path / "file")
     check_writable(tmp_path / "other")
@@ -110,6 +111,51 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_else(call, error, tmp_p
     with pytest.raises(type(error)):
         replace_file(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"old" and len(list(tmp_path.iterdir())) == 1
+
+
+def descriptors():
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_what_a_file_s_folder_refuses_is_said_before_too(tmp_path, monkeypatch):
+    (tmp_path / "file").write_bytes(b"old")
+    monkeypatch.setattr(os, "access", lambda *arguments: False)
+    with pytest.raises(PermissionError, match="/dev/null"):
+        check_writable("/dev/null")
+
+    def refuse(*arguments):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(PermissionError):
+        check_writable(tmp_path / "file")
+
+
+def test_an_interruption_after_the_replacement_is_itself(tmp_path, monkeypatch):
+    exact = os.replace
+
+    def interrupted(*paths):
+        exact(*paths)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        replace_file(tmp_path / "file", b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_a_temporary_file_that_another_process_removes_is_made_again(tmp_path, monkeypatch):
+    before, taken = descriptors(), []
+
+    def take(file, operation):
+        if not taken:
+            taken.extend(tmp_path.iterdir())
+            taken[0].unlink()
+
+    monkeypatch.setattr(replacing.fcntl, "flock", take)
+    replace_file(tmp_path / "file", b"new")
+    check_writable(tmp_path / "file")
+    assert len(taken) == 1 and (tmp_path / "file").read_bytes() == b"new" and descriptors() == before
 
 
 KILLED = """

@@ -90,6 +90,17 @@ def test_a_network_read_by_another_scheme_does_not_give_its_outputs():
     assert pyham.from_arrays(skew.K, skew.b, step=0.1, architecture="ResNet").arch.name == "ResNet"
 
 
+def test_outputs_are_compared_in_any_precision_and_number():
+    net = pyham.H1(4, 2, 0.1).init(0, dtype=np.longdouble)
+    x = np.random.default_rng(1).standard_normal((3, 4)).astype(np.longdouble)
+    options = {"step": 0.1, "J": net.arch.J, "scheme": "euler"}
+    y = net(x, backend="reference")
+    assert pyham.from_arrays(net.K, net.b, **options, inputs=x, outputs=y).dtype == np.longdouble
+    with pytest.raises(ValueError, match=r"^outputs: expected those of H1"):
+        pyham.from_arrays(net.K, net.b, **options, inputs=x, outputs=y + np.longdouble(1e-8))
+    pyham.from_arrays(net.K, net.b, **options, inputs=x[:0], outputs=y[:0])
+
+
 def test_kinds_of_files_are_told_by_content(tmp_path, capsys):
     net = pyham.H2(4, 3, 0.1).init(0)
     net.save(tmp_path / "ours.npz")
