@@ -88,7 +88,8 @@ def furnish(folder: Path) -> None:
         images = "images" in file.name
         shape = (many, 28, 28) if images else (many,)
         idx.write_idx(Path("digits") / file.name, rng.integers(0, 256 if images else 10, shape).astype(np.uint8))
-    for command, options in COMMANDS.items():  # compiles what they need
+    cli.main(["warmup"])  # Ctrl-C in the middle of compiling would leave this process without the function
+    for command, options in COMMANDS.items():
         words = [*command.split()[:2], *options, *ARCHITECTURE.get(command, [])]
         if words and cli.main(words) not in (0, 1):
             raise ValueError(f"{words}: expected a command that works, got one that does not")
