@@ -71,8 +71,8 @@ def _multiply_add(builder, a, b, c):
     return builder.fadd(builder.fmul(a, b, flags=("contract",)), c, flags=("contract",))
 
 
-def _loop(builder, count, start, body):
-    """Run body(index, values) -> values for 0 .. count - 1, the values kept in registers; returns the last ones."""
+def _loop(builder, count, start, body, step=1):
+    """Run body(index, values) -> values for 0, ``step`` .. below ``count``, values in registers; returns the last."""
     entry = builder.block
     head, inside, after = (builder.append_basic_block(name) for name in ("sum", "term", "done"))
     builder.branch(head)
@@ -85,7 +85,7 @@ def _loop(builder, count, start, body):
     builder.cbranch(builder.icmp_signed("<", index, count), inside, after)
     builder.position_at_end(inside)
     results = body(index, values)
-    index.add_incoming(builder.add(index, INDEX(1)), builder.block)
+    index.add_incoming(builder.add(index, INDEX(step), flags=("nsw",)), builder.block)
     for phi, v in zip(values, results, strict=True):
         phi.add_incoming(v, builder.block)
     builder.branch(head)
@@ -95,7 +95,7 @@ def _loop(builder, count, start, body):
 
 def _blocks(builder, count, block):
     """block(size, first) for the pieces of 0 .. count - 1: of four, at the end perhaps one of two and one of one."""
-    _loop(builder, builder.ashr(count, INDEX(2)), [], lambda four, _: block(4, builder.shl(four, INDEX(2))) or [])
+    _loop(builder, builder.and_(count, INDEX(-4)), [], lambda first, _: block(4, first) or [], step=4)
     for size in (2, 1):
         with builder.if_then(builder.trunc(builder.lshr(count, INDEX(size // 2)), ir.IntType(1))):
             block(size, builder.and_(count, INDEX(-2 * size)))
