@@ -174,3 +174,9 @@ def test_split_takes_even_and_odd_rows():
 def test_sets__raise_on_wrong_options(draw, options, error, message):
     with pytest.raises(error, match=message):
         draw(**options)
+
+
+@pytest.mark.parametrize("draw", [datasets.swiss_roll, datasets.double_circles, datasets.double_moons])
+def test_more_samples_than_fit_into_memory_are_refused_at_once(draw):
+    with pytest.raises(MemoryError, match=r"^samples: expected at most the .* GB that there are, got "):
+        draw(10**14)

@@ -10,7 +10,9 @@ from pyham import images
 from pyham.architectures.lift import Lift
 from pyham.training import images as training_images
 from pyham.training.classifier import Classifier, Head
+from pyham.training.protocol import Protocol
 from pyham.training.samples import pixels_of
+from pyham.training.trainer import train
 
 CONV = images.ConvH2(8, 8, width=2, depths=(1, 1))
 POINTS, PICTURES = Classifier.untrained(pyham.H2(4, 2).init(0), 3), images.untrained(CONV, 0, classes=3)
@@ -84,12 +86,22 @@ def test_training_begins_as_it_says(arch, monkeypatch):
         assert options["protocol"] == (protocol or usual)
 
 
-def test_shifts_are_less_than_the_shorter_side_of_an_image():
-    arch = images.image_architecture("H1", rows=6, columns=4, width=4, depth=2)
+@pytest.mark.parametrize("shape", [(6, 4), (4, 6)])
+def test_shifts_are_less_than_the_shorter_side_of_an_image(shape):
+    arch = images.image_architecture("H1", rows=shape[0], columns=shape[1], width=4, depth=2)
     options = {"rng": 0, "protocol": replace(images.RECOMMENDED, epochs=0)}
-    images.train(arch, np.zeros((2, 6, 4), np.uint8), [0, 1], shift=3, **options)
+    images.train(arch, np.zeros((2, *shape), np.uint8), [0, 1], shift=3, **options)
     with pytest.raises(ValueError, match="shift: expected less than the rows and columns of an image, got 4"):
-        images.train(arch, np.zeros((2, 6, 4), np.uint8), [0, 1], shift=4, **options)
+        images.train(arch, np.zeros((2, *shape), np.uint8), [0, 1], shift=4, **options)
+
+
+def test_what_no_file_could_be_loaded_as_is_trained_without_a_file_only(tmp_path):
+    own = pyham.Activation("own", np.sin, np.cos, lambda a: 1 - np.cos(a), 1.0)
+    net, options = pyham.H2(2, 1, activation=own).init(0), {"protocol": Protocol(epochs=1, output_epochs=0), "rng": 0}
+    assert train(net, np.ones((4, 2)), np.arange(4) % 2, **options).net.arch.activation is own
+    with pytest.raises(ValueError, match="net: expected a registered activation, got one named 'own'"):
+        train(net, np.ones((4, 2)), np.arange(4) % 2, **options, checkpoint=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_pixels_are_copied_only_where_their_memory_is_not_in_order():
