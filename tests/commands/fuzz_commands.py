@@ -33,7 +33,6 @@ from pyham.data import idx, mnist
 from pyham.files import archive
 from tests.files.test_numpy_files import HOSTILE
 
-SECONDS = 4.0  # after which a command hears Ctrl-C
 HANG = 60.0  # after which it is a violation not to have ended
 ADDRESS_SPACE = 3 << 30
 
@@ -61,8 +60,8 @@ PATHS = [
 ]  # fmt: skip
 
 
-def furnish(folder: Path) -> None:
-    """Files of all kinds, in the current folder."""
+def furnish(folder: Path, warm: bool) -> None:
+    """Files of all kinds, in the current folder; and, if ``warm``, everything compiled."""
     os.chdir(folder)
     rng = np.random.default_rng(0)
     net = pyham.H2(4, 2, 0.1).init(0)
@@ -88,8 +87,9 @@ def furnish(folder: Path) -> None:
         images = "images" in file.name
         shape = (many, 28, 28) if images else (many,)
         idx.write_idx(Path("digits") / file.name, rng.integers(0, 256 if images else 10, shape).astype(np.uint8))
-    cli.main(["warmup"])  # Ctrl-C in the middle of compiling would leave this process without the function
-    for command, options in COMMANDS.items():
+    if warm:  # Ctrl-C in the middle of compiling would leave this process without the function
+        cli.main(["warmup"])
+    for command, options in COMMANDS.items() if warm else ():
         words = [*command.split()[:2], *options, *ARCHITECTURE.get(command, [])]
         if words and cli.main(words) not in (0, 1):
             raise ValueError(f"{words}: expected a command that works, got one that does not")
@@ -158,8 +158,8 @@ class Stopped(BaseException):
     """A command did not end."""
 
 
-def verdict(words: list[str]) -> tuple[str, str]:
-    """ "0", "1", "2" or "130", or how the command broke the rules, with details."""
+def verdict(words: list[str], seconds: float) -> tuple[str, str]:
+    """ "0", "1", "2" or "130", or how a command broke the rules, which hears Ctrl-C after a while, with details."""
     before = {path.name: path.read_bytes() for path in Path().iterdir() if path.is_file() and not path.is_symlink()}
     out, error = io.StringIO(), io.StringIO()
     alarms = iter([KeyboardInterrupt, Stopped])
@@ -169,7 +169,7 @@ def verdict(words: list[str]) -> tuple[str, str]:
         raise next(alarms)
 
     signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, SECONDS)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
             code: Any = cli.main(words)
@@ -229,24 +229,23 @@ def saved(path: Path) -> bool:
         return False
 
 
-def work(job: tuple[int, int, bool]) -> tuple[Counter[str], list[str]]:
+def work(job: tuple[int, int, float]) -> tuple[Counter[str], list[str]]:
     """Lines number ``first`` and following, in a process and folder of their own."""
-    first, many, verbose = job
+    first, many, seconds = job
     counts, violations = Counter[str](), []
     webbrowser.open = lambda *arguments, **options: False
     with tempfile.TemporaryDirectory(prefix="fuzz_commands_") as name, contextlib.redirect_stderr(io.StringIO()):
         with contextlib.redirect_stdout(io.StringIO()):
-            furnish(Path(name))
+            furnish(Path(name), warm=seconds < HANG)
         resource.setrlimit(resource.RLIMIT_AS, (ADDRESS_SPACE + int(resource.getrusage(0).ru_maxrss * 1024),) * 2)
         known = parsers()
         for number in range(first, first + many):
             words = line(np.random.default_rng(number), known)
-            kind, detail = verdict(words)
+            kind, detail = verdict(words, seconds)
             counts[kind] += 1
             if not kind.isdigit():
                 violations.append(f"{number}: {kind}: {detail}: {[word[:60] for word in words]}")
-                if verbose:
-                    print(violations[-1], file=sys.__stderr__, flush=True)
+                print(violations[-1], file=sys.__stderr__, flush=True)
         os.chdir("/")
     return counts, violations
 
@@ -255,10 +254,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = program.Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=20_000, help="command lines (20000)")
     parser.add_argument("--first", type=int, default=0, help="number of the first, from which it follows (0)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="until a command hears Ctrl-C (4)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     options = parser.parse_args(argv)
     size = max(1, min(2500, options.count // options.jobs))
-    jobs = [(n, min(size, options.first + options.count - n), True)
+    jobs = [(n, min(size, options.first + options.count - n), options.seconds)
             for n in range(options.first, options.first + options.count, size)]  # fmt: skip
     counts, violations = Counter[str](), []
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=1) as pool:

@@ -7,11 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import pyham
 from pyham import _check
-from pyham.commands import cli, planar
+from pyham.commands import cli, planar, warmup
 from tests.commands import fuzz_commands
 
 ROOT = Path(pyham.__file__).parents[1]
@@ -123,7 +124,8 @@ def test_a_distributed_training_of_no_epochs_ends(capsys):
 
 
 def test_command_lines_with_absurd_values_end_as_they_may(slow):
-    assert fuzz_commands.main(["--count", "20000" if slow else "300"]) == 0
+    few = ["--count", "80", "--jobs", "1", "--seconds", "60"]  # nothing is stopped, so nothing need be compiled before
+    assert fuzz_commands.main(["--count", "20000"] if slow else few) == 0
 
 
 def test_the_fuzzer_notices_what_is_wrong(tmp_path, monkeypatch):
@@ -135,7 +137,7 @@ def test_the_fuzzer_notices_what_is_wrong(tmp_path, monkeypatch):
 
     def after(do):
         monkeypatch.setattr(cli, "main", lambda words: do())
-        return fuzz_commands.verdict([])[0]
+        return fuzz_commands.verdict([], 4.0)[0]
 
     assert after(lambda: 0) == "0" and after(lambda: sys.exit(3)) == "exit code" and after(lambda: 1 / 0) == "exception"
     assert after(lambda: 2) == "message"  # ends with 2 and does not say why
@@ -148,6 +150,16 @@ def test_the_fuzzer_notices_what_is_wrong(tmp_path, monkeypatch):
     assert after(lambda: Path(".pyham-x").touch() or 0) == "leftover"
 
 
+def test_warmup_uses_everything_in_both_dtypes(monkeypatch, capsys):
+    used = []
+    uses = [(lambda dtype, use=use: used.append((use.__name__, dtype)), dtype) for use, dtype in warmup.USES]
+    monkeypatch.setattr(warmup, "USES", uses)
+    assert cli.main(["warmup"]) == 0 and "every kernel is compiled" in capsys.readouterr().out
+    names = ("classifiers_of_images", "gradients", "other_passes", "trainings")
+    assert used == [(name, dtype) for name in names for dtype in (np.float64, np.float32)]
+
+
+@pytest.mark.slow
 def test_warmup_compiles_every_kernel():
     """In a process of its own: afterwards every function that is called from Python has code for both dtypes."""
     program = (

@@ -48,7 +48,7 @@ def read_only(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("place", ["no home", pytest.param("no such folder", marks=pytest.mark.slow)])
 def test_without_a_place_for_machine_code_everything_works_and_a_warning_says_so(place, read_only):
     done = run(["-c", PROGRAM], PLACES[place], read_only)
     assert done.returncode == 0, done.stderr
