@@ -23,7 +23,7 @@ WRONG = (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueErr
 
 
 class Parser(argparse.ArgumentParser):
-    """Options are spelled out: the beginning of one stands for none."""
+    """A parser that takes no abbreviations: ``--save`` is refused where there is only ``--save-every``."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"allow_abbrev": False} | options)

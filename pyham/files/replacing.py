@@ -85,7 +85,10 @@ def _mode(target: Path) -> int | None:
 
 
 def _beginning(target: Path) -> str:
-    """Of the names of temporary files for this target; short, since the target's own name may be as long as can be."""
+    """What the names of temporary files for this target begin with.
+
+    It does not contain the target's own name, which may already be as long as the system allows.
+    """
     return f".pyham-{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:16]}-"
 
 
