@@ -166,10 +166,14 @@ class Architecture(ArchitectureBase):
     def pullback(self, gradients: Any) -> dict[str, Array]:
         if self.depth <= CHUNK:
             return self._pullback(gradients)
-        L = len(self.steps)
-        cut = [slice(j * L, (j + CHUNK) * L) for j in range(0, self.depth, CHUNK)]
-        found = [self._pullback(StageGradients(*(g[part] for g in gradients))) for part in cut]
-        return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+        L, result = len(self.steps), {}
+        for j in range(0, self.depth, CHUNK):
+            part = self._pullback(StageGradients(*(g[j * L : (j + CHUNK) * L] for g in gradients)))
+            for name, values in part.items():
+                if not j:
+                    result[name] = np.empty((self.depth, *values.shape[1:]), values.dtype)
+                result[name][j : j + CHUNK] = values
+        return result
 
     def _pullback(self, gradients: StageGradients) -> dict[str, Array]:
         """``pullback`` of any number of layers."""
