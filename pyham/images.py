@@ -9,7 +9,7 @@
 
 ``arch.init(rng)`` is a network alone: a map of states (B, C, rows, columns), like all networks. A classifier has the
 convolution that makes such states of pixels, and the output layer. The names here live in the rooms of vectors:
-``pyham.architectures.images``, ``pyham.training.images`` and ``pyham.verification.image_certificate``.
+``pyham.architectures.images`` and ``pyham.training.images``.
 """
 
 from typing import Any
@@ -21,8 +21,8 @@ from pyham.engines.choice import Backend
 from pyham.loading import load
 from pyham.training.classifier import Classifier
 from pyham.training.images import CONVOLUTIONAL, INITIALIZATIONS, RECOMMENDED, train, untrained
-from pyham.verification import image_certificate
 from pyham.verification.certificate import Certificate
+from pyham.verification.certificate import certify as certify_network
 
 __all__ = [
     "CONVOLUTIONAL",
@@ -55,4 +55,4 @@ def certify(
     if not isinstance(classifier, Classifier) or classifier.lift is None:
         raise TypeError(f"classifier: expected a Classifier of images, got {type(classifier).__name__}")
     y = classifier.lifted(pixels, dtype)
-    return image_certificate.certify(classifier.net, y, full=full, backend=backend)
+    return certify_network(classifier.net, y, full=full, backend=backend)

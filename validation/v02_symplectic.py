@@ -18,7 +18,7 @@ import numpy as np
 import pyham
 from pyham.engines.compiled import dense as compiled
 from pyham.verification import neighbours
-from pyham.verification.measurements import defect
+from pyham.verification.structure import defect
 from validation.claim import Array, Lab, Result, worst
 
 STATEMENT = "Phi_j^T J Phi_j = J for H2, MS3 and constant-A MS1, every layer j"

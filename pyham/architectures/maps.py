@@ -85,8 +85,12 @@ class Map(ABC):
         return NotImplementedError(f"expected maps with the function {function!r}, got {type(self).__name__}")
 
     def norm(self, M: Array) -> Array:
-        """Upper bounds of the 2-norms (S,) of a stack of maps, in float64."""
+        """Upper bounds of the 2-norms (S,) of a stack of maps, in float64, but for LAPACK's rounding errors."""
         return np.asarray(np.linalg.svd(_check.double(self.dense(M)), compute_uv=False)[..., 0])
+
+    def terms(self, M: Array) -> int:
+        """How many products the longest sum in M y or M^T g has, for a stack of maps (S, ...)."""
+        return max(self.dense(M).shape[-2:])
 
 
 class Dense(Map):
@@ -150,6 +154,9 @@ class Convolution(Map):
         """The sum over the entries of a kernel of the norms of their matrices (r, k): what each of them moves."""
         matrices = np.moveaxis(_check.double(M), (1, 2), (-2, -1))
         return np.asarray(np.linalg.svd(matrices, compute_uv=False)[..., 0].sum(axis=(1, 2)))
+
+    def terms(self, M: Array) -> int:
+        return max(M.shape[1:3]) * self.size**2
 
 
 DENSE = Dense()

@@ -21,6 +21,9 @@ networks of shears the reciprocal of "sharp" bounds every singular value of Phi_
     1 / sharp_j  <=  ||delta_j|| / ||delta_N||  <=  sharp_j
 
 The first inequality needs no symplecticity; where singular values pair (orthogonal J) it also follows from ||Phi_j||.
+
+The bounds are those of the network that runs: of the stages in the dtype of the samples, to which the weights are
+rounded. They are computed in double precision and rounded outwards, so that they hold although they are computed.
 """
 
 import math
@@ -30,60 +33,83 @@ import numpy as np
 
 from pyham import _check
 from pyham.architectures.activations import BUILT_IN
+from pyham.architectures.stages import AnyStages
 from pyham.network import Network
 
 Array = np.ndarray[Any, Any]
 
 KINDS = ("paper", "product", "sharp")
+EPS = float(np.finfo(np.float64).eps)
 
 
-def upper(net: Network, kind: str = "sharp") -> Array:
+def upper(net: Network, kind: str = "sharp", *, dtype: Any = None) -> Array:
     """Bounds (N + 1,) on ||Phi_j||_2, j = 0 .. N, for every sample; inf where a bound exceeds the largest float64.
+
+    Parameters
+    ----------
+    kind : "paper", "product" or "sharp"
+    dtype : in which the network runs; at first that of the parameters
 
     Raises
     ------
     ValueError
-        If ``kind`` is not "paper", "product" or "sharp"; or "paper" for an MLP, which discretises no equation.
+        If ``kind`` is not one of these; or "paper" for an MLP, which discretises no equation.
     """
-    with np.errstate(over="ignore"):
-        bound: Array = np.exp(log_upper(net, kind))
-    return bound
+    return _exp(log_upper(net, kind, dtype=dtype))
 
 
-def log_upper(net: Network, kind: str = "sharp") -> Array:
+def log_upper(net: Network, kind: str = "sharp", *, dtype: Any = None) -> Array:
     """Natural logarithms (N + 1,) of ``upper``; they do not overflow."""
     _check.choice("kind", kind, KINDS)
-    arch = net.arch
-    e = excursions(net)
+    arch, stages = net.arch, net.stages(dtype)
+    e = of_stages(stages)
     if kind == "paper":
         if not arch.keep:
             raise ValueError("kind: expected 'product' or 'sharp' for an MLP, got 'paper'")
-        Q = e.sum(axis=1).max(initial=0) / arch.step
-        return np.asarray(np.log(math.prod(arch.shape)) / 2 + Q * arch.step * np.arange(arch.depth, -1, -1))
+        Qh = e.sum(axis=1).max(initial=0)
+        return (np.log(math.prod(arch.shape)) / 2 + Qh * np.arange(arch.depth, -1, -1)) * _outwards(e)
     if not arch.keep:
         with np.errstate(divide="ignore"):
             factors = np.log(e)
-    elif kind == "sharp" and net.stages().shears:
+    elif kind == "sharp" and stages.shears:
         factors = np.arcsinh(e / 2)
     else:
         factors = np.log1p(e)
-    log_bound = np.zeros(arch.depth + 1)
-    log_bound[:-1] = factors.sum(axis=1)[::-1].cumsum()[::-1]
-    return log_bound
+    sums, sizes = (values.sum(axis=1)[::-1].cumsum()[::-1] for values in (factors, np.abs(factors)))
+    with np.errstate(invalid="ignore"):
+        return np.append(np.where(sums == -np.inf, sums, sums + sizes * (_outwards(e) - 1)), 0.0)
 
 
-def lower(net: Network) -> Array | None:
+def lower(net: Network, *, dtype: Any = None) -> Array | None:
     """Bounds (N + 1,) from below on every singular value of Phi_j: 1 / sharp for networks of shears, else None."""
-    return np.asarray(np.exp(-log_upper(net))) if net.stages().shears else None
+    return 1 / upper(net, dtype=dtype) * (1 - 4 * EPS) if net.stages(dtype).shears else None
 
 
 def excursions(net: Network) -> Array:
-    """e_s = S ||W_s||_2 ||A_s||_2 of every stage, (N, stages per layer)."""
-    found = [
-        (s.activation.slope * s.maps[1].norm(s.W) * s.maps[0].norm(s.A)).reshape(s.depth, s.per_layer)
-        for s in net.stages().sections
-    ]
+    """e_s of every stage of a network, (N, stages per layer), rounded upwards."""
+    return of_stages(net.stages())
+
+
+def of_stages(stages: AnyStages) -> Array:
+    """e_s = S ||W_s||_2 ||A_s||_2 of every stage, (N, stages per layer), rounded upwards."""
+    found = []
+    for s in stages.sections:
+        lapack = 1 + 8 * (s.maps[0].terms(s.A) + s.maps[1].terms(s.W)) * EPS  # errors of singular values
+        sizes = s.activation.slope * s.maps[1].norm(s.W) * s.maps[0].norm(s.A) * lapack
+        found.append(sizes.reshape(s.depth, s.per_layer))
     return np.concatenate(found)
+
+
+def _outwards(e: Array) -> float:
+    """1 + what a sum of one function of each entry of e can err by, relative to the sum of their sizes."""
+    return 1 + (e.size + 16) * EPS
+
+
+def _exp(logarithms: Array) -> Array:
+    """exp, rounded upwards, and larger than 0 where a finite logarithm underflows."""
+    with np.errstate(over="ignore", under="ignore"):
+        values = np.exp(logarithms) * (1 + 4 * EPS)
+    return np.where(np.isneginf(logarithms), 0.0, np.maximum(values, np.finfo(np.float64).tiny))
 
 
 def gradient_ratio(delta: Array) -> Array:

@@ -1,35 +1,57 @@
 """What holds for one network on given samples, by how much, and that the checks would notice if it did not.
 
-Every check states a number, its tolerance and a control: a neighbouring network (``pyham.verification.neighbours``) on
-which the same check must report a violation. Tolerances come from rounding: a backward sensitivity matrix is the
-product of one factor a stage, each of which adds a relative error of a few eps, so with s stages the residuals of
-``pyham.symplectic`` may reach c eps s, c = 4.
+Networks of vectors, of images and on graphs are asked the same questions:
+
+===============  ==============================================  =======================================================
+check            statement                                       promised for
+===============  ==============================================  =======================================================
+forward pass     y_{j+1} = F_j(y_j), by the reference            all
+sensitivities    Phi_j = X_j^T Phi_{j+1}                         all; X_j = dy_{j+1}/dy_j by a complex step through the
+backpropagation  delta_j = X_j^T delta_{j+1}                     reference's forward pass
+symplectic       Phi^T J Phi = J                                 H2, MS3, ConvH2, and MS1 while its layers are the same
+eigenvalues      Phi^T J v = J v / l for every Phi v = l v       the same, J nonsingular: 1/l is an eigenvalue as l is
+singular values  in pairs s, 1/s                                 the same, J orthogonal
+two-form         (Phi u)^T J (Phi v) = u^T J v                   the same; where not all samples have their whole Phi
+determinant      det Phi = 1                                     networks of shears: H2, MS1, MS3, ConvH2
+norms            every norm of Phi >= 1                          the same
+euler defect     D J D^T - J = (D - I) J (D - I)^T               H1: the defect of a layer is h^2 (J S) J (J S)^T
+upper bound      ||Phi_j|| <= sharp bound                        all
+gradients        1/bound <= |delta_j| / |delta_N| <= bound       networks of shears
+===============  ==============================================  =======================================================
+
+A check states the number that comes nearest to its tolerance, of all layers and samples, and that tolerance, which
+follows from the error analysis of ``pyham.verification.rounding`` for this layer and this sample. It also states a
+control: a neighbouring network, on which the same check must report a violation. The first neighbour that does is
+shown; the last that is tried does by construction (outputs multiplied by a number), so that a check whose control does
+not fail is a check that sees nothing. Where there is nothing to break, or the tolerance exceeds what is measured, the
+reason is stated instead.
 """
 
-from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from pyham import _check
+from pyham.architectures.images import Pixelwise
 from pyham.engines.choice import Backend
 from pyham.network import Network
-from pyham.verification import bounds, neighbours, symplectic
-from pyham.verification.measurements import Evidence, structure, symplectic_by_design
+from pyham.verification.matrices import LARGE
+from pyham.verification.measurements import UNDECIDED
+from pyham.verification.questions import Question, Subject, questions
 
 Array = np.ndarray[Any, Any]
-
-INDISTINCT = 1e4  # tolerances: a neighbour that differs by less may pass a check, which tells nothing
 
 
 @dataclass(frozen=True)
 class Check:
     """One statement about a network.
 
-    ``guaranteed`` says whether theory promises it for this network; ``holds`` whether it was found. ``control`` names
-    the neighbouring case, ``control_measured`` the same number there, and ``control_failed`` whether it violated the
-    tolerance as it must; the three are None where there is nothing to break (no layers, no samples, every unit off).
+    ``guaranteed`` says whether theory promises it for this network; ``holds`` whether it was found, and ``decided``
+    whether the tolerance, relative to what is measured, was small enough for that to mean something. ``measured`` and
+    ``tolerance`` are those of ``layer`` and ``sample``, where they come nearest to each other. ``control`` names the
+    neighbouring case, ``control_measured`` the same number there, and ``control_failed`` whether it violated its
+    tolerance as it must; where there is none, ``reason`` says why.
     """
 
     name: str
@@ -41,6 +63,19 @@ class Check:
     control: str | None = None
     control_measured: float | None = None
     control_failed: bool | None = None
+    decided: bool = True
+    layer: int = 0
+    sample: int = 0
+    reason: str | None = None
+
+    @property
+    def verdict(self) -> str:
+        """In a word or two."""
+        if not self.guaranteed:
+            return "holds*" if self.holds and self.decided else "not promised"
+        if not self.holds:
+            return f"VIOLATED (layer {self.layer}, sample {self.sample})"
+        return "holds" if self.decided else "undecided"
 
 
 @dataclass(frozen=True)
@@ -72,11 +107,10 @@ class Certificate:
     def __str__(self) -> str:
         rows = [("check", "measured", "tolerance", "verdict", "control", "measured")]
         for c in self.checks:
-            verdict = ("holds" if c.holds else "VIOLATED") if c.guaranteed else "holds*" if c.holds else "not promised"
-            control, value = c.control or "-", ""
+            control, value = c.control or f"({c.reason or 'none'})", ""
             if c.control_measured is not None:
                 value = f"{c.control_measured:.1e} {'fails' if c.control_failed else 'DOES NOT FAIL'}"
-            rows.append((c.statement, f"{c.measured:.1e}", f"{c.tolerance:.1e}", verdict, control, value))
+            rows.append((c.statement, f"{c.measured:.1e}", f"{c.tolerance:.1e}", c.verdict, control, value))
         widths = [max(len(row[i]) for row in rows) for i in range(6)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
         head = f"{self.network}, {self.samples} samples, {self.dtype}: {'PASSED' if self.passed else 'NOT PASSED'}"
@@ -85,12 +119,14 @@ class Certificate:
         return "\n".join([head, "-" * max(map(len, lines)), *lines, *foot, f"at the input: {facts}"])
 
 
-def certify(net: Network, x: object, *, backend: Backend = "numba") -> Certificate:
-    """Certificate of ``net`` on the samples x (B, n), in x's dtype.
+def certify(net: Network, x: object, *, full: int | None = None, backend: Backend = "numba") -> Certificate:
+    """Certificate of ``net`` on the samples x (B, n), or images (B, C, rows, columns), in x's dtype.
 
-    Checks symplecticity, determinant, eigenvalue and singular-value pairing, norms >= 1, forward Euler's closed-form
-    defect (H1), the upper and the two-sided gradient bound, and that backpropagation gives delta_j = Phi_j delta_N: in
-    all layers, for all samples.
+    Parameters
+    ----------
+    full : how many samples have their whole sensitivities Phi_0 .. Phi_N computed; at first all, and one where a state
+        has more than 512 numbers. The others are checked along random directions. A network at every pixel of images
+        is certified on the states of the pixels.
 
     Raises
     ------
@@ -99,96 +135,46 @@ def certify(net: Network, x: object, *, backend: Backend = "numba") -> Certifica
     """
     if not isinstance(net, Network):
         raise TypeError(f"net: expected a Network, got {type(net).__name__}")
-    evidence = Evidence(net, x, backend)
-    batch, dtype = evidence.states.shape[1], evidence.states.dtype
-    if dtype.kind == "c":
-        raise TypeError(f"x: expected real samples, got dtype {dtype}")
-    breakable = evidence.moves()
-    eps = max(float(np.finfo(dtype).eps), float(np.finfo(np.float64).eps))  # what is measured is measured in double
-    tolerance = allowed(eps, net.stages().count)
-    checks = []
-    for question in _questions(net, evidence):
-        with np.errstate(all="ignore"):  # what overflows does not hold, and is shown as inf or NaN
-            measured = question.measure()
-            control = question.control() if breakable and question.control else None
-            if control is not None and not control > tolerance and question.effect() <= INDISTINCT * tolerance:
-                control = None  # what is broken and what is not are the same to rounding: tiny steps, units saturated
-        checks.append(
-            Check(
-                name=question.name,
-                statement=question.statement,
-                guaranteed=question.guaranteed,
-                measured=measured,
-                tolerance=tolerance,
-                holds=measured <= tolerance,
-                control=question.neighbour if control is not None else None,
-                control_measured=control,
-                control_failed=None if control is None else control > tolerance,
-            )
-        )
-    with np.errstate(all="ignore"):
-        facts = evidence.facts()
-    return Certificate(str(net.arch), batch, str(dtype), tuple(checks), facts)
+    y = _check.array("x", x, ("B", *net.arch.shape))
+    if y.dtype.kind == "c":
+        raise TypeError(f"x: expected real samples, got dtype {y.dtype}")
+    if isinstance(net.arch, Pixelwise):
+        y = np.moveaxis(y, 1, -1).reshape(-1, net.arch.network.width)
+        net = Network(net.arch.network, net.params)
+    whole = len(y) if y[:1].size <= LARGE else min(1, len(y))
+    if full is not None:
+        whole = _check.integer("full", full, 0)
+        if whole > len(y):
+            raise ValueError(f"full: expected an integer from 0 to the {len(y)} samples, got {full}")
+    with np.errstate(all="ignore"):  # what overflows does not hold, and is shown as inf or NaN
+        subject = Subject(net, y, whole, backend)
+        checks = tuple(_checked(question, subject) for question in questions(subject))
+        return Certificate(str(net.arch), len(y), str(y.dtype), checks, subject.facts())
 
 
-def allowed(eps: float, stages: int) -> float:
-    """The tolerance c eps s, c = 4, for s stages."""
-    return 4 * eps * max(1, stages)
-
-
-class _Question(NamedTuple):
-    """A check before it is measured."""
-
-    name: str
-    statement: str
-    guaranteed: bool
-    measure: Callable[[], float]
-    neighbour: str = ""
-    control: Callable[[], float] | None = None
-    effect: Callable[[], float] = lambda: np.inf  # of what the control does, to order of magnitude
-
-
-def _questions(net: Network, evidence: Evidence) -> Iterator[_Question]:
-    x, backend = evidence.x, evidence.backend
-    exact = symplectic_by_design(net)
-    J = structure(net)
-    if J is not None:
-        twin = Evidence(neighbours.forward_euler(net), x, backend)
-
-        def euler_effect() -> float:
-            return min(twin.euler_order(), evidence.distance(twin))
-
-        measures: list[tuple[str, str, Callable[[Evidence], float]]] = [
-            ("symplectic", "Phi^T J Phi = J", lambda e: e.defect(net)),
-        ]
-        if np.linalg.matrix_rank(J) == len(J):
-            measures.append(("determinant", "det Phi = 1", Evidence.determinant))
-            measures.append(("eigenvalues", "eigenvalues in pairs l, 1/l", lambda e: e.eigenvalues(J)))
-        if symplectic.is_orthogonal(J):
-            measures.append(("singular values", "singular values in pairs s, 1/s", Evidence.singular_values))
-        for name, statement, measure in measures:
-            found, control = partial(measure, evidence), partial(measure, twin) if exact else None
-            yield _Question(name, statement, exact, found, "forward Euler, same weights", control, euler_effect)
-    mlp = Evidence(neighbours.contracting_mlp(net), x, backend).shortfall if exact else None
-    halved = "MLP that halves sensitivities"
-    yield _Question("norms", "every norm of Phi >= 1", exact, evidence.shortfall, halved, mlp)
-    if net.arch.name == "H1":
-        statement, control = "D J D^T - J = h^2 (JS) J (JS)^T", partial(evidence.euler, transpose=False)
-        without = "last transpose left out"
-        yield _Question("euler defect", statement, True, evidence.euler, without, control, evidence.last_layer)
-    log_upper = bounds.log_upper(net)
-    stretched = Evidence(neighbours.Stretched(net, evidence.stretch(log_upper)), x, backend)
-
-    def stretch_effect() -> float:
-        return min(evidence.last_layer(), evidence.distance(stretched))
-
-    scaled = "last layer scaled after bounding"
-    found, control = partial(evidence.above, log_upper), partial(stretched.above, log_upper)
-    yield _Question("upper bound", "||Phi_j|| <= sharp bound", True, found, scaled, control, stretch_effect)
-    if net.stages().shears:
-        found, control = (partial(e.outside, -log_upper, log_upper) for e in (evidence, stretched))
-        statement = "1/bound <= |delta_j|/|delta_N| <= bound"
-        yield _Question("gradients", statement, True, found, scaled, control, stretch_effect)
-    flipped = partial(evidence.backpropagation, sign=-1)
-    statement, flip = "delta_j = Phi_j delta_N", "sign of delta_N flipped"
-    yield _Question("backpropagation", statement, True, evidence.backpropagation, flip, flipped)
+def _checked(question: Question, subject: Subject) -> Check:
+    measured, tolerance, layer, sample = question.measure().worst()
+    holds, decided = bool(measured <= tolerance), bool(tolerance <= UNDECIDED)
+    reason: str | None = None
+    control: tuple[str | None, float | None, bool | None] = (None, None, None)
+    if not subject.net.arch.depth or not len(subject.passes.x):
+        reason = "no layers" if len(subject.passes.x) else "no samples"
+    elif not question.guaranteed:
+        reason = "not promised"
+    elif not decided:
+        reason = f"undecided: rounding in {subject.passes.x.dtype} may exceed what is measured"
+    else:
+        for name, neighbour in question.controls:
+            reading = neighbour()
+            value, limit, *_ = reading.worst()
+            control = name, value, not value <= limit
+            if control[2]:
+                break
+        if control[2] is False and not subject.phi.found["fro"][:-1].any():
+            reason, control = "all sensitivities are 0", (None, None, None)
+        elif control[2] is False and not reading.decisive():
+            reason, control = "sensitivities so large that rounding exceeds what neighbours change", (None, None, None)
+    return Check(
+        question.name, question.statement, question.guaranteed, measured, tolerance, holds, *control,
+        decided, layer, sample, reason,
+    )  # fmt: skip

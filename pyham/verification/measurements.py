@@ -1,149 +1,173 @@
-"""What a network does on given samples, as the numbers that a certificate compares; and what its design promises."""
+"""What stages do on given samples, layer by layer: the numbers that a certificate compares, and their tolerances.
 
+Every number is measured for each layer j and each sample, and stands beside the tolerance that
+``pyham.verification.rounding`` derives for this layer and this sample. Networks of vectors, of images and on graphs are
+the same here: states are flattened where matrices are needed.
+"""
+
+import math
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyham.engines.choice import Backend
-from pyham.engines.results import Trace
-from pyham.network import Network
-from pyham.verification import bounds, euler, symplectic
+from pyham.architectures.activations import BUILT_IN
+from pyham.architectures.interface import ArchitectureBase
+from pyham.architectures.stages import AnyStages
+from pyham.engines.contract import Engine
+from pyham.engines.reference import layer
+from pyham.verification import rounding
 
 Array = np.ndarray[Any, Any]
 
-STRETCH = 1000  # by how much a control exceeds the bound of the last layer
+DIRECTIONS = 8  # in which a layer's derivative is taken where the state has more numbers, else all
+TINY = 1e-100  # of the complex step
+UNDECIDED = 0.5  # a tolerance, relative to what is measured, above which a number tells nothing
 
 
-class Evidence:
-    """What one network does on given samples: states, BSMs, a backward pass, and the numbers that checks compare."""
+class Reading(NamedTuple):
+    """Numbers and their tolerances, by layer and sample, each (N, B)."""
 
-    def __init__(self, net: Network, x: object, backend: Backend) -> None:
-        self.net, self.x, self.backend = net, x, backend
+    measured: Array
+    tolerance: Array
+    size: Any = 1.0  #: what both were divided by
 
-    @cached_property
-    def states(self) -> Array:
-        return self.net.trace(self.x, backend=self.backend).states
+    def decisive(self) -> bool:
+        """Whether somewhere a change of order 1, before that division, exceeds the tolerance."""
+        return bool((self.tolerance * self.size < UNDECIDED).any())
 
-    @cached_property
-    def phi(self) -> Array:
-        return self.net.sensitivity(self.x, backend=self.backend)
+    def worst(self) -> tuple[float, float, int, int]:
+        """Number, tolerance, layer and sample where the number is largest in terms of its tolerance."""
+        measured, tolerance = np.broadcast_arrays(self.measured, self.tolerance)
+        if not measured.size:
+            return 0.0, 0.0, 0, 0
+        with np.errstate(all="ignore"):
+            ratio = np.where(measured <= 0, np.minimum(measured, 0), measured / tolerance)
+        ratio[np.isnan(ratio) | ~(measured < np.inf)] = np.inf  # what is not finite does not hold
+        told = np.where((tolerance > UNDECIDED) & (ratio <= 1), -np.inf, ratio)  # of what tells nothing, the last
+        place = np.unravel_index((told if (told > -np.inf).any() else ratio).argmax(), ratio.shape)
+        return float(measured[place]), float(tolerance[place]), int(place[0]), int(place[1])
 
-    def moves(self) -> bool:
-        """Whether there are layers and samples, and some Phi_j is not I: else there is nothing to break."""
-        return bool((self.phi[:-1] != np.eye(self.net.arch.width)).any())
 
-    def last_layer(self) -> float:
-        """max over samples of ||Phi_{N-1} - I||, or ||Phi_{N-1}|| where a layer replaces the state."""
-        if not self.net.arch.depth:
-            return 0.0
-        n = self.net.arch.width
-        rest = self.phi[-2].astype(np.float64) - (np.eye(n) if self.net.arch.keep else 0)
-        return largest(np.linalg.norm(rest, axis=(-2, -1)))
+class Passes:
+    """Stages on samples x (B, ..) by an engine: its forward and backward pass against the reference's forward pass."""
 
-    def stretch(self, log_upper: Array) -> float:
-        """A factor for the last stage that takes Phi_{N-1} beyond the bound computed before."""
-        effect = self.last_layer()
-        bound = np.exp(min(log_upper[-2], 600.0)) if self.net.arch.depth else 1.0
-        return float(STRETCH * max(1.0, bound / effect)) if 0 < effect < np.inf else STRETCH
+    def __init__(self, stages: AnyStages, arch: ArchitectureBase, x: Array, engine: Engine) -> None:
+        self.stages, self.arch, self.x, self.engine = stages, arch, x, engine
+        self.n, self.unit = math.prod(x.shape[1:]), rounding.unit(x.dtype)
 
-    def euler_order(self) -> float:
-        """max over layers and samples of ||D - I||_F^2: the order of forward Euler's defect, h^2 (JS) J (JS)^T."""
-        D = euler.layer_jacobians(self.net, self.x, backend=self.backend).astype(np.float64)
-        return largest(np.linalg.norm(D - np.eye(D.shape[-1]), axis=(-2, -1)) ** 2)
-
-    def distance(self, other: "Evidence") -> float:
-        """max over layers and samples of ||Phi_j - Phi'_j|| / max(1, ||Phi_j||)."""
-        apart = np.linalg.norm((self.phi - other.phi).astype(np.float64), axis=(-2, -1))
-        return largest(apart / np.maximum(1, self.size))
+    # What the engine gives
 
     @cached_property
-    def size(self) -> Array:
-        """||Phi_j||_2 (N + 1, B)."""
-        return symplectic.norms(self.phi)["2"]
+    def trace(self) -> Any:
+        return self.engine.run(self.stages, self.x)
 
     @cached_property
-    def output_gradient(self) -> Array:
-        return np.random.default_rng(0).standard_normal(self.states.shape[1:]).astype(self.states.dtype)
+    def output_gradients(self) -> Array:
+        """u and v (2, B, n): normal numbers."""
+        shape = self.trace.states[-1].shape
+        return np.random.default_rng(0).standard_normal((2, *shape)).astype(self.x.dtype)
 
     @cached_property
-    def delta(self) -> Array:
-        """delta_j (N + 1, B, n)."""
-        return self.net.adjoint(Trace(self.states), self.output_gradient, backend=self.backend).delta
-
-    def facts(self) -> dict[str, float]:
-        """Norms of Phi_0 over samples, the norm of the batch mean, which hides them, and the a-priori bounds."""
-        kinds = bounds.KINDS if self.net.arch.keep else bounds.KINDS[1:]
-        found = {f"{kind} bound": float(bounds.upper(self.net, kind)[0]) for kind in kinds}
-        if self.phi.shape[1]:
-            mean = symplectic.norms(self.phi[0].astype(np.float64).mean(axis=0))["2"]
-            smallest, median, most = np.quantile(self.size[0], (0, 0.5, 1))
-            norms = {"smallest norm": smallest, "median": median, "largest": most, "norm of the batch mean": mean}
-            found = {name: float(value) for name, value in norms.items()} | found
+    def deltas(self) -> list[Array]:
+        """delta_0 .. delta_N (N + 1, B, n) in double precision, that begin with u and with v."""
+        found = []
+        for g in self.output_gradients:
+            delta = self.engine.back(self.stages, self.trace, g)[0]
+            delta = delta() if callable(delta) else delta
+            found.append(np.array([d.reshape(len(d), -1) for d in delta], np.float64))
         return found
 
-    def defect(self, of: Network) -> float:
-        return largest(defect(self.phi, of))
+    # What the analysis of rounding errors needs
 
-    def determinant(self) -> float:
-        return largest(symplectic.determinant(self.phi)[1])
+    @cached_property
+    def at(self) -> rounding.Sizes:
+        return rounding.sizes(self.stages, self.arch, self.unit)
 
-    def eigenvalues(self, J: Array) -> float:
-        return largest(symplectic.eigenvalue_pairing(self.phi, J))
+    @cached_property
+    def wide(self) -> AnyStages:
+        return self.stages.astype(np.float64)
 
-    def singular_values(self) -> float:
-        return largest(symplectic.singular_value_pairing(self.phi))
+    @cached_property
+    def forward(self) -> tuple[Reading, Array]:
+        """How far each layer's output is from the reference's, and bounds of the errors of sigma' (N, B)."""
+        measured, tolerance, slopes = [], [], []
+        for j in range(self.stages.depth):
+            there = rounding.against_reference(self.wide, j, self.trace.states[j], self.unit)
+            came = self.trace.states[j + 1].astype(np.float64).reshape(len(self.x), -1)
+            state, error = (part.reshape(len(self.x), -1) for part in (there.state, there.error))
+            apart = np.abs(came - state)
+            ratio = apart / error
+            worst = np.where(np.isnan(ratio), np.inf, ratio).argmax(axis=1, keepdims=True)
+            size = np.maximum(1, np.abs(state).max(axis=1, initial=0))
+            apart, error = (np.take_along_axis(part, worst, axis=1)[:, 0] / size for part in (apart, error))
+            measured.append(apart)
+            tolerance.append(error)
+            slopes.append(there.slope)
+        empty = np.zeros((0, len(self.x)))
+        return Reading(np.array(measured or empty), np.array(tolerance or empty)), np.array(slopes or empty)
 
-    def shortfall(self) -> float:
-        """By how much the smallest of all norms of Phi_0 .. Phi_{N-1} falls below 1 (Phi_N = I tells nothing)."""
-        return largest(1 - np.min(list(symplectic.norms(self.phi[:-1]).values()), axis=0))
+    @cached_property
+    def directions(self) -> Array:
+        """Columns (k, n) in which derivatives are taken: all of them, or random ones."""
+        if self.n <= DIRECTIONS:
+            return np.eye(self.n)
+        return np.random.default_rng(1).standard_normal((DIRECTIONS, self.n))
 
-    def euler(self, transpose: bool = True) -> float:
-        return largest(euler.residual(self.net, self.x, transpose=transpose, backend=self.backend))
+    def derivative(self, j: int, batch: int) -> Array:
+        """X_j u (B, k, n) for the directions u, X_j = dy_{j+1}/dy_j by a complex step through the reference."""
+        u, y = self.directions, self.trace.states[j][:batch].astype(np.float64)
+        shape = y.shape[1:]
+        steps = np.broadcast_to(u.reshape(len(u), 1, *shape), (len(u), *y.shape))
+        if self.stages.activation in BUILT_IN:
+            z = (y + 1j * TINY * steps).reshape(-1, *shape)
+            found = layer(self.wide, j, z)[-1].imag / TINY
+        else:  # an activation of the user's own may know real numbers only
+            found = _tangent(self.wide, j, y, steps)
+        return found.reshape(len(u), len(y), -1).swapaxes(0, 1)
 
-    def above(self, log_upper: Array) -> float:
-        """By how much log ||Phi_j|| exceeds ``log_upper`` (N + 1,), over j < N."""
-        return largest((np.log(self.size) - log_upper[:, None])[:-1])
+    @cached_property
+    def layer_error(self) -> Array:
+        """How far one layer's product with a sensitivity may be from that of the complex step, (N, B), relative."""
+        slope = self.forward[1]
+        return rounding.of_layer(self.at, slope, self.unit) + rounding.of_layer(self.at, 0 * slope, rounding.U)
 
-    def outside(self, log_lower: Array, log_upper: Array) -> float:
-        """By how much log(||delta_j|| / ||delta_N||) leaves [log_lower, log_upper] (N + 1,), over j < N."""
-        ratio = np.log(bounds.gradient_ratio(self.delta))
-        return largest(np.maximum(ratio - log_upper[:, None], log_lower[:, None] - ratio)[:-1])
+    def backward(self, sign: int = 1) -> Reading:
+        """<delta_j, u> against <delta_{j+1}, X_j u>: backpropagation against the forward pass, layer by layer."""
+        lengths = np.linalg.norm(self.deltas[0], axis=-1)
+        gaps = [np.abs(sign * left - right).max(axis=1, initial=0) for left, right in self._pairings]
+        return self.compared(gaps, lengths, self.layer_error)
 
-    def backpropagation(self, sign: int = 1) -> float:
-        """||delta_j - Phi_j delta_N|| / (||Phi_j|| ||delta_N||), which rounding keeps at a few eps a stage."""
-        predicted = np.einsum("jbac,bc->jba", self.phi, sign * self.output_gradient)
-        difference = np.linalg.norm((self.delta - predicted).astype(np.float64), axis=-1)
-        size = self.size * np.linalg.norm(self.output_gradient, axis=-1)
-        return largest(difference / np.where(size > 0, size, 1))
+    @cached_property
+    def _pairings(self) -> list[tuple[Array, Array]]:
+        """<delta_j, u> and <delta_{j+1}, X_j u>, each (B, k), of every layer."""
+        delta, u = self.deltas[0], self.directions.T
+        return [
+            (delta[j] @ u, (self.derivative(j, len(self.x)) @ delta[j + 1][..., None])[..., 0])
+            for j in range(self.stages.depth)
+        ]
 
-
-def symplectic_by_design(net: Network) -> bool:
-    """Whether theory makes every Phi_j symplectic: H2 and MS3 always, MS1 while all layers share their weights."""
-    return net.stages().shears and (net.arch.J is not None or structure(net) is not None)
-
-
-def structure(net: Network) -> Array | None:
-    """J (n, n) if the network has one that is the same in all layers, else None."""
-    if net.arch.J is None and (
-        not net.arch.depth or np.linalg.matrix_rank(net.K.astype(np.float64)).min() < net.arch.width
-    ):
-        return None  # J = K^-T does not exist
-    J = net.interconnection
-    return J if J is not None and J.ndim == 2 else None
-
-
-def defect(phi: Array, net: Network, *, norm: str = "fro") -> Array:
-    """rho (...) of phi (..., n, n) for the J of ``net``, which is the same in all layers.
-
-    Where J = K^-T (MS1), the equivalent Phi K^T Phi^T = K^T is tested: inverting an ill-conditioned K would add errors
-    that are not Phi's.
-    """
-    if net.arch.J is None:
-        return symplectic.defect(phi.swapaxes(-1, -2), net.K[0].T, norm=norm)
-    return symplectic.defect(phi, net.arch.J, norm=norm)
+    def compared(self, gaps: list[Array], sizes: Array, error: Array) -> Reading:
+        """Differences (N, B) between layer j and layer j + 1, of sensitivities or adjoints of these ``sizes``."""
+        u = np.linalg.norm(self.directions, axis=-1).max()
+        grown = self.at.stretch.prod(axis=1)[:, None] * sizes[1:]
+        tolerance = error * sizes[1:] + 3 * rounding.gamma(self.n, rounding.U) * (sizes[:-1] + grown)
+        tolerance += self.n * float(np.finfo(self.x.dtype).tiny)
+        size = np.maximum(sizes[:-1], sizes[1:])
+        size = np.where(size > 0, size, 1)
+        return Reading(np.array(gaps).reshape(size.shape) / (u * size), tolerance / size)
 
 
-def largest(values: Array) -> float:
-    """The largest entry as a float: NaN if one is NaN, 0 if there is none."""
-    return float(np.max(values)) if np.size(values) else 0.0
+def _tangent(stages: AnyStages, j: int, y: Array, steps: Array) -> Array:
+    """X_j times ``steps`` (k, B, ..) by the rules of differentiation."""
+    z, t = stages.enter(j, y), steps
+    if z.shape != y.shape:
+        t = stages.enter(j, steps.reshape(-1, *y.shape[1:])).reshape(len(steps), *z.shape)
+    for stage in stages.of_layer(j):
+        A_map, W_map = stage.maps
+        a = stage.inner(z)
+        change = W_map.apply(stage.W, stage.activation.derivative(a) * A_map.apply(stage.A, t[stage.src]))
+        z, t = z.copy(), t.copy()
+        z[stage.dst] = (stage.keep * z[stage.dst] if stage.keep else 0) + stage.update(a)
+        t[stage.dst] = (stage.keep * t[stage.dst] if stage.keep else 0) + change
+    return t

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from pyham.architectures.base import Architecture
-from pyham.architectures.stages import Stages
+from pyham.architectures.maps import DENSE
+from pyham.architectures.stages import AnyStages, Chain
 from pyham.architectures.vectors import H1, MLP, ResNet
 from pyham.network import Network
 from pyham.verification.bounds import spectral_norm
@@ -35,15 +36,22 @@ def contracting_mlp(net: Network) -> Network:
     return Network(mlp, {"K": net.K * scale[:, None, None], "b": net.b})
 
 
-class Stretched(Network):
-    """A network whose last stage is ``factor`` times what its parameters say: bounds computed from them fail."""
-
-    def __init__(self, net: Network, factor: float) -> None:
-        super().__init__(net.arch, dict(net.params))
-        self._factor = factor
-
-    def stages(self, dtype: object = None) -> Stages:
-        stages = super().stages(dtype)
-        W = stages.W.copy()
-        W[-1:] *= stages.dtype.type(self._factor)
-        return replace(stages, W=W)
+def euler_stages(stages: AnyStages) -> AnyStages:
+    """All stages of a layer at once, each from the state that enters the layer: forward Euler with the same weights."""
+    found = []
+    for section in stages.sections:
+        N, L, n = section.depth, section.per_layer, section.width
+        A_map, W_map = (of if of.space else DENSE for of in section.maps)
+        A, W = (M if of.space else of.dense(M) for of, M in zip(section.maps, (section.A, section.W), strict=True))
+        r, space = A.shape[1], A.shape[3:]
+        rows = np.zeros((N, L * r, n, *space), A.dtype)
+        columns = np.zeros((N, n, L * r, *space), A.dtype)
+        for s, (src, dst) in enumerate(zip(section.src, section.dst, strict=True)):
+            own = slice(s * r, (s + 1) * r)
+            rows[:, own, src], columns[:, dst, own] = A[s::L], W[s::L]
+        everything = (slice(0, n),)
+        c = section.c.reshape(N, L * r)
+        keep = section.keep[::L]
+        changed = replace(section, A=rows, c=c, W=columns, src=everything, dst=everything, keep=keep)
+        found.append(replace(changed, maps=(A_map, W_map)))
+    return found[0] if len(found) == 1 else Chain(found)

@@ -8,7 +8,7 @@ from pyham.engines.compiled import dense as compiled
 from pyham.engines.reference import REFERENCE as reference
 from pyham.engines.reference import Reference
 from pyham.verification import certificate as certificates
-from pyham.verification.measurements import defect
+from pyham.verification.structure import defect
 from tests.verification.test_certificate import checks, n, network, samples
 
 

@@ -1,0 +1,172 @@
+"""What a certificate asks of a network on given samples: numbers, tolerances, and neighbours to be told apart."""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pyham.engines.choice import Backend, select
+from pyham.network import Network
+from pyham.verification import bounds, neighbours, rounding, symplectic
+from pyham.verification.matrices import LARGE, Sensitivities
+from pyham.verification.measurements import Passes, Reading
+from pyham.verification.structure import structure, symplectic_by_design
+
+Array = np.ndarray[Any, Any]
+
+FEW = 8  # samples of a control that takes passes of its own
+
+
+class Subject:
+    """A network on samples, of which the first ``full`` have their whole sensitivities."""
+
+    def __init__(self, net: Network, y: Array, full: int, backend: Backend) -> None:
+        self.net, self.engine, self.full = net, select(backend, y.dtype), full
+        self.passes = Passes(net.stages(y.dtype), net.arch, y, self.engine)
+        self.J, self.exact = structure(net), symplectic_by_design(net)
+        self.phi = Sensitivities(self.passes, full, self.J, self.exact)
+
+    @cached_property
+    def euler(self) -> Sensitivities:
+        """Those of forward Euler with the same weights, on a few samples."""
+        few = min(FEW, self.full) if self.passes.n <= LARGE else 1
+        stages = neighbours.euler_stages(self.passes.stages)
+        twin = Passes(stages, self.net.arch, self.passes.x[:few], self.engine)
+        return Sensitivities(twin, few, self.J, False, compared=False)
+
+    def facts(self) -> dict[str, float]:
+        """Norms of Phi_0 over samples, the norm of the batch mean, which hides them, and the a-priori bounds."""
+        kinds = bounds.KINDS if self.net.arch.keep else bounds.KINDS[1:]
+        dtype = self.passes.x.dtype
+        found = {f"{kind} bound": float(bounds.upper(self.net, kind, dtype=dtype)[0]) for kind in kinds}
+        if self.full:
+            smallest, median, most = np.quantile(self.phi.found["2"][0], (0, 0.5, 1))
+            norms = {"smallest norm": smallest, "median": median, "largest": most}
+            if self.passes.n <= LARGE:
+                mean = self.phi.kept[0].astype(np.float64).mean(axis=0)
+                norms["norm of the batch mean"] = symplectic.norms(mean)["2"]
+            found = {name: float(value) for name, value in norms.items()} | found
+        return found
+
+
+class Question(NamedTuple):
+    """A check before it is measured; controls are neighbours, nearest first, of which one must be told from it."""
+
+    name: str
+    statement: str
+    guaranteed: bool
+    measure: Callable[[], Reading]
+    controls: tuple[tuple[str, Callable[[], Reading]], ...] = ()
+
+
+def questions(of: Subject) -> Iterator[Question]:
+    passes, phi, J, exact = of.passes, of.phi, of.J, of.exact
+    shears = passes.stages.shears
+
+    def negated() -> Reading:
+        y = Passes(passes.stages, of.net.arch, passes.x, passes.engine)
+        states = list(passes.trace.states)
+        y.trace = type(passes.trace)([states[0], *(-state for state in states[1:])])
+        return y.forward[0]
+
+    yield Question(
+        "forward pass", "y_j+1 = F_j(y_j), by the reference", True, lambda: passes.forward[0],
+        (("signs of all states but y_0 flipped", negated),),
+    )  # fmt: skip
+    yield Question(
+        "sensitivities", "Phi_j = X_j^T Phi_j+1", True, phi.against_forward,
+        (("sign of Phi_j flipped", lambda: phi.against_forward(-1)),),
+    )  # fmt: skip
+    yield Question(
+        "backpropagation", "delta_j = X_j^T delta_j+1", True, passes.backward,
+        (("sign of delta_j flipped", lambda: passes.backward(-1)),),
+    )  # fmt: skip
+
+    def asked(name: str, of_phi: str, statement: str, promised: bool, scale: float = 2.0) -> Question:
+        doubled = f"outputs multiplied by {scale:.2g}"
+        controls: list[tuple[str, Callable[[], Reading]]] = [(doubled, lambda: phi.reading(of_phi, scale))]
+        if exact and of_phi != "smallest":
+            controls.insert(0, ("forward Euler, same weights", lambda: of.euler.reading(of_phi)))
+        return Question(name, statement, promised, lambda: phi.reading(of_phi), tuple(controls))
+
+    small = passes.n <= LARGE
+    if J is not None:
+        yield asked("symplectic", "defect", "Phi^T J Phi = J", exact)
+        if phi.invertible and small:
+            yield asked("eigenvalues", "eigenvalues", "eigenvalues in pairs l, 1/l", exact)
+        if phi.orthogonal and small:
+            yield asked("singular values", "pairs", "singular values in pairs s, 1/s", exact)
+        if exact and of.full < len(passes.x):
+            yield _two_form(of)
+    if small and (shears or phi.invertible):
+        yield asked("determinant", "det", "det Phi = 1", shears)
+    halved = 0.5 / max(1.0, float(np.nan_to_num(phi.found["2"][:-1], posinf=1.0).max(initial=1.0)))
+    yield asked("norms", "smallest", "every norm of Phi >= 1", shears, halved)
+    if of.net.arch.name == "H1":
+        statement = "D J D^T - J = h^2 (JS) J (JS)^T"
+        doubled = "every layer's D doubled"
+        yield Question("euler defect", statement, True, lambda: _euler(of), ((doubled, lambda: _euler(of, 2.0)),))
+    log_upper = bounds.log_upper(of.net, dtype=passes.x.dtype)
+    beyond = "outputs scaled beyond the bound"
+
+    def scaled() -> Reading:
+        norm = phi.found["2"][:-1]
+        return phi.above(log_upper, np.where(norm > 0, np.log(2) + log_upper[:-1, None] - np.log(norm), 0))
+
+    yield Question("upper bound", "||Phi_j|| <= sharp bound", True, lambda: phi.above(log_upper), ((beyond, scaled),))
+    if shears:
+        statement = "1/bound <= |delta_j|/|delta_N| <= bound"
+        yield Question(
+            "gradients", statement, True, lambda: _gradients(of, log_upper),
+            (("delta_N scaled beyond the bound", lambda: _gradients(of, log_upper, np.log(3) + 2 * log_upper[0])),),
+        )  # fmt: skip
+
+
+def _gradients(of: Subject, log_upper: Array, log_scale: float = 0.0) -> Reading:
+    """By how much log(||delta_j|| / ||delta_N||) leaves the bounds; with delta_N multiplied by exp(log_scale) after."""
+    ratio = np.log(bounds.gradient_ratio(of.passes.deltas[0])[:-1]) - log_scale
+    at = of.passes.at
+    error = rounding.log_norm(at._replace(error=at.error * np.maximum(1, at.stretch) ** 2), 1)[:-1, None]
+    excess = np.abs(ratio) - log_upper[:-1, None]
+    return Reading(excess, np.broadcast_to(error + rounding.gamma(of.passes.n + 8, rounding.U), excess.shape))
+
+
+def _two_form(of: Subject) -> Question:
+    """w(Phi_j u, Phi_j v) = w(u, v) for one pair u, v of every sample, w(a, b) = a^T J b."""
+    passes, J = of.passes, of.J
+    assert J is not None
+
+    def measure(scale: float = 1.0) -> Reading:
+        a, b = passes.deltas
+        sizes = [np.linalg.norm(d, axis=-1) for d in (a, b)]
+        form = np.einsum("jbc,jbc->jb", a, b @ J.T)
+        largest = np.maximum(sizes[0] * sizes[1], sizes[0][-1] * sizes[1][-1])[:-1]
+        allowed = rounding.defect(passes.at, sizes[0], sizes[1], passes.stages.shears)[:-1] * scale**2
+        of_J = of.phi.size_of_J
+        rest = 4 * rounding.gamma(2 * passes.n, rounding.U) * scale**2
+        return Reading(np.abs(scale**2 * form[:-1] - form[-1]) / (of_J * largest), allowed / largest + rest)
+
+    statement = f"w(Phi u, Phi v) = w(u, v), {len(passes.x)} samples"
+    return Question("two-form", statement, True, measure, (("outputs multiplied by 2", lambda: measure(2.0)),))
+
+
+def _euler(of: Subject, factor: float = 1.0) -> Reading:
+    """||D J D^T - J - (D - I) J (D - I)^T||_F: zero when D - I = h J S, since J S J is symmetric."""
+    passes, J, n = of.passes, of.J, of.passes.n
+    assert J is not None
+    measured, sizes = [], []
+    for j in range(passes.stages.depth):
+        phi = passes.engine.sensitivities(passes.stages.layers(j, j + 1), passes.trace.states[j][: of.full])
+        D = factor * phi[0].swapaxes(-1, -2).astype(np.float64)
+        Z = D - np.eye(n)
+        measured.append(np.linalg.norm(D @ J @ D.swapaxes(-1, -2) - J - Z @ J @ Z.swapaxes(-1, -2), axis=(-2, -1)))
+        sizes.append(np.linalg.norm(D, axis=(-2, -1)))
+    shape = passes.stages.depth, of.full
+    size = np.maximum(1, np.array(sizes).reshape(shape)) ** 2 * np.linalg.norm(J)
+    at, norm = passes.at, of.phi.size_of_J
+    error = norm * (2 * at.error[:, 0] * np.sqrt(n) + at.lowering[:, 0])[:, None]
+    total = (
+        np.linalg.norm(np.abs(J), 2) * 4 * rounding.gamma(2 * n + 8, rounding.U) * np.array(sizes).reshape(shape) ** 2
+    )
+    return Reading(np.array(measured).reshape(shape) / size, (error + total + rounding.U * norm * n) / size)

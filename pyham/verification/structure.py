@@ -1,0 +1,55 @@
+"""What a network's design promises: its J, and whether its sensitivities are symplectic for it."""
+
+from typing import Any
+
+import numpy as np
+
+from pyham.architectures.interface import ArchitectureBase
+from pyham.network import Network
+from pyham.verification import rounding, symplectic
+
+Array = np.ndarray[Any, Any]
+
+
+def symplectic_by_design(net: Network) -> bool:
+    """Whether theory makes every Phi_j symplectic: H2 and MS3 always, MS1 while all layers share their weights."""
+    return bool(net.stages().shears) and (net.arch.J is not None or structure(net) is not None)
+
+
+def structure(net: Network) -> Array | None:
+    """J (n, n) if the network has one that is the same in all layers, else None.
+
+    MS1 and MS2 have J = K^-T, which is None, too, where K is singular to rounding.
+    """
+    if net.arch.J is not None:
+        J = np.asarray(net.arch.J, np.float64)
+        return J if J.ndim == 2 and J.any() else None
+    of_weights = type(net.arch).effective_J is not ArchitectureBase.effective_J
+    if not of_weights or not net.arch.depth or not (net.K[0] == net.K).all():
+        return None
+    return inverse_transpose(net.K[0].astype(np.float64))
+
+
+def inverse_transpose(K: Array) -> Array | None:
+    """K^-T (n, n) to a few rounding errors; None if K is singular.
+
+    A step of Newton's method in extended precision squares the error of a first inverse, n cond(K) eps, so that what is
+    left is rounding.
+    """
+    sigma = np.linalg.svd(K, compute_uv=False)
+    if not sigma[-1] > 1e-3 / np.sqrt(len(K)) * np.sqrt(rounding.U) * sigma[0]:
+        return None
+    first, wide = np.linalg.inv(K), K.astype(np.longdouble)
+    rest = np.eye(len(K)) - wide @ first
+    return np.asarray((first + first @ rest).T.astype(np.float64))
+
+
+def defect(phi: Array, net: Network, *, norm: str = "fro") -> Array:
+    """rho (...) of phi (..., n, n) for the J of ``net``, which is the same in all layers.
+
+    Where J = K^-T (MS1), the equivalent Phi K^T Phi^T = K^T is tested: inverting an ill-conditioned K would add errors
+    that are not Phi's.
+    """
+    if net.arch.J is None:
+        return symplectic.defect(phi.swapaxes(-1, -2), net.K[0].T, norm=norm)
+    return symplectic.defect(phi, net.arch.J, norm=norm)

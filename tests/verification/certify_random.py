@@ -1,0 +1,281 @@
+"""``python -m tests.verification.certify_random``: certificates of random networks, right ones and broken ones.
+
+``right``: networks of every architecture, scheme, activation, width 1 to 96, depth 0 to 300, batch 1 to 500, step 1e-8
+to 2, float32 and float64, on graphs and of images too. None may be refused. A network whose sensitivities overflow is
+counted apart: of it nothing can be said. Counted are also checks without a control, by their reasons.
+
+``broken``: the same networks with something wrong in weights or in an engine that moves a result by at least 100
+tolerances; those that are not refused are listed.
+"""
+
+import argparse
+import sys
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+
+import numpy as np
+
+import pyham
+from pyham.architectures.activations import Activation
+from pyham.architectures.images import ConvH2, Pixelwise
+from pyham.architectures.stages import Chain, Stages
+from pyham.engines.reference import REFERENCE, Reference
+from pyham.engines.results import Trace
+from pyham.network import Network
+from pyham.verification.certificate import Subject
+from tests.oracles.strategies import ACTIVATIONS, NAMES, ORDERS, SCHEMES, SPLIT, skew, well_conditioned
+
+GRAPHS = ("ring", "path", "grid", "star", "full")
+COST = 2e7  # samples x (layers + 1) x width^3: larger networks are drawn again, but for one in 50: ten times as much
+
+
+def log_uniform(rng, low, high):
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
+
+
+def vectors(rng, width, depth, step):
+    """Any architecture of that size."""
+    name = str(rng.choice(NAMES))
+    options = {"activation": str(rng.choice(ACTIVATIONS))}
+    if name in SPLIT:
+        width += width % 2
+        options |= {"scheme": str(rng.choice(SCHEMES)), "order": str(rng.choice(ORDERS))}
+    on_graph = width >= 8 and name not in ("MS1", "MS2") and rng.random() < 0.2
+    if name == "H1":
+        width += width % 2
+        options["interconnection"] = "J1"
+        if not on_graph and rng.random() < 0.6:
+            options["interconnection"] = "J2" if rng.random() < 0.5 else skew(width, int(rng.integers(1 << 30)))
+    if on_graph:
+        width = max(8, width // 4 * 4)
+        options |= {"graph": str(rng.choice(GRAPHS)), "nodes": int(rng.choice((2, 4)))}
+    elif name == "H2" and rng.random() < 0.6:
+        X = well_conditioned(width // 2, int(rng.integers(1 << 30)))
+        options["X"] = X @ np.diag(np.logspace(0, -rng.uniform(0, 6), width // 2))
+    if width == 1 and name == "MS2":
+        width = 2
+    return pyham.architecture(name, width=width, depth=depth, step=step, **options)
+
+
+def case(seed):
+    """A random network and samples."""
+    rng = np.random.default_rng(seed)
+    limit = COST * (10 if rng.random() < 0.02 else 1)
+    dtypes = [np.dtype(str(rng.choice(("f4", "f8")))) for _ in range(2)]
+    while True:
+        width, depth = int(log_uniform(rng, 1, 97)), int(log_uniform(rng, 1, 302)) - 1
+        batch, step = int(log_uniform(rng, 1, 501)), log_uniform(rng, 1e-8, 2)
+        kind = rng.random()
+        if kind < 0.08:
+            depths = tuple(int(d) for d in rng.integers(1, 4, int(rng.integers(1, 3))))
+            activation = str(rng.choice(ACTIVATIONS))
+            rows, columns = (int(v) for v in 2 * rng.integers(1, 5, 2))
+            arch = ConvH2(rows, columns, width=2 * int(rng.integers(1, 3)), depths=depths, step=step,
+                          size=int(rng.choice((1, 3))), activation=activation)  # fmt: skip
+            batch, cost = min(batch, 8), arch.depth * np.prod(arch.shape) ** 3
+        elif kind < 0.12:
+            arch = Pixelwise(rows=2, columns=3, network=vectors(rng, min(width, 12), min(depth, 30), step))
+            batch, cost = min(batch, 20), 0
+        else:
+            arch = vectors(rng, width, depth, step)
+            cost = batch * (depth + 1) * arch.width**3
+        if cost <= limit:
+            break
+    net = arch.init(rng, initialization=str(rng.choice(("normal", "scaled-normal"))), dtype=dtypes[0])
+    if arch.name == "MS1" and arch.depth and rng.random() < 0.7:
+        m = arch.width // 2
+        A = well_conditioned(m, int(rng.integers(1 << 30))) @ np.diag(np.logspace(0, -rng.uniform(0, 4), m))
+        net = net.replace({"A": np.broadcast_to(A.astype(dtypes[0]), arch.shapes["A"])})
+    x = rng.choice((0, 1e-3, 1, 3)) * rng.standard_normal((batch, *arch.shape))
+    return rng, net, x.astype(dtypes[1])
+
+
+def right(seed):
+    """What a certificate says of a right network: verdict, failures, and reasons for controls that are missing."""
+    _, net, x = case(seed)
+    try:
+        certificate = pyham.certify(net, x)
+    except Exception as error:
+        raise RuntimeError(f"seed {seed}: {net}, {x.shape}") from error
+    reasons = [check.reason.split(":")[0] for check in certificate.checks if check.guaranteed and check.reason]
+    near = max((c.measured / c.tolerance for c in certificate.checks if c.guaranteed and c.tolerance > 0), default=0)
+    if certificate.passed:
+        return seed, "passed", "", reasons, near
+    finite = all(np.isfinite(c.measured) or c.measured == -np.inf for c in certificate.checks if c.guaranteed)
+    return seed, "REFUSED" if finite else overflow(net, x), str(certificate), reasons, near
+
+
+def overflow(net, x):
+    """Whether numbers that are not finite come from the network, not from the certificate."""
+    inner = Network(net.arch.network, net.params) if isinstance(net.arch, Pixelwise) else net
+    y = np.moveaxis(x, 1, -1).reshape(-1, inner.arch.width) if inner is not net else x
+    with np.errstate(all="ignore"):
+        phi = (
+            inner.sensitivity(y[:50].astype(np.float64))
+            if y[:1].size <= 512
+            else inner.sensitivity(y[:1].astype(np.float64))
+        )
+    return "overflow" if not np.abs(phi).max() < 1e30 else "REFUSED"
+
+
+class Broken(Reference):
+    """An engine whose results are changed by a function of (what, index of the call, array)."""
+
+    def __init__(self, real, change, reference_stages=None):
+        self.real, self.change, self.other = real, change, reference_stages
+
+    def run(self, stages, x):
+        trace = self.real.run(stages, x)
+        return Trace(self.change("states", list(trace.states)), stages=stages)
+
+    def back(self, stages, trace, g):
+        if self.other:
+            stages = self.other(stages)
+        delta, gradients = REFERENCE.adjoint(stages, trace.states, g)
+        delta = self.change("delta", list(delta))
+        return delta, delta[0], gradients
+
+    def sensitivities(self, stages, x, last=None):
+        if self.other:
+            return REFERENCE.sensitivities(self.other(stages), x, last)
+        return self.change("phi", self.real.sensitivities(stages, x, last))
+
+
+def halved(stages):
+    """The same stages with half of sigma'."""
+    sigma = stages.activation
+    wrong = Activation("wrong", sigma.sigma, lambda a: sigma.derivative(a) / 2, sigma.integrand, sigma.slope)
+    sections = [replace(section, activation=wrong) for section in stages.sections]
+    return sections[0] if len(sections) == 1 else Chain(sections)
+
+
+FAULTS = ("entry of phi", "factor of phi", "entry of delta", "factor of delta", "entry of a state", "transposed phi",
+          "samples of phi in reverse", "layers of phi in reverse", "half of sigma'", "entry of W", "sign in W")  # fmt: skip
+
+
+def broken(seed):
+    """Whether a certificate refuses a network or an engine with a fault of at least 100 tolerances."""
+    rng, net, x = case(seed)
+    fault = str(rng.choice(FAULTS))
+    net, x = (net, x) if not isinstance(net.arch, Pixelwise) else (Network(net.arch.network, net.params), x[:, :, 0, 0])
+    N = net.arch.depth
+    if N == 0:
+        return seed, "no fault", "", [], 0.0
+    with np.errstate(all="ignore"):
+        subject = Subject(net, x, len(x) if x[:1].size <= 512 else 1, "numba")
+        phi, passes = subject.phi, subject.passes
+        if not np.isfinite(phi.found["fro"]).all():
+            return seed, "no fault", "", [], 0.0
+        j, b, times = int(rng.integers(N)), int(rng.integers(phi.full)), log_uniform(rng, 100, 1e6)
+        of_phi, of_delta = phi.against_forward().tolerance[j, b], passes.backward().tolerance[j, b]
+        of_state = passes.forward[0].tolerance[j, b]
+    n, real = passes.n, passes.engine
+    i, k = (int(v) for v in rng.integers(n, size=2))
+    size = float(max(phi.found["fro"][j, b], phi.found["fro"][j + 1, b]))
+
+    def change(what, array):
+        if (
+            what == "phi"
+            and len(array) == N + 1
+            and (fault.endswith("of phi") or "phi in" in fault or "ed phi" in fault)
+        ):
+            array = array.copy()
+            if fault == "entry of phi":
+                array[j, b, i, k] += times * of_phi * size
+            elif fault == "factor of phi":
+                array[: j + 1] *= 1 + times * of_phi
+            elif fault == "transposed phi":
+                array = array.swapaxes(-1, -2)
+            elif fault == "samples of phi in reverse":
+                array = array[:, ::-1]
+            else:
+                array[:-1] = array[:-1][::-1].copy()
+        elif what == "delta" and fault.endswith("of delta"):
+            lengths = [float(np.linalg.norm(array[m][b].astype(float))) for m in (j, j + 1)]
+            array[j] = array[j].copy()
+            if fault == "entry of delta":
+                array[j][b].reshape(-1)[i] += times * of_delta * max(lengths)
+            else:
+                array[j][b] *= 1 + times * of_delta * max(lengths) / max(lengths[0], 1e-300)
+        elif what == "states" and fault == "entry of a state":
+            array[j + 1] = array[j + 1].copy()
+            flat = array[j + 1][b].reshape(-1)
+            flat[i] += times * of_state * max(1.0, float(np.abs(flat.astype(float)).max()))
+        return array
+
+    subject_net, backend = net, Broken(real, change, halved if fault == "half of sigma'" else None)
+    with np.errstate(all="ignore"):
+        if fault in ("entry of W", "sign in W"):
+            if not subject.exact or phi.found["fro"].max() > 1e6:
+                return seed, "no fault", "", [], 0.0
+            subject_net, backend = Wrong(net, rng, fault == "sign in W"), "numba"
+            moved = Subject(subject_net, x, phi.full, "numba").phi.reading("defect")
+            moved = float((moved.measured / moved.tolerance).max())
+        elif fault == "half of sigma'":
+            wrong = Subject(net, x, phi.full, backend).phi.against_forward()
+            moved = float((wrong.measured / wrong.tolerance).max())
+        elif fault in ("transposed phi", "samples of phi in reverse", "layers of phi in reverse"):
+            array = passes.engine.sensitivities(passes.stages, x[: phi.full])
+            apart = np.linalg.norm((change("phi", array) - array).astype(float), axis=(-2, -1))[:-1]
+            limit = phi.against_forward().tolerance * np.maximum(phi.found["fro"][:-1], phi.found["fro"][1:])
+            moved = float((apart / limit).max())
+        else:
+            moved = times
+    if not moved >= 100:
+        return seed, "too small", "", [], 0.0
+    certificate = pyham.certify(subject_net, x, backend=backend, full=phi.full)
+    text = f"{fault}, moved by {moved:.3g} tolerances, layer {j} of {N}, sample {b}\n{certificate}"
+    return seed, "MISSED" if certificate.passed else "refused", text, [fault], 0.0
+
+
+class Wrong(Network):
+    """A network one entry of whose W is not what its parameters say."""
+
+    def __init__(self, net, rng, sign):
+        super().__init__(net.arch, dict(net.params))
+        self.rng, self.sign = rng.integers(1 << 30), sign
+        self.factor = -1 if sign else 1 + log_uniform(rng, 1e-12, 1)
+
+    def stages(self, dtype=None):
+        stages = super().stages(dtype)
+        rng = np.random.default_rng(self.rng)
+        sections = list(stages.sections)
+        s = int(rng.integers(len(sections)))
+        W = sections[s].W.copy()
+        W.reshape(-1)[int(rng.integers(W.size))] *= self.factor
+        sections[s] = replace(sections[s], W=W)
+        return sections[0] if isinstance(stages, Stages) else Chain(sections)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.verification.certify_random", description=__doc__.split("\n\n")[0]
+    )
+    parser.add_argument("what", choices=("right", "broken"))
+    parser.add_argument("--count", type=int, default=20_000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--jobs", type=int, default=2)
+    options = parser.parse_args(argv)
+    verdicts, missing, largest = Counter(), Counter(), 0.0
+    with ProcessPoolExecutor(options.jobs) as pool:
+        jobs = [
+            pool.submit({"right": right, "broken": broken}[options.what], options.seed + i)
+            for i in range(options.count)
+        ]
+        for i, job in enumerate(as_completed(jobs)):
+            seed, verdict, text, reasons, near = job.result()
+            verdicts[verdict] += 1
+            missing.update(reasons)
+            largest = max(largest, near if verdict == "passed" else 0)
+            if verdict in ("REFUSED", "MISSED"):
+                print(f"seed {seed}\n{text}", flush=True)
+            if i % 500 == 499:
+                print(i + 1, dict(verdicts), file=sys.stderr, flush=True)
+    words = "checks without control" if options.what == "right" else "faults"
+    print(dict(verdicts), f"{words}:", dict(missing), f"nearest to its tolerance: {largest:.3f}")
+    return 1 if verdicts["REFUSED"] or verdicts["MISSED"] > 1e-3 * verdicts["refused"] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
