@@ -5,8 +5,9 @@ taken from a function that is given, or measured: by a complex step where the la
 by differences with extrapolation (``scipy.differentiate.jacobian``). The sensitivities are Phi_j = D_j^T Phi_{j+1}.
 
 The tolerances rest on one number, the relative error ``error`` of the Jacobians: ||D^ - D|| <= error ||D||. Then the
-defects of the layers add up as in ``pyham.verification.rounding``: the defect of Phi_j is at most ||J|| times the sum of
-2 ||E|| ||P|| + ||E||^2 over the layers behind j, with P = D^T P+ and ||E|| <= error ||D|| ||P+||. For a J that is fitted, the error of the fit is part of the residual.
+defects of the layers add up as in ``pyham.verification.rounding``: the defect of Phi_j is at most ||J|| times the sum
+of 2 ||E|| ||P|| + ||E||^2 over the layers behind j, with P = D^T P+ and ||E|| <= error ||D|| ||P+||. For a J that is
+fitted, the error of the fit is part of the residual.
 """
 
 from collections.abc import Callable, Sequence

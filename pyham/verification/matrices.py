@@ -61,7 +61,7 @@ class Sensitivities:
         safe = np.where(finite[..., None, None], phi, 0)
         size = np.abs(safe)
         norms = [size.sum(axis=-2).max(axis=-1, initial=0), size.sum(axis=-1).max(axis=-1, initial=0)]
-        found = {"fro": np.linalg.norm(safe, axis=(-2, -1))}
+        found = {"fro": rounding.length(safe, 2)}
         if self.n <= LARGE:
             sigma = np.linalg.svd(safe, compute_uv=False)
             found |= {"2": sigma[..., 0], "least": sigma[..., -1]}
@@ -97,7 +97,7 @@ class Sensitivities:
         """||Phi_j^T u - Phi_{j+1}^T X_j u|| (2, B): the largest over the directions u, for Phi_j and for -Phi_j."""
         u, X = self.passes.directions, self.passes.derivative(j, self.full)
         left, right = u @ phi.astype(np.float64), X @ behind.astype(np.float64)
-        return np.array([np.linalg.norm(sign * left - right, axis=-1).max(axis=1, initial=0) for sign in (1, -1)])
+        return np.array([rounding.length(sign * left - right).max(axis=1, initial=0) for sign in (1, -1)])
 
     # Tolerances
 

@@ -134,7 +134,7 @@ class Passes:
 
     def backward(self, sign: int = 1) -> Reading:
         """<delta_j, u> against <delta_{j+1}, X_j u>: backpropagation against the forward pass, layer by layer."""
-        lengths = np.linalg.norm(self.deltas[0], axis=-1)
+        lengths = rounding.length(self.deltas[0])
         gaps = [np.abs(sign * left - right).max(axis=1, initial=0) for left, right in self._pairings]
         return self.compared(gaps, lengths, self.layer_error)
 

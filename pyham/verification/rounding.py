@@ -67,6 +67,14 @@ def lapack(n: int) -> float:
     return 8 * n * U
 
 
+def length(values: Array, axes: int = 1) -> Array:
+    """The 2-norm over the last one or two axes (Frobenius), whose squares neither overflow nor underflow."""
+    flat = values.reshape(*values.shape[:-axes], -1)
+    largest = np.abs(flat).max(axis=-1, keepdims=True, initial=0)
+    scale = np.where((largest > 0) & (largest < np.inf), largest, 1)
+    return np.asarray(np.linalg.norm(flat / scale, axis=-1) * scale[..., 0])
+
+
 class Sizes(NamedTuple):
     """Of every stage, by layers, each (N, stages per layer): see the module."""
 

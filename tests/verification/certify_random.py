@@ -150,8 +150,10 @@ def halved(stages):
     return sections[0] if len(sections) == 1 else Chain(sections)
 
 
-FAULTS = ("entry of phi", "factor of phi", "entry of delta", "factor of delta", "entry of a state", "transposed phi",
-          "samples of phi in reverse", "layers of phi in reverse", "half of sigma'", "entry of W", "sign in W")  # fmt: skip
+FAULTS = (
+    *("entry of phi", "factor of phi", "entry of delta", "factor of delta", "entry of a state", "transposed phi"),
+    *("samples of phi in reverse", "layers of phi in reverse", "half of sigma'", "entry of W", "sign in W"),
+)
 
 
 def broken(seed):
@@ -175,11 +177,8 @@ def broken(seed):
     size = float(max(phi.found["fro"][j, b], phi.found["fro"][j + 1, b]))
 
     def change(what, array):
-        if (
-            what == "phi"
-            and len(array) == N + 1
-            and (fault.endswith("of phi") or "phi in" in fault or "ed phi" in fault)
-        ):
+        whole = array[0].shape[0] == phi.full and len(array) == N + 1
+        if what == "phi" and whole and ("of phi" in fault or "ed phi" in fault):
             array = array.copy()
             if fault == "entry of phi":
                 array[j, b, i, k] += times * of_phi * size
@@ -198,7 +197,7 @@ def broken(seed):
                 array[j][b].reshape(-1)[i] += times * of_delta * max(lengths)
             else:
                 array[j][b] *= 1 + times * of_delta * max(lengths) / max(lengths[0], 1e-300)
-        elif what == "states" and fault == "entry of a state":
+        elif what == "states" and whole and fault == "entry of a state":
             array[j + 1] = array[j + 1].copy()
             flat = array[j + 1][b].reshape(-1)
             flat[i] += times * of_state * max(1.0, float(np.abs(flat.astype(float)).max()))
