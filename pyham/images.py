@@ -40,12 +40,16 @@ __all__ = [
 
 
 def certify(
-    classifier: Classifier, pixels: object, *, full: int = 1, dtype: Any = np.float64, backend: Backend = "numba"
+    classifier: Classifier,
+    pixels: object,
+    *,
+    full: int | None = None,
+    dtype: Any = np.float64,
+    backend: Backend = "numba",
 ) -> Certificate:
     """Certificate of a classifier's network on the states y_0 of images ``pixels`` (B, rows, columns).
 
-    The first ``full`` images have their whole Phi_j; ``dtype`` is that of the computation. A network at every pixel is
-    certified by ``pyham.certify``, on the states of the pixels of the images.
+    As ``pyham.certify``, which see; ``dtype`` is that of the computation.
 
     Raises
     ------

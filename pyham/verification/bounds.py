@@ -108,8 +108,8 @@ def _outwards(e: Array) -> float:
 def _exp(logarithms: Array) -> Array:
     """exp, rounded upwards, and larger than 0 where a finite logarithm underflows."""
     with np.errstate(over="ignore", under="ignore"):
-        values = np.exp(logarithms) * (1 + 4 * EPS)
-    return np.where(np.isneginf(logarithms), 0.0, np.maximum(values, np.finfo(np.float64).tiny))
+        values = np.maximum(np.exp(logarithms) * (1 + 4 * EPS), np.finfo(np.float64).tiny)
+    return np.where(logarithms == 0, 1.0, np.where(np.isneginf(logarithms), 0.0, values))  # these are exact
 
 
 def gradient_ratio(delta: Array) -> Array:

@@ -126,7 +126,7 @@ def certify(net: Network, x: object, *, full: int | None = None, backend: Backen
     ----------
     full : how many samples have their whole sensitivities Phi_0 .. Phi_N computed; at first all, and one where a state
         has more than 512 numbers. The others are checked along random directions. A network at every pixel of images
-        is certified on the states of the pixels.
+        is certified on the states of the pixels of these images.
 
     Raises
     ------
@@ -138,14 +138,15 @@ def certify(net: Network, x: object, *, full: int | None = None, backend: Backen
     y = _check.array("x", x, ("B", *net.arch.shape))
     if y.dtype.kind == "c":
         raise TypeError(f"x: expected real samples, got dtype {y.dtype}")
-    if isinstance(net.arch, Pixelwise):
-        y = np.moveaxis(y, 1, -1).reshape(-1, net.arch.network.width)
-        net = Network(net.arch.network, net.params)
     whole = len(y) if y[:1].size <= LARGE else min(1, len(y))
     if full is not None:
         whole = _check.integer("full", full, 0)
         if whole > len(y):
             raise ValueError(f"full: expected an integer from 0 to the {len(y)} samples, got {full}")
+    if isinstance(net.arch, Pixelwise):
+        whole *= net.arch.rows * net.arch.columns
+        y = np.moveaxis(y, 1, -1).reshape(-1, net.arch.network.width)
+        net = Network(net.arch.network, net.params)
     with np.errstate(all="ignore"):  # what overflows does not hold, and is shown as inf or NaN
         subject = Subject(net, y, whole, backend)
         checks = tuple(_checked(question, subject) for question in questions(subject))
@@ -162,7 +163,7 @@ def _checked(question: Question, subject: Subject) -> Check:
     elif not question.guaranteed:
         reason = "not promised"
     elif not decided:
-        reason = f"undecided: rounding in {subject.passes.x.dtype} may exceed what is measured"
+        reason = f"rounding errors in {subject.passes.x.dtype} may exceed it"
     else:
         for name, neighbour in question.controls:
             reading = neighbour()
@@ -173,7 +174,7 @@ def _checked(question: Question, subject: Subject) -> Check:
         if control[2] is False and not subject.phi.found["fro"][:-1].any():
             reason, control = "all sensitivities are 0", (None, None, None)
         elif control[2] is False and not reading.decisive():
-            reason, control = "sensitivities so large that rounding exceeds what neighbours change", (None, None, None)
+            reason, control = question.blind, (None, None, None)
     return Check(
         question.name, question.statement, question.guaranteed, measured, tolerance, holds, *control,
         decided, layer, sample, reason,

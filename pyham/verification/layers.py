@@ -2,7 +2,7 @@
 
 Nothing is known about a layer but its values, so its Jacobian D_j (B, n, n), entry [a, c] = d(y_{j+1})_a / d(y_j)_c, is
 taken from a function that is given, or measured: by a complex step where the layer computes with complex numbers, else
-by differences with extrapolation (``scipy.differentiate.jacobian``). The sensitivities are Phi_j = D_j^T Phi_{j+1}.
+by differences with extrapolation (SciPy's ``jacobian``). The sensitivities are Phi_j = D_j^T Phi_{j+1}.
 
 The tolerances rest on one number, the relative error ``error`` of the Jacobians: ||D^ - D|| <= error ||D||. Then the
 defects of the layers add up as in ``pyham.verification.rounding``: the defect of Phi_j is at most ||J|| times the sum

@@ -16,7 +16,7 @@ POWERS = 20  # steps of the power method: each gives a lower bound of the 2-norm
 EIGENVALUES = 4e9  # operations that eigenvalues may take: in wide and deep networks not every matrix has its own
 
 
-class Sensitivities:
+class MatrixNumbers:
     """Numbers of Phi_0 .. Phi_N (N + 1, B) for the first ``full`` samples of ``passes``.
 
     ``J`` is the matrix that they should be symplectic for, if there is one, and ``by_design`` whether theory says so.
@@ -49,7 +49,8 @@ class Sensitivities:
             phi = passes.engine.sensitivities(stages.layers(start, stop), states[start][:b], last)
             rows.append(self.numbers(phi[:-1].astype(np.float64), start))
             for j in reversed(range(start, stop if self.compared else start)):
-                gaps.append(self._gap(j, phi[j - start], phi[j + 1 - start]))
+                behind = last if j + 1 == stop else phi[j + 1 - start]  # not what the engine makes of it
+                gaps.append(self._gap(j, phi[j - start], behind))
             self.kept |= {j: phi[j - start] for j in (0, self.depth - 1) if start <= j < stop}
             last = phi[0]
         found = {name: np.concatenate([row[name] for row in rows[::-1]]) for name in rows[0]}

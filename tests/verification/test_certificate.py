@@ -53,9 +53,9 @@ def test_sound_networks_pass(key, activation, dtype):
 @settings(max_examples=60)
 def test_random_networks_pass(case):
     certificate = pyham.certify(*case)
-    assert all(check.holds for check in certificate.checks if check.guaranteed), str(certificate)
-    # Of a unit of relu that is on for no sample nothing can be broken, and then a control may not fail.
-    assert certificate.passed or case[0].arch.activation == "relu", str(certificate)
+    assert certificate.passed, str(certificate)
+    for check in certificate.checks:  # a control that fails, or a reason
+        assert (check.control_failed is True and check.reason is None) or (check.control is None and check.reason)
 
 
 def with_biases(key, part, value, activation="relu", depth=N):
@@ -112,8 +112,6 @@ def test_unusual_networks_pass(net, x):
     if net.arch.name == "MS1" and (net.K[0] == net.K).all():
         assert checks(certificate)["symplectic"].guaranteed
     assert net.arch.name != "H1" or ("eigenvalues" in checks(certificate)) == (net.arch.width % 2 == 0)
-    if net.arch.name == "MLP" and net.arch.activation == "relu" and not (net.b[-1] < 0).all():
-        assert checks(certificate)["upper bound"].control_failed
 
 
 @pytest.mark.parametrize("params", [np.float32, np.float64])
@@ -153,23 +151,26 @@ def test_huge_sensitivities_are_judged_without_warnings(key, step):
 def test_each_architecture_has_its_checks_its_promises_and_controls_that_fail(key):
     certificate = pyham.certify(network(key), samples())
     name, asked = VARIANTS[key][0], checks(certificate)
-    of_pairs = {"symplectic", "determinant", "eigenvalues"}
-    expected = {"norms", "upper bound", "backpropagation"}
-    expected |= {"gradients"} if name in SPLIT else set()
-    expected |= {"euler defect"} if name == "H1" else set()
-    expected |= of_pairs if name in ("MS3", "H2", "H1") else set()
-    expected |= {"singular values"} if name == "MS3" or key in ("H1-J1", "H2-plain") else set()
+    of_J = {"symplectic", "eigenvalues"} | ({"singular values"} if name == "MS3" else set())
+    of_J |= {"singular values"} if key in ("H1-J1", "H2-plain") else set()
+    always = {"forward pass", "sensitivities", "backpropagation", "upper bound"}
+    of_shears = {"norms", "determinant", "gradients"}
+    expected = always | {"norms"}
+    expected |= of_shears if name in SPLIT else set()
+    expected |= {"euler defect", "determinant"} if name == "H1" else set()
+    expected |= of_J if name in ("MS3", "H2", "H1") else set()
     assert set(asked) == expected
-    for promised in (of_pairs | {"singular values", "norms"}) & expected:
-        assert asked[promised].guaranteed == (key in EXACT)
-    assert all(asked[always].guaranteed for always in expected - of_pairs - {"singular values", "norms"})
+    promised = always | {"euler defect"} | (of_shears if name in SPLIT else set()) | (of_J if key in EXACT else set())
+    assert {check.name for check in certificate.checks if check.guaranteed} == promised & expected
     for check in asked.values():
+        assert check.decided
         if check.guaranteed:
             assert check.control and check.control_failed is True
             assert check.control_measured > check.tolerance >= check.measured
     phi = network(key).sensitivity(samples())
-    smallest = np.min(list(pyham.symplectic.norms(phi[:-1]).values()))
-    assert asked["norms"].measured == 1 - smallest
+    smallest = np.min(list(pyham.symplectic.norms(phi).values()), axis=0)
+    where = asked["norms"].layer, asked["norms"].sample
+    assert asked["norms"].measured == pytest.approx(1 - smallest[where], abs=4 * eps(np.float64))
     facts, (least, median, most) = dict(certificate.facts), np.quantile(np.linalg.norm(phi[0], 2, (1, 2)), (0, 0.5, 1))
     mean = np.linalg.norm(phi[0].mean(axis=0), 2)
     norms = {"smallest norm": least, "median": median, "largest": most, "norm of the batch mean": mean}
@@ -194,10 +195,53 @@ def test_forward_euler_is_reported_as_not_symplectic_but_passes():
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_tolerances_are_four_eps_a_stage_and_the_defect_the_largest_of_all_layers_and_samples(dtype):
+def test_the_number_is_that_of_the_layer_and_sample_nearest_to_its_tolerance(dtype):
     net, x = network("H2-yoshida4-p-first"), samples(dtype=dtype)
     certificate = pyham.certify(net, x)
-    assert {check.tolerance for check in certificate.checks} == {4 * eps(dtype) * 7 * N}
+    found = checks(certificate)["symplectic"]
     rho = pyham.symplectic.defect(net.sensitivity(x), net.interconnection)
-    assert checks(certificate)["symplectic"].measured == rho.max()
+    assert found.measured == pytest.approx(rho[found.layer, found.sample], rel=0.1, abs=eps(np.float64))
     assert certificate == pyham.certify(net, x)  # the same in every run
+
+
+# What was wrong once
+
+
+def test_eigenvalues_of_wide_networks_and_of_many_samples_are_not_refused():
+    """A tolerance of four eps a stage knew nothing of the error of eigenvalues, which grows with the width."""
+    for width, batch, step, seeds in ((64, 1, 0.1, 10), (48, 1, 0.1, 10), (16, 200, 0.1, 3), (16, 5, 1e-5, 5)):
+        for seed in range(seeds):
+            net = pyham.H2(width, 1, step).init(seed, initialization="scaled-normal")
+            assert pyham.certify(net, np.random.default_rng(seed + 1).standard_normal((batch, width))).passed
+
+
+def test_every_control_fails_where_there_is_something_to_break():
+    """Of the two-dimensional one-layer network of seed 7 a stretched stage did not exceed the bound of the layer."""
+    for seed in range(40):
+        for activation in ("tanh", "relu"):
+            net = pyham.H2(2, 1, 0.5, activation).init(seed)
+            certificate = pyham.certify(net, np.random.default_rng(seed).standard_normal((1, 2)))
+            assert certificate.passed and all(check.control_failed for check in certificate.checks), str(certificate)
+
+
+def test_bounds_are_those_of_the_network_that_runs():
+    """Rounded to float32, weights may be larger: a bound that is attained was exceeded by 2e-8."""
+    for dtype in (np.float32, np.float64):
+        for seed in range(30):
+            net = pyham.H1(4, 3, 0.1, "identity", interconnection="J1").init(seed, dtype=np.float64)
+            net = net.replace({"K": np.eye(4) * net.params["K"][:, :1, :1], "b": np.zeros((3, 4))})
+            norm = np.linalg.norm(net.sensitivity(np.zeros((1, 4), dtype))[:, 0].astype(float), 2, axis=(1, 2))
+            # J has no real eigenvector: the norm of I + h k^2 J is sqrt(1 + h^2 k^4) and stays below 1 + h k^2.
+            assert (norm <= bounds.upper(net, dtype=dtype) * (1 + 20 * eps(dtype))).all()
+            assert pyham.certify(net, np.zeros((1, 4), dtype)).passed
+
+
+def test_weights_that_undo_each_other_are_not_refused():
+    """Kp = M and Kq = M^-T of condition 1e4: sensitivities are large on the way, and small in the end."""
+    rng = np.random.default_rng(0)
+    U, V = (np.linalg.qr(rng.standard_normal((4, 4)))[0] for _ in range(2))
+    M = U @ np.diag(np.logspace(2, -2, 4)) @ V
+    net = pyham.H2(8, 6, 0.1, scheme="verlet").init(0)
+    net = net.replace({"Kp": np.broadcast_to(M, (6, 4, 4)), "Kq": np.broadcast_to(np.linalg.inv(M).T, (6, 4, 4))})
+    certificate = pyham.certify(net, rng.standard_normal((10, 8)))
+    assert certificate.passed and checks(certificate)["symplectic"].decided, str(certificate)
