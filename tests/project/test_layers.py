@@ -135,11 +135,12 @@ def test_only_what_is_written_for_the_compiler_imports_numba():
 
 def test_core_needs_no_extra():
     allowed = {"numpy", "scipy", "numba", "llvmlite", "safetensors", "matplotlib", "rich"}
-    # mpmath: only for those who bring its numbers; mpi4py: only for those who ask for that transport
+    # mpmath: only for those who bring its numbers; mpi4py: only for those who ask for that transport; flint: for proofs
     optional = {
         "pyham._check": {"mpmath"},
         "pyham.architectures.activations": {"mpmath"},
         "pyham.distributed.mpi": {"mpi4py"},
+        "pyham.verification.ball_activations": {"flint"},
     }
     for name in modules("pyham"):
         rest = external(name) - allowed - optional.get(name, set()) - set(sys.stdlib_module_names)
