@@ -23,7 +23,7 @@ from pyham.verification.ball_activations import Ball, flint
 from pyham.verification.ball_questions import Verdict, ask, error_bound, summary, verdict_of
 from pyham.verification.ball_stages import BallStages, lower, matrix, precision
 
-__all__ = ["Balls", "Proof", "Verdict", "enclose", "examine", "lower", "precision", "prove"]
+__all__ = ["BallStages", "Balls", "Proof", "Verdict", "enclose", "examine", "lower", "precision", "prove"]
 
 Array = np.ndarray[Any, Any]
 Matrix = Any  # flint.arb_mat
