@@ -123,9 +123,7 @@ def _directions(grams: list[Matrix]) -> list[Matrix | None]:
 
 
 def error_bound(computed: Array, R: Matrix, norm: float) -> float:
-    """An upper bound of ||computed - I - R||_F / max(1, ||I + R||_2), whose norm is at least ``norm``."""
-    if not np.isfinite(computed).all():
-        return math.inf
+    """An upper bound of ||computed - I - R||_F / max(1, ||I + R||_2), whose norm is at least ``norm``; perhaps inf."""
     difference = matrix(computed) - matrix(np.eye(len(computed))) - R
     return up(_frobenius(difference) / max(1.0, norm))
 
@@ -145,18 +143,18 @@ def verdict_of(answers: Iterable[Answer]) -> str:
 def summary(found: list[list[Answer]], norms: bool) -> Verdict:
     """Of the answers to one question, by samples and layers; of norms the smallest number is the worst.
 
-    Phi_N = I tells nothing about norms where there are other layers.
+    Phi_N = I tells nothing about norms: without other layers the worst is 1.
     """
     verdict = verdict_of(answer for layers in found for answer in layers)
     decisive = [
         (-answer.number if norms else answer.number, j, i)
         for i, layers in enumerate(found)
-        for j, answer in enumerate(layers[:-1] if norms and len(layers) > 1 else layers)
+        for j, answer in enumerate(layers[:-1] if norms else layers)
         if norms or verdict != "excluded" or answer.verdict == verdict
     ]
     if not decisive:
         return Verdict(verdict, 1.0 if norms else 0.0)
-    worst, j, i = max(decisive, key=lambda entry: math.inf if math.isnan(entry[0]) else entry[0])
+    worst, j, i = max(decisive)
     return Verdict(verdict, -worst if norms else worst, j, i)
 
 

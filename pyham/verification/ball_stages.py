@@ -188,8 +188,7 @@ def _structure(net: Network) -> Array | None:
     if isinstance(net.arch, MS1 | MS2):
         K = net.K
         return K[0].T if len(K) and (K[0] == K).all() and K.any() else None
-    J = net.interconnection
-    return J if J is not None and J.ndim == 2 else None
+    return net.arch.J
 
 
 def matrix(values: Array) -> Matrix:
