@@ -58,6 +58,10 @@ def test_norms_below_1_are_told_from_those_that_a_vector_does_not_show():
         answer, excess = ball_questions._norm(G, v)
         assert (answer.verdict, float(excess)) == ("undecided", -0.2) and answer.number <= 0.8**0.5
         assert ball_questions._norm(matrix(np.diag([-0.9, -0.5])), v)[0].verdict == "excluded"
+        wide = flint.arb_mat([[0, arb(0, 1)], [arb(0, 1), 0]])
+        assert ball_questions._norm(wide, None)[0].verdict == "undecided"
+    off = pyham.H2(4, 2, activation="relu").init(0).replace({"b": np.full((2, 4), -100.0)})
+    assert balls.prove(off, np.zeros((1, 4))).norms == balls.Verdict("proven", 1.0, 1, 0)  # Phi = I exactly
     off = pyham.MLP(3, 2, activation="relu").init(0).replace({"b": np.full((2, 3), -100.0)})
     assert balls.prove(off, np.zeros((1, 3))).norms == balls.Verdict("excluded", 0.0, 1, 0)
 

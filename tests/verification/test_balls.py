@@ -153,8 +153,9 @@ def test_verdicts_say_how_much_and_where(rng):
 
 def test_upper_bounds_are_above_what_they_enclose(rng):
     """A ball around each entry of A encloses a network in which all entries are moved to the ball's end."""
-    net, x = pyham.H2(4, 6, 0.9).init(rng), rng.standard_normal((1, 4))
+    net, x = pyham.H2(4, 1, 3.0, activation="softplus").init(rng), rng.standard_normal((1, 4))
     stages = balls.lower(net, 60)
+    assert balls.examine(stages, x).norms.worst > 3
     wide = balls.examine(stages.changed("A", lambda a: arb(a.mid(), 1e-45)), x).symplectic
     moved = balls.examine(stages.changed("A", lambda a: a + arb(10) ** -45), x).symplectic
     assert moved.verdict == "excluded" and wide.verdict == "undecided"
