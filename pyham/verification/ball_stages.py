@@ -33,7 +33,7 @@ _LOCK = threading.RLock()
 def precision(bits: int) -> Iterator[None]:
     """Balls are computed with so many bits in this block, and one thread at a time is in such a block.
 
-    The precision belongs to the process (``flint.ctx.prec``): threads that use python-flint without this function
+    The precision of python-flint belongs to the process: threads that use python-flint without this function
     would see it.
     """
     context = flint().ctx

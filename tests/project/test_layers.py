@@ -153,7 +153,7 @@ def run(code):
 
 
 def test_import_is_light():
-    heavy = ("numba", "llvmlite", "scipy", "matplotlib", "rich", "torch", "jax", "sklearn")
+    heavy = ("numba", "llvmlite", "scipy", "matplotlib", "rich", "torch", "jax", "sklearn", "flint")
     result = run(f"import pyham\nprint([name for name in {heavy!r} if name in sys.modules])")
     assert (result.stdout, result.stderr) == ("[]\n", "")
 
