@@ -122,10 +122,9 @@ def _directions(grams: list[Matrix]) -> list[Matrix | None]:
     return [matrix(v) if known else None for v, known in zip(vectors, usable, strict=True)]
 
 
-def error_bound(computed: Array, R: Matrix, norm: float) -> float:
-    """An upper bound of ||computed - I - R||_F / max(1, ||I + R||_2), whose norm is at least ``norm``; perhaps inf."""
-    difference = matrix(computed) - matrix(np.eye(len(computed))) - R
-    return up(_frobenius(difference) / max(1.0, norm))
+def error_bound(computed: Array, phi: Matrix, norm: float) -> float:
+    """An upper bound of ||computed - Phi||_F / max(1, ||Phi||_2), whose norm is at least ``norm``; perhaps infinite."""
+    return up(_frobenius(matrix(computed) - phi) / max(1.0, norm))
 
 
 def _frobenius(M: Matrix) -> Ball:

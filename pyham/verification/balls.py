@@ -141,8 +141,8 @@ def examine(stages: BallStages, x: Array, computed: Mapping[str, Array] | None =
         found.append(answers)
         with precision(bits):
             for name, phi in (computed or {}).items():
-                for j, R in enumerate(balls.deviations):
-                    error = error_bound(phi[j, i], R, answers[j][1].number)
+                for j, enclosure in enumerate(balls.phi):
+                    error = error_bound(phi[j, i], enclosure, answers[j][1].number)
                     errors[name][j] = max(errors[name][j], error)
     symplectic, norms, determinant = (
         summary([[answers[question] for answers in layers] for layers in found], question == 1) for question in range(3)
