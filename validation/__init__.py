@@ -5,7 +5,8 @@ which the same check must report a violation. To add a claim, add a module ``v<n
 
 - a docstring: statement, source, oracle, why the tolerance is what rounding allows, and the control;
 - ``STATEMENT``, one line;
-- ``check(lab)``, which yields ``claim.Result``s.
+- ``check(lab)``, which yields ``claim.Result``s;
+- ``missing()``, where it needs an extra: what is not installed, in words, or "".
 
 It is found by its name; nothing else needs to change.
 """

@@ -90,6 +90,8 @@ def verify(options: argparse.Namespace) -> int:
     report.write_json(page.findings, options.json)
     page.write(folder / "report.html", options.claims)
     report.show(page.findings, console)
+    for sentence in page.left_out(options.claims):
+        console.print(sentence, highlight=False, markup=False)
     if page.faults:
         noticed = sum(bool(line.checks) for line in page.faults)
         console.print(f"{len(page.faults)} faults planted in the recursion, {noticed} noticed", highlight=False)

@@ -151,12 +151,17 @@ def modules(only: list[str] | None = None, *, core: bool = False) -> dict[str, M
 
 def figures(module: ModuleType, lab: Lab) -> Iterator[tuple[str, Figure]]:
     """(caption, figure) pairs of a claim, where it has any."""
-    return module.figures(lab) if hasattr(module, "figures") else iter(())
+    return module.figures(lab) if hasattr(module, "figures") and not missing(module) else iter(())
+
+
+def missing(module: ModuleType) -> str:
+    """What a claim that needs an extra lacks on this machine; "" if nothing. Without it the claim has no findings."""
+    return str(module.missing()) if hasattr(module, "missing") else ""
 
 
 def run(name: str, module: ModuleType, lab: Lab) -> Iterator[Finding]:
     """The findings of one claim."""
-    for result in module.check(lab):
+    for result in () if missing(module) else module.check(lab):
         yield Finding(name, module.STATEMENT, result)
 
 

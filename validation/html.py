@@ -19,11 +19,11 @@ from matplotlib.figure import Figure
 
 import pyham
 from pyham.files.replacing import replace_file
-from validation import power
+from validation import claim, power
 from validation.claim import Finding
 from validation.faults.run import HEADS
 
-PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "matplotlib", "mpmath", "torch")
+PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "matplotlib", "mpmath", "python-flint", "torch")
 
 STYLE = Path(__file__).with_name("report.css")
 
@@ -41,12 +41,18 @@ class Page:
     rooms: list[tuple[str, ...]] = field(default_factory=list)
     seconds: float = 0.0
 
-    def add_figure(self, claim: str, caption: str, figure: Figure) -> None:
+    @staticmethod
+    def left_out(modules: dict[str, ModuleType]) -> list[str]:
+        """A sentence for each claim that needs what is not installed."""
+        lacks = {name: claim.missing(module) for name, module in modules.items()}
+        return [f"{name} is left out: {words}" for name, words in lacks.items() if words]
+
+    def add_figure(self, name: str, caption: str, figure: Figure) -> None:
         """Keep a figure as PNG, under its claim, and close it."""
         buffer = io.BytesIO()
         figure.savefig(buffer, dpi=130, format="png")
         plt.close(figure)
-        self.pictures.setdefault(claim, []).append((caption, buffer.getvalue()))
+        self.pictures.setdefault(name, []).append((caption, buffer.getvalue()))
 
     def write(self, path: Path, modules: dict[str, ModuleType]) -> None:
         """The page, written at once or not at all."""
@@ -66,6 +72,7 @@ class Page:
             f"{self.seconds:.0f} s, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC</p>",
             f'<p class="verdict{"" if everything else " bad"}"><strong>{words}</strong> {len(self.findings)} results, '
             "each with a tolerance and a control: a neighbouring case in which the same check must fail.</p>",
+            *(f'<p class="quiet">{html.escape(line)}</p>' for line in self.left_out(modules)),
             *self.picture(""),
             f"<nav>{''.join(self.link(name, modules[name]) for name in claims)}</nav>",
             *(self.section(name, modules[name]) for name in claims),
@@ -97,12 +104,12 @@ class Page:
         ]
         return "\n".join(parts)
 
-    def picture(self, claim: str) -> list[str]:
+    def picture(self, name: str) -> list[str]:
         """The figures of a claim ("" for those of the whole report)."""
         return [
             f'<figure><img alt="{html.escape(caption)}" src="data:image/png;base64,{base64.b64encode(png).decode()}">'
             f"<figcaption>{html.escape(caption)}</figcaption></figure>"
-            for caption, png in self.pictures.get(claim, [])
+            for caption, png in self.pictures.get(name, [])
         ]
 
     def faults_table(self) -> str:

@@ -135,11 +135,12 @@ def test_only_what_is_written_for_the_compiler_imports_numba():
 
 def test_core_needs_no_extra():
     allowed = {"numpy", "scipy", "numba", "llvmlite", "safetensors", "matplotlib", "rich"}
-    # mpmath: only for those who bring its numbers; mpi4py: only for those who ask for that transport
+    # mpmath: only for those who bring its numbers; mpi4py: only for those who ask for that transport; flint: for proofs
     optional = {
         "pyham._check": {"mpmath"},
         "pyham.architectures.activations": {"mpmath"},
         "pyham.distributed.mpi": {"mpi4py"},
+        "pyham.verification.ball_activations": {"flint"},
     }
     for name in modules("pyham"):
         rest = external(name) - allowed - optional.get(name, set()) - set(sys.stdlib_module_names)
@@ -152,7 +153,7 @@ def run(code):
 
 
 def test_import_is_light():
-    heavy = ("numba", "llvmlite", "scipy", "matplotlib", "rich", "torch", "jax", "sklearn")
+    heavy = ("numba", "llvmlite", "scipy", "matplotlib", "rich", "torch", "jax", "sklearn", "flint")
     result = run(f"import pyham\nprint([name for name in {heavy!r} if name in sys.modules])")
     assert (result.stdout, result.stderr) == ("[]\n", "")
 
