@@ -27,7 +27,7 @@ not fail is a check that sees nothing. Where there is nothing to break, or the t
 reason is stated instead.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ from pyham import _check
 from pyham.architectures.images import Pixelwise
 from pyham.engines.choice import Backend
 from pyham.network import Network
+from pyham.verification.balls import Proof, prove
 from pyham.verification.matrices import LARGE
 from pyham.verification.measurements import UNDECIDED
 from pyham.verification.questions import Question, Subject, questions
@@ -51,7 +52,8 @@ class Check:
     whether the tolerance, relative to what is measured, was small enough for that to mean something. ``measured`` and
     ``tolerance`` are those of ``layer`` and ``sample``, where they come nearest to each other. ``control`` names the
     neighbouring case, ``control_measured`` the same number there, and ``control_failed`` whether it violated its
-    tolerance as it must; where there is none, ``reason`` says why.
+    tolerance as it must; where there is none, ``reason`` says why. ``proof`` is "proven", "excluded" or "undecided"
+    where ball arithmetic was asked.
     """
 
     name: str
@@ -67,10 +69,13 @@ class Check:
     layer: int = 0
     sample: int = 0
     reason: str | None = None
+    proof: str | None = None
 
     @property
     def verdict(self) -> str:
         """In a word or two."""
+        if self.proof == "proven" and self.holds:
+            return "proven"
         if not self.guaranteed:
             return "holds*" if self.holds and self.decided else "not promised"
         if not self.holds:
@@ -119,7 +124,15 @@ class Certificate:
         return "\n".join([head, "-" * max(map(len, lines)), *lines, *foot, f"at the input: {facts}"])
 
 
-def certify(net: Network, x: object, *, full: int | None = None, backend: Backend = "numba") -> Certificate:
+def certify(
+    net: Network,
+    x: object,
+    *,
+    full: int | None = None,
+    arithmetic: str = "float",
+    digits: int = 40,
+    backend: Backend = "numba",
+) -> Certificate:
     """Certificate of ``net`` on the samples x (B, n), or images (B, C, rows, columns), in x's dtype.
 
     Parameters
@@ -127,14 +140,20 @@ def certify(net: Network, x: object, *, full: int | None = None, backend: Backen
     full : how many samples have their whole sensitivities Phi_0 .. Phi_N computed; at first all, and one where a state
         has more than 512 numbers. The others are checked along random directions. A network at every pixel of images
         is certified on the states of the pixels of these images.
+    arithmetic : "float", or "balls": what ``pyham.verification.balls.prove`` proves of the exact network to ``digits``
+        digits is then "proven", not only measured, and among the facts are the true rounding errors of both engines,
+        relative to max(1, ||Phi||). Needs python-flint, and networks of vectors or on graphs.
 
     Raises
     ------
     TypeError, ValueError
         As ``net.sensitivity(x)`` does.
+    ImportError
+        If balls are asked for, and python-flint is not installed.
     """
     if not isinstance(net, Network):
         raise TypeError(f"net: expected a Network, got {type(net).__name__}")
+    _check.choice("arithmetic", arithmetic, ("float", "balls"))
     y = _check.array("x", x, ("B", *net.arch.shape))
     if y.dtype.kind == "c":
         raise TypeError(f"x: expected real samples, got dtype {y.dtype}")
@@ -149,8 +168,22 @@ def certify(net: Network, x: object, *, full: int | None = None, backend: Backen
         net = Network(net.arch.network, net.params)
     with np.errstate(all="ignore"):  # what overflows does not hold, and is shown as inf or NaN
         subject = Subject(net, y, whole, backend)
-        checks = tuple(_checked(question, subject) for question in questions(subject))
-        return Certificate(str(net.arch), len(y), str(y.dtype), checks, subject.facts())
+        checks = [_checked(question, subject) for question in questions(subject)]
+        facts = subject.facts()
+    if arithmetic == "balls":
+        proof = prove(net, y[:whole], digits=digits)
+        checks = [_proved(check, proof) for check in checks]
+        facts |= {f"true error of {name}": float(error.max()) for name, error in proof.errors.items()}
+    return Certificate(str(net.arch), len(y), str(y.dtype), tuple(checks), facts)
+
+
+def _proved(check: Check, proof: Proof) -> Check:
+    """The check with the answer of a proof, if it answers that question."""
+    answer = {"symplectic": proof.symplectic, "determinant": proof.determinant, "norms": proof.norms}.get(check.name)
+    if answer is None:
+        return check
+    holds = check.holds and (answer.verdict != "excluded" or not check.guaranteed)
+    return replace(check, proof=answer.verdict, holds=holds)
 
 
 def _checked(question: Question, subject: Subject) -> Check:

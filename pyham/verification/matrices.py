@@ -19,12 +19,15 @@ EIGENVALUES = 4e9  # operations that eigenvalues may take: in wide and deep netw
 class MatrixNumbers:
     """Numbers of Phi_0 .. Phi_N (N + 1, B) for the first ``full`` samples of ``passes``.
 
-    ``J`` is the matrix that they should be symplectic for, if there is one, and ``by_design`` whether theory says so.
+    ``J`` is the matrix that they should be symplectic for, if there is one, known to the relative ``error_of_J``, and
+    ``by_design`` whether theory says so.
     ``compared``: layer by layer with the forward pass's derivative, too.
     """
 
-    def __init__(self, passes: Passes, full: int, J: Array | None, by_design: bool, compared: bool = True) -> None:
-        self.compared = compared
+    def __init__(
+        self, passes: Passes, full: int, J: Array | None, by_design: bool, error_of_J: float, compared: bool = True
+    ) -> None:
+        self.compared, self.error_of_J = compared, error_of_J
         self.passes, self.full, self.J, self.by_design = passes, full, J, by_design
         self.n, self.depth, self.shears = passes.n, passes.stages.depth, passes.stages.shears
         sigma = None if J is None else np.linalg.svd(J, compute_uv=False) if self.n <= LARGE else np.ones(self.n)
@@ -141,7 +144,8 @@ class MatrixNumbers:
             found = {key: value[layers] for key, value in found.items() if key != "gap"}
         size = np.maximum(1, found["fro"]) ** 2
         of_J = 1.0 if self.J is None else float(np.linalg.norm(self.J)) / self.size_of_J
-        allowed = self.defect_error[where] * scale**2 + 2 * rounding.gamma(2 * self.n, rounding.U) * found["fro"] ** 2
+        measuring = 2 * rounding.gamma(2 * self.n, rounding.U) + 2 * self.error_of_J
+        allowed = self.defect_error[where] * scale**2 + measuring * found["fro"] ** 2
         own = rounding.lapack(self.n)
         if name == "defect":
             measured = found["defect"] / (of_J * self.size_of_J * size)

@@ -11,7 +11,7 @@ from pyham.network import Network
 from pyham.verification import bounds, neighbours, rounding, symplectic
 from pyham.verification.matrices import LARGE, MatrixNumbers
 from pyham.verification.measurements import Passes, Reading
-from pyham.verification.structure import structure, symplectic_by_design
+from pyham.verification.structure import error_of, structure, symplectic_by_design
 
 Array = np.ndarray[Any, Any]
 
@@ -25,7 +25,8 @@ class Subject:
         self.net, self.engine, self.full = net, select(backend, y.dtype), full
         self.passes = Passes(net.stages(y.dtype), net.arch, y, self.engine)
         self.J, self.exact = structure(net), symplectic_by_design(net)
-        self.phi = MatrixNumbers(self.passes, full, self.J, self.exact)
+        self.error_of_J = error_of(net)
+        self.phi = MatrixNumbers(self.passes, full, self.J, self.exact, self.error_of_J)
 
     @cached_property
     def euler(self) -> MatrixNumbers:
@@ -33,7 +34,7 @@ class Subject:
         few = min(FEW, self.full) if self.passes.n <= LARGE else 1
         stages = neighbours.euler_stages(self.passes.stages)
         twin = Passes(stages, self.net.arch, self.passes.x[:few], self.engine)
-        return MatrixNumbers(twin, few, self.J, False, compared=False)
+        return MatrixNumbers(twin, few, self.J, False, self.error_of_J, compared=False)
 
     def facts(self) -> dict[str, float]:
         """Norms of Phi_0 over samples, the norm of the batch mean, which hides them, and the a-priori bounds."""
@@ -146,7 +147,7 @@ def _two_form(of: Subject) -> Question:
         largest = np.maximum(sizes[0] * sizes[1], sizes[0][-1] * sizes[1][-1])[:-1]
         allowed = rounding.defect(passes.at, sizes[0], sizes[1], passes.stages.shears)[:-1] * scale**2
         of_J = of.phi.size_of_J
-        rest = 4 * rounding.gamma(2 * passes.n, rounding.U) * scale**2
+        rest = 4 * (rounding.gamma(2 * passes.n, rounding.U) + of.error_of_J) * scale**2
         return Reading(np.abs(scale**2 * form[:-1] - form[-1]) / (of_J * largest), allowed / largest + rest)
 
     statement = f"w(Phi u, Phi v) = w(u, v), {len(passes.x)} samples"

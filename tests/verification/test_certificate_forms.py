@@ -53,6 +53,20 @@ def test_a_control_that_does_not_fail_makes_a_certificate_fail_and_print_tells_o
     assert not certificate.passed and "DOES NOT FAIL" in str(certificate)
 
 
+def test_what_balls_prove_is_shown_as_proven_with_the_true_errors_of_both_engines():
+    x = samples(3)
+    found = pyham.certify(network(), x, arithmetic="balls")
+    assert found.passed and [check.name for check in found.checks if check.proof == "proven"] == PROVEN
+    assert [check.name for check in found.checks if check.verdict == "proven"] == PROVEN
+    assert 0 < found.facts["true error of numba"] < 1e-13 and 0 < found.facts["true error of reference"] < 1e-13
+    euler = {check.name: check for check in pyham.certify(network("H1-J1"), x, arithmetic="balls").checks}
+    assert (euler["symplectic"].proof, euler["symplectic"].verdict) == ("excluded", "not promised")
+    assert str(found).count("proven") == 3
+
+
+PROVEN = ["symplectic", "determinant", "norms"]
+
+
 def test_print_of_what_holds_without_being_promised_has_a_footnote():
     text = str(pyham.certify(network("MS2", step=1e-3), samples(1)))
     assert ("holds*" in text) == ("* found on these samples, not promised by theory" in text)
@@ -68,6 +82,10 @@ test_what_is_refused = refused([
     (partial(pyham.certify, network()), np.ones((20, 3)), ValueError, r"x: expected shape \(B, 4\), got \(20, 3\)"),
     (partial(pyham.certify, network()), np.full((2, n), np.nan), ValueError, r"x: .*, got nan at index \(0, 0\)"),
     (partial(pyham.certify, network(), backend="reference"), samples() * 1j, TypeError, "x: .*"),
+    (lambda word: pyham.certify(network(), samples(), arithmetic=word), "exact", ValueError,
+     "arithmetic: expected one of 'float', 'balls', got 'exact'"),
+    (lambda word: pyham.certify(network(), samples(), full=word), 21, ValueError,
+     "full: expected an integer from 0 to the 20 samples, got 21"),
     (lambda name: pyham.certify(network(), samples(), backend=name), "torch", ValueError,
      "backend: expected one of 'numba', 'reference', got 'torch'"),
 ])  # fmt: skip
