@@ -228,8 +228,8 @@ def largest_norm(forms: Array, rests: Array) -> Array:
         bound = np.maximum(bound, spectral_norm(corner))  # NaN stays NaN
     bound = bound + sizes[1 + visited :].sum(axis=0) + (K + 4) * EPS * sizes.sum(axis=0) + rests
     bound = np.nan_to_num(bound * (1 + 16 * EPS), nan=np.inf)
-    nothing = ~forms[-1, :, 1:].any() and not rests[-1].any()
-    bound[-1] = 1.0 if nothing else bound[-1]  # Phi_N = I
+    constant = ~forms[-1, :, 1:].any() and not rests[-1].any()
+    bound[-1] = 1.0 if constant else bound[-1]  # Phi_N = I
     return bound
 
 

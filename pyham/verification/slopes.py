@@ -89,7 +89,7 @@ def _relu(a: Array, rho: Array) -> tuple[Line, Line]:
     low, high = a - rho - slack, a + rho + slack
     across = ~((low > 0) | (high < 0))  # so, and not with <=, because NaN must count as across
     on = (a > 0).astype(a.dtype)
-    slope = np.where(across, high / np.where(across, high - low, 1), on)
+    slope = np.where(across, high / np.where(across, np.maximum(high - low, TINY), 1), on)
     rest = np.where(across, np.maximum(-slope * low, (1 - slope) * high) / 2, 0)
     half = np.where(across, 0.5, 0)
     return _padded(Line(slope * a + rest, slope, rest), rho, 0.0), Line(np.where(across, 0.5, on), 0 * half, half)
