@@ -75,7 +75,7 @@ def plot(arrays: dict[str, Array]) -> Figure:
         middle = np.median(certified / attacked)
         axis.set_title(f"{name}, {100 * float(accuracy):.1f} % right\nproven / found radius: median {middle:.3f}")
     axes[0, 0].set_ylabel("% of test samples")
-    axes[0, 0].legend(loc="lower left")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower left", ncols=2)
     last = axes[0, 2]
     for name, proven, found, colour in zip(
         DATA.values(), arrays["proven"], arrays["found"], (style.BLUE, style.ORANGE), strict=True

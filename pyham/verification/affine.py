@@ -25,8 +25,8 @@ multiplies it by sigma'_i and hands it to the rows src by its column a_i of A^T.
 and what is left is a row of norm at most
     T = S sum_k ``||p_k||`` + r (``||p||`` + sum_k ``||p_k||``) + (S + r) sum_g ``|v_g|``    with S = sum_k ``|s_ik|``
 so that it is a new pair, u = T a_i. Rows and columns: a remainder is multiplied by the same Jacobians as C, and is
-never bounded by a product of norms of single layers, which is 10^22 where ``||Phi||`` is 100. As a norm is convex,
-its maximum over the box is at a corner of it:
+never bounded by a product of norms of single layers, which is 10^14 and more where ``||Phi||`` is 100. A norm is convex:
+its maximum over the box is at a corner.
 
     ``||Phi||_2`` <= max over e in {-1, 1}^K of ``||C + sum_k C_k e_k||_2`` + sum_g ``||u_g||_2``
 
@@ -113,7 +113,7 @@ def lowered(net: Network) -> Lowered:
             of_stage = slice(s, None, len(arch.steps))
             lift = np.abs(arch._lift(part, fraction, np.dtype(np.float64)))
             size = W_map.dense(W_map.composed(lift, np.abs(stages.A[of_stage])))
-            radius[of_stage] = (A.shape[1] + 4) * EPS * size + TINY
+            radius[of_stage] = (A.shape[2] + 4) * EPS * size + TINY
     keep = [float(factor) for factor in stages.keep]
     return Lowered(A, stages.c, W, radius, keep, stages.src, stages.dst, stages.width, arch.sigma.name)
 
@@ -211,7 +211,7 @@ def backward(stages: Lowered, units: list[Units], K: int, R: int) -> tuple[Array
             g = _condense(U, g)
         if s % L == 0:
             forms[s // L], columns = C, U[:, :g]
-            rests[s // L] = np.sqrt((columns * columns).sum(axis=0)).sum(axis=0) * (1 + (g + n + 16) * EPS) + TINY
+            rests[s // L] = _rows(columns.swapaxes(0, 1)).sum(axis=0) * (1 + (g + n + 16) * EPS)
     return forms, rests
 
 
@@ -258,8 +258,8 @@ def _frobenius(M: Array) -> Array:
 
 
 def _rows(C: Array) -> Array:
-    """The 2-norms (.., 1 + K, R) of the rows of matrices (.., 1 + K, n, R)."""
-    return np.sqrt((C * C).sum(axis=-2))
+    """The 2-norms (.., R) of vectors (.., n, R): of the rows of matrices, for instance."""
+    return np.sqrt((C * C).sum(axis=-2)) + TINY
 
 
 def _times(M: Array, Z: Array, g: int) -> Array:

@@ -223,7 +223,8 @@ class _Layer:
             raise TypeError(f"classifier: expected a Classifier, got {type(classifier).__name__}")
         if classifier.lift is not None:
             raise ValueError(f"classifier: expected one of points, got {classifier!r}")
-        w, mu = (part.astype(np.float64) for part in head.scaled)
+        layer = head.gain * head.layer.astype(np.float64)
+        w, mu = layer[:, :-1], layer[:, -1]
         if len(w) == 1:
             w, mu = np.stack([0 * w[0], w[0]]), np.append(0, mu)
         return cls(classifier.net, w, mu)
