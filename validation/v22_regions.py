@@ -57,8 +57,8 @@ def check(lab: Lab) -> Iterator[Result]:
             note = f"bound / measured, median; largest {found.max():.3g}"
             case = "from the weights alone"
             yield Result(f"H2 {label}, r = {radius:.0e}", np.median(found), target, known, case, note)
-    yield many(1000 if lab.full else 25 if lab.quick else 300, rng)
-    yield of_classes(lab, x[: 6 if lab.quick else 20], rng)
+    yield many(1000 if lab.full else 20 if lab.quick else 300, rng)
+    yield of_classes(lab, x[: 4 if lab.quick else 20], rng)
 
 
 def many(count: int, rng: np.random.Generator) -> Result:

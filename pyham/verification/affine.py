@@ -25,8 +25,8 @@ multiplies it by sigma'_i and hands it to the rows src by its column a_i of A^T.
 and what is left is a row of norm at most
     T = S sum_k ``||p_k||`` + r (``||p||`` + sum_k ``||p_k||``) + (S + r) sum_g ``|v_g|``    with S = sum_k ``|s_ik|``
 so that it is a new pair, u = T a_i. Rows and columns: a remainder is multiplied by the same Jacobians as C, and is
-never bounded by a product of norms of single layers, which is 10^14 and more where ``||Phi||`` is 100. A norm is convex:
-its maximum over the box is at a corner.
+never bounded by a product of norms of single layers, which is 10^14 and more where ``||Phi||`` is 100. A norm is
+convex: its maximum over the box is at a corner.
 
     ``||Phi||_2`` <= max over e in {-1, 1}^K of ``||C + sum_k C_k e_k||_2`` + sum_g ``||u_g||_2``
 

@@ -18,6 +18,7 @@ from pyham.training.history import History
 from pyham.verification import affine, boxes, slopes
 from tests.oracles import strategies
 from tests.verification.sample_regions import excess
+from validation import v22_regions
 
 EPS = np.finfo(float).eps
 LONG = np.longdouble
@@ -87,15 +88,91 @@ def test_every_architecture_is_enclosed_and_what_is_half_as_large_is_not(key, rn
 
 @pytest.mark.parametrize("activation", strategies.SMOOTH[:-1])
 def test_a_line_without_its_rest_does_not_enclose(activation, rng):
-    def bare(name, a, rho):
-        return tuple(line._replace(rest=0 * line.rest) for line in slopes.enclose(name, a, rho))
-
     net = pyham.H2(width=4, depth=6, step=0.3, activation=activation).init(rng)
     x = rng.standard_normal((4, 4))
     points = drawn(x, 1e-2, [0, 2], 0)
     assert outside(net, regions.enclose(net, x, 1e-2, channels=[0, 2], splits=1), points) == []
-    found = outside(net, regions.enclose(net, x, 1e-2, channels=[0, 2], splits=1, enclosure=bare), points)
+    found = outside(net, regions.enclose(net, x, 1e-2, channels=[0, 2], splits=1, enclosure=v22_regions.bare), points)
     assert {"lower", "upper"} <= set(found)
+
+
+def test_claim_notices_lines_without_rest(monkeypatch):
+    assert v22_regions.many(8, np.random.default_rng(0)).passed
+    monkeypatch.setitem(regions.enclose.__kwdefaults__, "enclosure", v22_regions.bare)
+    assert not v22_regions.many(8, np.random.default_rng(0)).passed
+
+
+def chain(depth):
+    """y <- y + sigma(y), width 1: every bound of a product or a sum of positive terms is attained."""
+    net = pyham.ResNet(width=1, depth=depth).init(0)
+    return net.replace({"K": np.ones((depth, 1, 1)), "b": np.zeros((depth, 1))})
+
+
+def close_above(bound, exact):
+    return exact <= Fraction(bound) <= exact * (1 + Fraction(1e-12))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("case", ["A", "W", "X"])
+def test_rounding_is_bounded_where_products_cancel(case, seed):
+    """Of A y, W sigma, or X K^T, a digit in 10^8 is left; units and samples are one, so that nothing else covers it."""
+    rng = np.random.default_rng(seed)
+    large = 1e8 * rng.uniform(1, 2)
+    x, b = rng.standard_normal((1, 4)), np.zeros((1, 4))
+    Kp, Kq, X = np.zeros((1, 2, 2)), np.zeros((1, 2, 2)), np.eye(2)
+    if case == "A":  # q += K_p^T K_p p, the first row of K_p p being small
+        x[0, 1] = -x[0, 0] * (1 + 1e-8)
+        Kp[0, 0] = large
+    elif case == "W":
+        Kp[0] = np.diag([1.0, 1.0])
+        Kp[0, :, 1] = large
+        x[0, :2] = 0
+        b[0, :2] = 0.1, -0.1 * (1 + 1e-8)
+    else:
+        X[0] = large, large * (1 + 1e-9)
+        Kp[0] = [[0.1, -0.1], [0.3, -0.3]]
+    arch = pyham.H2(width=4, depth=1, step=0.3, X=X, activation="identity", order="q-first")
+    net = arch.init(0).replace({"Kp": Kp, "Kq": Kq, "b": b})
+    region = regions.enclose(net, x, 0.0)
+    with mpmath.workdps(50):
+        output = net(np.vectorize(mpmath.mpf)(x), backend="reference")
+        assert ((region.lower <= output) & (output <= region.upper)).all()
+    assert (np.abs(net(x) - output.astype(float)) > 1e-12).any()
+
+
+@pytest.mark.parametrize(("value", "slope", "rest"), [(0, 0.5, 0), (0, 0, 0.5), (0.125, 0.5, 0.25)])
+def test_no_term_of_a_product_is_left_out(value, slope, rest):
+    """sigma' between -> Phi_j at most (1 + value + slope + rest)^(N - j), and attained at a corner."""
+    units = [affine.Units(*(np.full(shape, x) for shape, x in (((1, 1), value), ((1, 1, 1), slope), ((1, 1), rest))))]
+    norms = affine.largest_norm(*affine.backward(affine.lowered(chain(4)), 4 * units, 1, 1))
+    assert all(close_above(norms[j, 0], Fraction(1 + value + slope + rest) ** (4 - j)) for j in range(5))
+
+
+@pytest.mark.parametrize(("slope", "rest"), [(0.5, 0), (0, 0.5), (0.5, 0.25)])
+def test_no_term_of_a_state_is_left_out(slope, rest):
+    def enclosure(name, a, rho):
+        reaches.append(rho[0, 0])
+        line = slopes.Line(0 * a, 0 * a + slope, 0 * a + rest)
+        return line, line
+
+    reaches, radius, noise = [], Fraction(0.125), Fraction(0)
+    channels, sizes = np.zeros(1, int), np.full((1, 1), 0.125)
+    _, Y, units = affine.forward(affine.lowered(chain(3)), np.zeros((1, 1)), sizes, channels, enclosure)
+    for reach, unit in zip(reaches, units, strict=True):
+        assert close_above(reach, radius + noise)
+        assert close_above(unit.rest[0, 0], rest + Fraction(slope) * noise) or slope * noise + rest == 0
+        assert unit.slope[0, 0, 0] == Fraction(slope) * radius
+        radius, noise = radius * Fraction(1 + slope), noise * Fraction(1 + slope) + Fraction(rest)
+    assert close_above(np.abs(Y).sum(), radius + noise)
+
+
+def test_norms_are_those_of_a_corner_to_second_order():
+    """Where the slope of both units changes fastest, and steadily: what is left is the product of two slopes."""
+    middle = np.arctanh(-(3**-0.5))
+    net = chain(2).replace({"b": np.array([[middle - 0.3], [middle - 0.3 - np.tanh(middle)]])})
+    bound = regions.enclose(net, np.array([[0.3]]), 1e-2).norms[0, 0]
+    largest = np.abs(net.sensitivity(0.3 + 1e-2 * np.linspace(-1, 1, 41)[:, None])[0]).max()
+    assert largest < bound < largest * (1 + 1e-5)
 
 
 @pytest.mark.parametrize("key", ["H2-plain", "H2-verlet-q-first", "MS1-yoshida4-p-first", "H1-skew", "MLP"])
