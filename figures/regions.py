@@ -1,9 +1,9 @@
 """Certificates for regions: how far around samples the class is proven, and where attacks change it.
 
-H2 networks of 64 layers, trained on the Swiss roll and on the double circles as ``python -m pyham train`` does by
-default. The distance to the nearest input of another class lies between the certified radius, below which
-``pyham.regions`` proves that there is none, and the distance of the nearest one that gradient attacks find. Regions in
-the plane of the data, infinity norm.
+H2 networks of 64 layers, trained on the Swiss roll and on the double circles by ``pyham.protocol.RECOMMENDED``. The
+distance to the nearest input of another class lies between the certified radius, below which ``pyham.regions`` proves
+that there is none, and the distance of the nearest one that gradient attacks find. Regions in the plane of the data,
+infinity norm.
 """
 
 import sys
