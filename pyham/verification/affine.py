@@ -127,10 +127,9 @@ def symbols(stages: Lowered, K: int) -> int:
 def forward(
     stages: Lowered, centre: Array, radius: Array, channels: Array, enclosure: Enclosure
 ) -> tuple[Array, Array, list[Units]]:
-    """The forms of y_N for R boxes: c (n, R) and Y (n, G, R), the first K symbols the inputs'; and sigma' of all
-    stages.
+    """The forms of y_N for R boxes, c (n, R) and Y (n, G, R), and sigma' in every stage.
 
-    The boxes have centres (n, R) and, in each of the K channels, radii (K, R).
+    The boxes have centres (n, R) and, in each of the K channels, radii (K, R); the first K symbols are the inputs'.
     """
     (n, R), K, (S, _, r) = centre.shape, len(channels), stages.W.shape
     Y = np.zeros((n, symbols(stages, K), R))
@@ -158,7 +157,7 @@ def forward(
         error = wide @ (np.abs(sigma.value) + along + rest) + TINY
         update, moved = W @ sigma.value, _times(W, form, g)
         if keep:  # 4 EPS: of the product, and of keep itself where it is neither 0 nor 1
-            error += 4 * EPS * keep * (np.abs(c[dst]) + _total(Y[dst], g))
+            error += 4 * EPS * abs(keep) * (np.abs(c[dst]) + _total(Y[dst], g))
             update += keep * c[dst]
             moved += keep * Y[dst, :g]
         error += 4 * EPS * (np.abs(update) + np.abs(moved).sum(axis=1))
@@ -171,9 +170,9 @@ def forward(
 
 
 def backward(stages: Lowered, units: list[Units], K: int, R: int) -> tuple[Array, Array]:
-    """The forms of Phi_j at the input of every layer: (C, C_1 .. C_K), (N + 1, n, 1 + K, n, R), and sum_g ``||u_g||``.
+    """The forms of Phi_0 .. Phi_N: (C, C_1 .. C_K) as (N + 1, n, 1 + K, n, R), and sum_g ``||u_g||`` (N + 1, R).
 
-    The latter (N + 1, R).
+    ``units`` are those of ``forward`` for R boxes with K channels.
     """
     n, (S, d, r), k, L = stages.width, stages.W.shape, stages.A.shape[2], len(stages.src)
     C = np.zeros((n, 1 + K, n, R))
@@ -192,14 +191,14 @@ def backward(stages: Lowered, units: list[Units], K: int, R: int) -> tuple[Array
         wide = stages.radius[s] + (d + 4) * EPS * np.abs(W)
         error = wide.T @ (_rows(C[dst]).sum(axis=1) + _total(U[dst], g)) + TINY + 8 * EPS * (p + p_k + v)
         T = (spread * p_k + rest * (p + p_k) + (spread + rest) * v + full * error) * more + TINY
-        product_ = value[:, None, None] * P
-        product_[:, 1:] += slope[:, :, None] * P[:, :1]
+        handed_on = value[:, None, None] * P
+        handed_on[:, 1:] += slope[:, :, None] * P[:, :1]
         V *= value[:, None]
         if keep != 1:
-            lost = 4 * EPS * keep * (_rows(C[dst]).sum(axis=1) + _total(U[dst], g)) * more + TINY
+            lost = 4 * EPS * abs(keep) * (_rows(C[dst]).sum(axis=1) + _total(U[dst], g)) * more + TINY
             C[dst] *= keep
             U[dst, :g] *= keep
-        C[src] += _times(A.T, product_.reshape(r, -1, R), (1 + K) * n).reshape(k, 1 + K, n, R)
+        C[src] += _times(A.T, handed_on.reshape(r, -1, R), (1 + K) * n).reshape(k, 1 + K, n, R)
         U[src, :g] += _times(A.T, V, g)
         handed = np.abs(A.T) @ (full * (p + p_k + v) + T)
         error = (r + 8) * EPS * (_rows(C[src]).sum(axis=1) + _total(U[src], g) + handed) * more + TINY

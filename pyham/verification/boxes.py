@@ -66,8 +66,10 @@ def around(x: Array, radius: object, channels: object, splits: object) -> tuple[
     if x.dtype not in (np.float32, np.float64):
         raise TypeError(f"x: expected dtype float32 or float64, got {x.dtype}")
     radii = _check.array("radius", radius, None)
-    if radii.shape not in ((), (count,)) or radii.dtype.kind != "f":
-        raise ValueError(f"radius: expected a real number, or shape ({count},), got {radii.dtype} {radii.shape}")
+    if radii.shape not in ((), (count,)):
+        raise ValueError(f"radius: expected a number, or shape ({count},), got {radii.shape}")
+    if radii.dtype not in (np.float32, np.float64):  # others would be rounded, perhaps downwards
+        raise TypeError(f"radius: expected dtype float32 or float64, got {radii.dtype}")
     if (radii < 0).any():
         raise ValueError(f"radius: expected numbers >= 0, got {radii.min()}")
     given = range(n) if channels is None else channels

@@ -201,7 +201,7 @@ def attack(
         near, far = np.where(changed, near, middle), np.where(changed, middle, far)
     ends[hit] = np.where(far < 1, start[hit] + far * way, ends[hit])
     distance = np.abs(ends - start).max(axis=1, initial=0)
-    distance = np.where(np.isnan(distance), np.inf, distance).reshape(last, -1)
+    distance = np.where(np.isnan(distance), np.inf, distance).reshape(last, len(boxes))
     nearest = distance.argmin(axis=0), np.arange(len(boxes))
     found = np.isfinite(distance[nearest])
     nearest_ends = ends.reshape(last, *boxes.centre.shape)[nearest]

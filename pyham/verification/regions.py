@@ -48,8 +48,7 @@ class Region:
     lower, upper (B, n) : y_N lies between
     norms (N + 1, B) : ``||Phi_j||_2`` is at most that; infinity where nothing is known
     gradient_lower, gradient_upper (N + 1, B) : between them is ``||delta_j|| / ||delta_N||``, whatever delta_N; the
-        former is
-        None for networks whose sensitivities need not be symplectic
+        former is None for networks whose sensitivities need not be symplectic
     parts (B,) : into how many parts each region was divided
     """
 
@@ -113,7 +112,7 @@ def enclose(
 
     with np.errstate(all="ignore"):  # what overflows becomes infinity
         parts = explore(boxes, places, most, look, keep)
-        condition = _condition(net)
+        condition = _condition(net, stages.keep)
         below = None if condition is None else (1 - 4 * EPS) / (condition * norms)
     return Region(lower, upper, norms, below, parts)
 
@@ -130,13 +129,13 @@ def _look(stages: affine.Lowered, boxes: Boxes, channels: Array, enclosure: Encl
     return low, high, affine.largest_norm(forms, rests), np.where(np.isfinite(middle), middle, 0), along
 
 
-def _condition(net: Network) -> float | None:
+def _condition(net: Network, keep: list[float]) -> float | None:
     """An upper bound of cond(J) where sensitivities are symplectic by design, else None.
 
     Of MS1, J = K^-T has the condition of K. With an approximate inverse V of J and q = ``||I - J V|| < 1``, that of J
     is at most ``||J|| ||V|| / (1 - q)``.
     """
-    if not symplectic_by_design(net):
+    if not symplectic_by_design(net) or set(keep) - {1.0}:
         return None
     J = net.arch.J
     if J is None:
