@@ -55,7 +55,7 @@ def check(lab: Lab) -> Iterator[Result]:
         known = float(np.median(bounds.upper(net)[0] / norms))
         for radius, target in TARGETS.items():
             found = regions.enclose(net, x, radius, channels=CHANNELS).norms[0] / norms
-            note = f"bound / measured, median; largest {found.max():.3g}"
+            note = f"median of bound / measured; largest {found.max():.3g}"
             case = "from the weights alone"
             yield Result(f"H2 {label}, r = {radius:.0e}", np.median(found), target, known, case, note)
     yield many(1000 if lab.full else 12 if lab.quick else 300, rng)
