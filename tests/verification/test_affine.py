@@ -17,6 +17,45 @@ EPS = np.finfo(float).eps
 LONG = np.longdouble
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("case", ["W", "A"])
+def test_rounding_of_sensitivities_is_bounded_where_products_cancel(case, seed):
+    """Of W^T Phi, or A^T (..), a few digits are left, as the first layer undoes what the second does."""
+    rng = np.random.default_rng(seed)
+    large, small = 1e4 * rng.standard_normal((2, 2)), rng.standard_normal((2, 2))
+    if case == "W":
+        arch = pyham.H1(width=2, depth=2, step=0.3, activation="identity")
+        last = np.eye(2) + large.T @ (0.3 * large @ arch.J.T)
+        first = small @ np.linalg.inv(last) @ np.linalg.inv(arch.J.T) / 0.3
+    else:
+        arch = pyham.MLP(width=2, depth=2, activation="identity")
+        large[1] = large[0] * (1 + 1e-6 * rng.standard_normal(2))
+        first = np.linalg.inv(large) @ small
+    net = arch.init(0).replace({"K": np.stack([first, large]), "b": np.zeros((2, 2))})
+    stages, x = affine.lowered(net), np.zeros((1, 2))
+    _, _, units = affine.forward(stages, x.T.copy(), np.zeros((1, 1)), np.zeros(1, int), slopes.enclose)
+    forms, rests = affine.backward(stages, units, 1, 1)
+    with mpmath.workdps(50):
+        phi = net.sensitivity(np.vectorize(mpmath.mpf)(x), backend="reference")[:, 0]
+        missed = ((phi - forms[:, :, 0, :, 0]) ** 2).sum(axis=(1, 2))
+        assert (missed <= np.vectorize(mpmath.mpf)(rests[:, 0]) ** 2).all()
+    assert missed[0] > 1e-30
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_fewer_symbols_hold_what_many_do(seed):
+    """In exact numbers: the larger set is at least as wide in every direction, those of its own edges included."""
+    rng = np.random.default_rng(seed)
+    Z = np.zeros((2, 8, 1))
+    Z[:, : 1 + seed % 3, 0] = rng.standard_normal((2, 1 + seed % 3)) * 10 ** rng.uniform(-9, 0, 1 + seed % 3)
+    old = [[Fraction(x) for x in column] for column in Z[:, :, 0].T]
+    assert affine._condense(Z, 8) == 4
+    new = [[Fraction(x) for x in column] for column in Z[:, :, 0].T]
+    for a, b in [*old, *new, *([Fraction(x) for x in d] for d in rng.standard_normal((20, 2)))]:
+        narrow, wide = (sum(abs(b * x - a * y) for x, y in columns) for columns in (old, new))
+        assert narrow <= wide
+
+
 def chain(depth):
     """y <- y + sigma(y), width 1: every bound of a product or a sum of positive terms is attained."""
     net = pyham.ResNet(width=1, depth=depth).init(0)

@@ -1,5 +1,6 @@
 """Regions: what is proven of all inputs holds for those that are tried, rounding included; and controls fail."""
 
+from fractions import Fraction
 from types import SimpleNamespace
 
 import hypothesis.strategies as st
@@ -176,6 +177,23 @@ def test_margins_hold_and_no_input_within_a_certified_radius_changes_class(class
     assert np.median(far.distance[hit] / radii[hit]) < 1.1
     larger = regions.attack(own, x[hit], far.distance[hit] * 1.05, channels=[0, 3], rng=1)
     assert larger.changed.mean() > 0.5
+
+
+def test_rounding_of_margins_is_bounded_where_they_cancel(rng):
+    own = classifier(pyham.H2(width=4, depth=0).init(0), 2, rng)
+    x = rng.standard_normal((20, 4))
+    for sample in x:
+        own.head.layer[0, :4] *= 10 ** rng.uniform(0, 8, 4)
+        own.head.layer[0, 4] = -(own.head.layer[0, :4] @ sample)
+        found = regions.classes(own, sample[None], 0.0)
+        row, y = ([Fraction(v) for v in values] for values in (own.head.layer[0], [*sample, 1.0]))
+        z = (
+            Fraction(own.head.gain)
+            * sum(w * v for w, v in zip(row, y, strict=True))
+            * (1 if found.predicted[0] else -1)
+        )
+        other = 1 - int(found.predicted[0])
+        assert found.lower[0, other] <= z <= found.upper[0, other] and not found.constant[0]
 
 
 def test_certified_radius_of_a_linear_classifier_is_its_distance_from_the_boundary(rng):
