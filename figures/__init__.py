@@ -23,6 +23,7 @@ FIGURES = (
     "energy",
     "regularisation",
     "reach",
+    "regions",
     "accuracy",
     "mnist",
     "distributed",

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from pyham import distributed, images, sweep, training
     from pyham.data import plane as datasets
     from pyham.training import experiment, protocol
-    from pyham.verification import continuous, gradcheck
+    from pyham.verification import continuous, gradcheck, regions
 
 _aliases.install()
 
@@ -91,6 +91,7 @@ __all__ = [
     "interconnection",
     "load",
     "protocol",
+    "regions",
     "register",
     "set_num_threads",
     "sweep",

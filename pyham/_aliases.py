@@ -18,7 +18,7 @@ HOMES = {
         "data": "datasets=plane idx mnist",
         "engines": "reference",
         "training": "classifier experiment history losses monitors multilevel optimizers protocol schedules",
-        "verification": "atlas bounds certificate continuous euler gradcheck symplectic",
+        "verification": "atlas bounds certificate continuous euler gradcheck regions symplectic",
     }.items()
     for name, _, module in ((*entry.partition("=")[:2], entry.partition("=")[2] or entry) for entry in names.split())
 }

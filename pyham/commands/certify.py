@@ -32,13 +32,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--images", type=int, default=100, metavar="B", help="image networks: test images (100)")
     parser.add_argument(
-        "--full", type=int, default=1, metavar="B", help="ConvH2: images whose whole Phi is computed (1)"
+        "--full", type=int, metavar="B", help="image networks: images whose whole Phi is computed (ConvH2: 1)"
     )
     parser.add_argument("--random", type=int, default=100, metavar="B", help="without --samples: B normal ones (100)")
     parser.add_argument("--seed", type=int, default=0, help="of the random samples (0)")
     parser.add_argument(
         "--dtype", choices=("float64", "float32"), default="float64", help="of the computation (float64)"
     )
+    parser.add_argument("--balls", action="store_true", help="proofs in ball arithmetic (needs python-flint)")
+    parser.add_argument("--digits", type=int, default=40, help="of the proofs (40)")
+    parser.add_argument("--radius", type=float, help="prove bounds for every input within this distance of a sample")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the certificate there, too")
     parser.set_defaults(run=run)
 
@@ -67,7 +70,9 @@ def of_vectors(net: Network, options: argparse.Namespace) -> Certificate:
             raise ValueError(f"--random, --seed: expected integers >= 0, got {options.random}, {options.seed}")
         _check.affordable("--random", options.random * net.arch.width)
         x = np.random.default_rng(options.seed).standard_normal((options.random, net.arch.width))
-    return pyham.certify(net, np.asarray(x).astype(options.dtype))
+    arithmetic = "balls" if options.balls else "float"
+    samples = np.asarray(x).astype(options.dtype)
+    return pyham.certify(net, samples, arithmetic=arithmetic, digits=options.digits, radius=options.radius)
 
 
 def of_images(classifier: Classifier, options: argparse.Namespace) -> Certificate:

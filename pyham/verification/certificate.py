@@ -27,6 +27,7 @@ not fail is a check that sees nothing. Where there is nothing to break, or the t
 reason is stated instead.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -36,6 +37,7 @@ from pyham import _check
 from pyham.architectures.images import Pixelwise
 from pyham.engines.choice import Backend
 from pyham.network import Network
+from pyham.verification import regions
 from pyham.verification.balls import Proof, prove
 from pyham.verification.matrices import LARGE
 from pyham.verification.measurements import UNDECIDED
@@ -131,6 +133,8 @@ def certify(
     full: int | None = None,
     arithmetic: str = "float",
     digits: int = 40,
+    radius: float | None = None,
+    channels: Sequence[int] | None = None,
     backend: Backend = "numba",
 ) -> Certificate:
     """Certificate of ``net`` on the samples x (B, n), or images (B, C, rows, columns), in x's dtype.
@@ -143,6 +147,9 @@ def certify(
     arithmetic : "float", or "balls": what ``pyham.verification.balls.prove`` proves of the exact network to ``digits``
         digits is then "proven", not only measured, and among the facts are the true rounding errors of both engines,
         relative to max(1, ||Phi||). Needs python-flint, and networks of vectors or on graphs.
+    radius, channels : of regions around the samples, in the infinity norm, in which these channels vary (all). What
+        ``pyham.regions.enclose`` proves of every input in them stands among the facts: how large ||Phi_0|| and how
+        small a gradient can be.
 
     Raises
     ------
@@ -174,7 +181,22 @@ def certify(
         proof = prove(net, y[:whole], digits=digits)
         checks = [_proved(check, proof) for check in checks]
         facts |= {f"true error of {name}": float(error.max()) for name, error in proof.errors.items()}
+    if radius is not None:
+        region = regions.enclose(net, y[:whole], radius, channels=channels)
+        facts |= {f"within {radius:g} {name}": value for name, value in _of_region(region).items()}
+    elif channels is not None:
+        raise ValueError(f"channels: expected none without a radius, got {channels!r}")
     return Certificate(str(net.arch), len(y), str(y.dtype), tuple(checks), facts)
+
+
+def _of_region(region: regions.Region) -> dict[str, float]:
+    """Bounds of ||Phi_0|| and of gradients for all inputs of all regions, if there are any."""
+    if not region.norms.size:
+        return {}
+    found = {"every norm at most": float(region.norms[0].max())}
+    if region.gradient_lower is not None:
+        found["every gradient at least"] = float(region.gradient_lower[0].min())
+    return found
 
 
 def _proved(check: Check, proof: Proof) -> Check:

@@ -67,6 +67,16 @@ def test_what_balls_prove_is_shown_as_proven_with_the_true_errors_of_both_engine
 PROVEN = ["symplectic", "determinant", "norms"]
 
 
+def test_what_is_proven_of_regions_stands_among_the_facts():
+    x = samples(3)
+    found = pyham.certify(network(), x, radius=1e-3, channels=[0, 3]).facts
+    region = pyham.regions.enclose(network(), x, 1e-3, channels=[0, 3])
+    assert found["within 0.001 every norm at most"] == region.norms[0].max() >= found["largest"]
+    assert found["within 0.001 every gradient at least"] == region.gradient_lower[0].min() > 0
+    assert "within 0.001 every gradient at least" not in pyham.certify(network("MLP"), x, radius=1e-3).facts
+    assert pyham.certify(network(), samples(0), radius=1e-3).passed
+
+
 def test_print_of_what_holds_without_being_promised_has_a_footnote():
     text = str(pyham.certify(network("MS2", step=1e-3), samples(1)))
     assert ("holds*" in text) == ("* found on these samples, not promised by theory" in text)
@@ -84,6 +94,8 @@ test_what_is_refused = refused([
     (partial(pyham.certify, network(), backend="reference"), samples() * 1j, TypeError, "x: .*"),
     (lambda word: pyham.certify(network(), samples(), arithmetic=word), "exact", ValueError,
      "arithmetic: expected one of 'float', 'balls', got 'exact'"),
+    (lambda some: pyham.certify(network(), samples(), channels=some), [0], ValueError,
+     r"channels: expected none without a radius, got \[0\]"),
     (lambda word: pyham.certify(network(), samples(), full=word), 21, ValueError,
      "full: expected an integer from 0 to the 20 samples, got 21"),
     (lambda name: pyham.certify(network(), samples(), backend=name), "torch", ValueError,
