@@ -25,6 +25,30 @@ from validation.faults.run import HEADS
 
 PACKAGES = ("numpy", "scipy", "numba", "llvmlite", "matplotlib", "mpmath", "python-flint", "torch")
 
+#: What the words in the table of kinds mean, and the claims that are of each kind.
+KINDS = (
+    (
+        "proven",
+        "A computer proof about these networks: enclosures of the exact numbers, rounding included, decide the "
+        "statement. V21 proves it for single samples, V22 for every input near a sample; V22 takes NumPy's elementary "
+        "functions to be right within 8 units in the last place.",
+        ("V21", "V22"),
+    ),
+    (
+        "measured",
+        "A residual of computed numbers beside a tolerance, which comes from the rounding errors that the computation "
+        "can make, and a control that exceeds it. It would show any fault larger than the tolerance on the networks "
+        "and samples that were tried, and says nothing about others.",
+        ("V1", "V2", "V3", "V4", "V7", "V8", "V9", "V10", "V11", "V12", "V13", "V15", "V16", "V17", "V18"),
+    ),
+    (
+        "only bounded",
+        "An inequality that theory promises for every input, from the weights alone. What is measured stays below it, "
+        "but how far below is not known beforehand: for trained networks often by many orders of magnitude.",
+        ("V5", "V6", "V14"),
+    ),
+)
+
 STYLE = Path(__file__).with_name("report.css")
 
 
@@ -74,6 +98,7 @@ class Page:
             "each with a tolerance and a control: a neighbouring case in which the same check must fail.</p>",
             *(f'<p class="quiet">{html.escape(line)}</p>' for line in self.left_out(modules)),
             *self.picture(""),
+            kinds(claims),
             f"<nav>{''.join(self.link(name, modules[name]) for name in claims)}</nav>",
             *(self.section(name, modules[name]) for name in claims),
             self.faults_table(),
@@ -126,6 +151,13 @@ class Page:
             "<p>In every room of the package faults meet the tests: <code>python -m validation.faults</code></p>"
             + (table(HEADS, self.rooms) if self.rooms else "")
         )
+
+
+def kinds(claims: list[str]) -> str:
+    """What of this report is proven, what is measured, and what is only bounded."""
+    lines = [(word, meaning, " ".join(name for name in names if name in claims)) for word, meaning, names in KINDS]
+    words = table(("kind", "what it means", "claims here"), [line for line in lines if line[2]])
+    return f'<h2 id="kinds">What is proven, what is measured, what is only bounded</h2>{words}'
 
 
 def table(heads: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
