@@ -172,4 +172,4 @@ def _euler(of: Subject, factor: float = 1.0) -> Reading:
     total = (
         np.linalg.norm(np.abs(J), 2) * 4 * rounding.gamma(2 * n + 8, rounding.U) * np.array(sizes).reshape(shape) ** 2
     )
-    return Reading(np.array(measured).reshape(shape) / size, (error + total + rounding.U * norm * n) / size)
+    return Reading(np.array(measured).reshape(shape) / size, (error + total + rounding.U * norm * n) / size, size)
