@@ -24,6 +24,7 @@ from pyham.verification.ball_activations import Ball, Enclosing, enclosing, flin
 Array = np.ndarray[Any, Any]
 Matrix = Any  # flint.arb_mat
 
+MOST = 1000  # digits: with more, a slip in a number of the command line would keep a machine busy for days
 GUARD = 64  # bits beyond those of the digits: what a network of moderate growth loses
 FINER = 16  # bits of W are so many times those of the states
 _LOCK = threading.RLock()
@@ -122,14 +123,16 @@ def lower(net: Network, digits: int = 40) -> BallStages:
     TypeError
         If it is no real network of vectors or on a graph, or its activation is the user's own.
     ValueError
-        If there are less than 10 digits, or an architecture of the user's own lowers to other stages than
-        W = f h M A^T with M = J[dst, src].
+        If there are less than 10 or more than 1000 digits, or an architecture of the user's own lowers to other stages
+        than W = f h M A^T with M = J[dst, src].
     ImportError
         If python-flint is not installed.
     """
     if not isinstance(net, Network):
         raise TypeError(f"net: expected a Network, got {type(net).__name__}")
-    bits = math.ceil(_check.integer("digits", digits, 10) * math.log2(10)) + GUARD
+    if _check.integer("digits", digits, 10) > MOST:
+        raise ValueError(f"digits: expected an integer from 10 to {MOST}, got {digits}")
+    bits = math.ceil(digits * math.log2(10)) + GUARD
     arch = net.arch
     if not isinstance(arch, Architecture):
         raise TypeError(
