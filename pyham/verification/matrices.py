@@ -68,7 +68,7 @@ class MatrixNumbers:
         found = {"fro": rounding.length(safe, 2)}
         if self.n <= LARGE:
             sigma = np.linalg.svd(safe, compute_uv=False)
-            found |= {"2": sigma[..., 0], "least": sigma[..., -1]}
+            found |= {"2": sigma[..., 0], "least": sigma[..., -1], "most": sigma[..., 0]}
             norms += [sigma[..., 0], sigma.sum(axis=-1)]
             sign, log = np.linalg.slogdet(safe)
             found["det"] = np.where(sign > 0, np.abs(log), np.inf)
@@ -76,6 +76,7 @@ class MatrixNumbers:
         else:
             found["2"] = np.maximum(_power(safe), found["fro"] / np.sqrt(self.n))
             found["least"] = np.zeros_like(found["2"])
+            found["most"] = np.minimum(found["fro"], np.sqrt(norms[0] * norms[1]))
             norms.append(found["2"])
         found["smallest"] = np.min([*norms, found["fro"]], axis=0)
         if self.J is not None:
@@ -124,7 +125,7 @@ class MatrixNumbers:
             logs = rounding.behind(np.log(self.passes.at.stretch).sum(axis=1))
             bound = np.minimum(bound, np.exp(np.minimum(logs, 700))[:, None] * (1 + 1e-9))
         if self.by_design and self.invertible:
-            bound = np.minimum(bound, 2 * self.condition * self.found["fro"])
+            bound = np.minimum(bound, 2 * self.condition * self.found["most"])
         return bound
 
     # What a certificate asks

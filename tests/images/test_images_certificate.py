@@ -34,7 +34,8 @@ def test_a_trained_network_is_certified_and_every_control_fails(dtype, trained, 
     monkeypatch.setattr("pyham.verification.questions.LARGE", 8)
     monkeypatch.setattr("pyham.verification.certificate.LARGE", 8)
     large = images.certify(trained, pixels, dtype=dtype)
-    assert large.passed and all(check.control_failed for check in large.checks), str(large)
+    assert large.passed and all(check.control_failed or not check.decided for check in large.checks), str(large)
+    assert dtype == np.float32 or all(check.decided for check in large.checks)
     assert [check.name for check in large.checks] == [*OF_ALL, "two-form", *REST]
     least, true = (certificate.facts["smallest norm"] for certificate in (large, found))
     assert 0.9 * true <= least  # a lower bound, of one image

@@ -258,6 +258,7 @@ H2 = pyham.H2(width=4, depth=2)
     [
         (TypeError, "net: expected a Network, got int", lambda: balls.lower(3)),
         (ValueError, "digits: expected an integer >= 10, got 9", lambda: balls.lower(H2.init(0), 9)),
+        (ValueError, "digits: expected an integer from 10 to 1000, got 1001", lambda: balls.lower(H2.init(0), 1001)),
         (TypeError, "net: .* got ConvH2, a network of images", lambda: balls.lower(pyham.images.ConvH2(4, 4).init(0))),
         (TypeError, "net: expected real parameters, got complex", lambda: balls.lower(H2.init(0, dtype=complex))),
         (TypeError, "activation: expected one that .* got 'cube root'", lambda: enclosing(OWN)),
