@@ -57,7 +57,7 @@ class MatrixNumbers:
             self.kept |= {j: phi[j - start] for j in (0, self.depth - 1) if start <= j < stop}
             last = phi[0]
         found = {name: np.concatenate([row[name] for row in rows[::-1]]) for name in rows[0]}
-        return found | ({"gap": np.array(gaps[::-1]).reshape(self.depth, 2, b)} if self.compared else {})
+        return found | ({"gap": np.array(gaps[::-1]).reshape(self.depth, 3, b)} if self.compared else {})
 
     def numbers(self, phi: Array, start: int) -> dict[str, Array]:
         """Numbers of matrices (M, B, n, n) of the layers from ``start`` on."""
@@ -99,10 +99,12 @@ class MatrixNumbers:
         return found
 
     def _gap(self, j: int, phi: Array, behind: Array) -> Array:
-        """||Phi_j^T u - Phi_{j+1}^T X_j u|| (2, B): the largest over the directions u, for Phi_j and for -Phi_j."""
-        u, X = self.passes.directions, self.passes.derivative(j, self.full)
-        left, right = u @ phi.astype(np.float64), X @ behind.astype(np.float64)
-        return np.array([rounding.length(sign * left - right).max(axis=1, initial=0) for sign in (1, -1)])
+        """||Phi_j^T u - Phi_{j+1}^T X_j u||, ||-Phi_j^T u - ..||, and what X_j u errs in it (3, B): largest over u."""
+        X, error = self.passes.derivative(j, self.full)
+        left, right = self.passes.directions @ phi.astype(np.float64), X @ behind.astype(np.float64)
+        of_slopes = error @ np.abs(behind.astype(np.float64))
+        rows = (left - right, left + right, of_slopes)
+        return np.array([rounding.length(row).max(axis=1, initial=0) for row in rows])
 
     # Tolerances
 
@@ -164,8 +166,8 @@ class MatrixNumbers:
 
     def against_forward(self, sign: int = 1) -> Reading:
         """Phi_j against the derivative of layer j and Phi_{j+1}."""
-        error = self.passes.layer_error[:, : self.full]
-        return self.passes.compared(list(self.found["gap"][:, 0 if sign == 1 else 1]), self.found["fro"], error)
+        gap = self.found["gap"]
+        return self.passes.compared(list(gap[:, 0 if sign == 1 else 1]), list(gap[:, 2]), self.found["fro"])
 
     def above(self, log_upper: Array, log_scale: float | Array = 0.0) -> Reading:
         """By how much log ||Phi_j|| exceeds a bound (N + 1,); ``log_scale``: of outputs multiplied by exp of that."""

@@ -74,7 +74,7 @@ class Passes:
         found = []
         for g in self.output_gradients:
             delta = self.engine.back(self.stages, self.trace, g)[0]
-            delta = delta() if callable(delta) else delta
+            delta = [*(delta() if callable(delta) else delta)[:-1], g]  # not what the engine makes of delta_N
             found.append(np.array([d.reshape(len(d), self.n) for d in delta], np.float64))
         return found
 
@@ -89,8 +89,8 @@ class Passes:
         return self.stages.astype(np.float64)
 
     @cached_property
-    def forward(self) -> tuple[Reading, Array]:
-        """How far each layer's output is from the reference's, and bounds of the errors of sigma' (N, B)."""
+    def forward(self) -> tuple[Reading, list[list[Array]]]:
+        """How far each layer's output is from the reference's, and bounds of the errors of sigma' in every stage."""
         measured, tolerance, slopes = [], [], []
         for j in range(self.stages.depth):
             there = rounding.against_reference(self.wide, j, self.trace.states[j], self.unit)
@@ -103,9 +103,9 @@ class Passes:
             apart, error = (np.take_along_axis(part, worst, axis=1)[:, 0] / size for part in (apart, error))
             measured.append(apart)
             tolerance.append(error)
-            slopes.append(there.slope)
+            slopes.append(there.slopes)
         empty = np.zeros((0, len(self.x)))
-        return Reading(np.array(measured or empty), np.array(tolerance or empty)), np.array(slopes or empty)
+        return Reading(np.array(measured or empty), np.array(tolerance or empty)), slopes
 
     @cached_property
     def directions(self) -> Array:
@@ -114,60 +114,55 @@ class Passes:
             return np.eye(self.n)
         return np.random.default_rng(1).standard_normal((DIRECTIONS, self.n))
 
-    def derivative(self, j: int, batch: int) -> Array:
-        """X_j u (B, k, n) for the directions u, X_j = dy_{j+1}/dy_j by a complex step through the reference."""
+    def derivative(self, j: int, batch: int) -> tuple[Array, Array]:
+        """X_j u (B, k, n) for the directions u, X_j = dy_{j+1}/dy_j by a complex step through the reference.
+
+        Behind it, what the errors of an engine's sigma' can change in it.
+        """
         u, y = self.directions, self.trace.states[j][:batch].astype(np.float64)
         shape = y.shape[1:]
         steps = np.broadcast_to(u.reshape(len(u), 1, *shape), (len(u), *y.shape))
-        if self.stages.activation in BUILT_IN:
+        slopes = [slope[:batch] for slope in self.forward[1][j]]
+        found, error = rounding.tangent(self.wide, j, y, steps, slopes)
+        if self.stages.activation in BUILT_IN:  # one of the user's own may know real numbers only
             z = (y + 1j * TINY * steps).reshape(-1, *shape)
             found = layer(self.wide, j, z)[-1].imag / TINY
-        else:  # an activation of the user's own may know real numbers only
-            found = _tangent(self.wide, j, y, steps)
-        return found.reshape(len(u), len(y), self.n).swapaxes(0, 1)
+        both = (part.reshape(len(u), len(y), self.n).swapaxes(0, 1) for part in (found, error))
+        return next(both), next(both)
 
     @cached_property
     def layer_error(self) -> Array:
-        """How far one layer's product with a sensitivity may be from that of the complex step, (N, B), relative."""
-        slope = self.forward[1]
-        return rounding.of_layer(self.at, slope, self.unit) + rounding.of_layer(self.at, 0 * slope, rounding.U)
+        """How far one layer's product with a sensitivity may be from that of the complex step, (N, 1), relative."""
+        double = rounding.sizes(self.wide, self.arch, rounding.U)
+        return (rounding.of_layer(self.at) + rounding.of_layer(double))[:, None]
 
     def backward(self, sign: int = 1) -> Reading:
         """<delta_j, u> against <delta_{j+1}, X_j u>: backpropagation against the forward pass, layer by layer."""
-        lengths = rounding.length(self.deltas[0])
-        gaps = [np.abs(sign * left - right).max(axis=1, initial=0) for left, right in self._pairings]
-        return self.compared(gaps, lengths, self.layer_error)
+        gaps = [np.abs(sign * left - right).max(axis=1, initial=0) for left, right, _ in self._pairings]
+        return self.compared(gaps, [error for *_, error in self._pairings], rounding.length(self.deltas[0]))
 
     @cached_property
-    def _pairings(self) -> list[tuple[Array, Array]]:
-        """<delta_j, u> and <delta_{j+1}, X_j u>, each (B, k), of every layer."""
-        delta, u = self.deltas[0], self.directions.T
-        return [
-            (delta[j] @ u, (self.derivative(j, len(self.x)) @ delta[j + 1][..., None])[..., 0])
-            for j in range(self.stages.depth)
-        ]
+    def _pairings(self) -> list[tuple[Array, Array, Array]]:
+        """<delta_j, u>, <delta_{j+1}, X_j u>, each (B, k), of every layer; and the error of the latter (B,)."""
+        found = []
+        for j in range(self.stages.depth):
+            behind = self.deltas[0][j + 1][..., None]
+            X, error = self.derivative(j, len(self.x))
+            of_slopes = (error @ np.abs(behind))[..., 0].max(axis=1, initial=0)
+            found.append((self.deltas[0][j] @ self.directions.T, (X @ behind)[..., 0], of_slopes))
+        return found
 
-    def compared(self, gaps: list[Array], sizes: Array, error: Array) -> Reading:
-        """Differences (N, B) between layer j and layer j + 1, of sensitivities or adjoints of these ``sizes``."""
+    def compared(self, gaps: list[Array], of_slopes: list[Array], sizes: Array) -> Reading:
+        """Differences (N, B) between layer j and layer j + 1, of sensitivities or adjoints of these ``sizes``.
+
+        ``of_slopes`` is what the errors of sigma' can change in them.
+        """
         u = np.linalg.norm(self.directions, axis=-1).max()
         grown = self.at.stretch.prod(axis=1)[:, None] * sizes[1:]
-        tolerance = error * sizes[1:] + 3 * rounding.gamma(self.n, rounding.U) * (sizes[:-1] + grown)
+        tolerance = self.layer_error * sizes[1:] + 3 * rounding.gamma(self.n, rounding.U) * (sizes[:-1] + grown)
+        tolerance += np.array(of_slopes).reshape(tolerance.shape) / u * (1 + 1e-6)
         tolerance += self.n * float(np.finfo(self.x.dtype).tiny)
         size = np.maximum(sizes[:-1], sizes[1:])
         size = np.where(size > 0, size, 1)
-        return Reading(np.array(gaps).reshape(size.shape) / (u * size), tolerance / size)
-
-
-def _tangent(stages: AnyStages, j: int, y: Array, steps: Array) -> Array:
-    """X_j times ``steps`` (k, B, ..) by the rules of differentiation."""
-    z, t = stages.enter(j, y), steps
-    if z.shape != y.shape:
-        t = stages.enter(j, steps.reshape(-1, *y.shape[1:])).reshape(len(steps), *z.shape)
-    for stage in stages.of_layer(j):
-        A_map, W_map = stage.maps
-        a = stage.inner(z)
-        change = W_map.apply(stage.W, stage.activation.derivative(a) * A_map.apply(stage.A, t[stage.src]))
-        z, t = z.copy(), t.copy()
-        z[stage.dst] = (stage.keep * z[stage.dst] if stage.keep else 0) + stage.update(a)
-        t[stage.dst] = (stage.keep * t[stage.dst] if stage.keep else 0) + change
-    return t
+        told = np.sqrt(self.n) * size / np.maximum(sizes[:-1], np.finfo(np.float64).tiny)  # of a change of sign
+        return Reading(np.array(gaps).reshape(size.shape) / (u * size), tolerance / size, told)

@@ -32,7 +32,8 @@ log(1 + sqrt(n) c / f).
 
 **Slopes and states.** Against the forward pass, not only against the engine's own slopes, the error of sigma' counts as
 well. ``against_reference`` carries a bound of the error through one layer, entry by entry: of a = A y + c, sigma(a) and
-the state, and takes for sigma' how much it varies within the bound of a.
+the state, and takes for sigma' how much it varies within the bound of a. ``tangent`` carries these on to the layer's
+derivative in given directions.
 
 **LAPACK.** Singular values and determinants are those of a matrix that differs by at most p u ||Phi||; p = 8 n is
 assumed here (LAPACK's own tests accept 30 n).
@@ -82,7 +83,6 @@ class Sizes(NamedTuple):
     stretch: Array  #: f, a bound of the norm of the stage's Jacobian, and for shears of its inverse's
     error: Array  #: c
     lowering: Array  #: g
-    weights: Array  #: nu(A) nu(W)
 
 
 def sizes(stages: AnyStages, arch: ArchitectureBase, u: float) -> Sizes:
@@ -105,7 +105,7 @@ def sizes(stages: AnyStages, arch: ArchitectureBase, u: float) -> Sizes:
         weights = (of_A * of_W).reshape(shape)
         stretch = np.exp(np.arcsinh(e / 2)) if section.shears else keep + e
         error = sums * slope * weights + gamma(r + 2, u) * (1 + e)
-        parts.append([stretch * (1 + 8 * U), error, 2 * (gamma(q, u) + 4 * u) * slope * weights, weights])
+        parts.append([stretch * (1 + 8 * U), error, 2 * (gamma(q, u) + 4 * u) * slope * weights])
     return Sizes(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -170,17 +170,13 @@ def log_norm(at: Sizes, columns: int) -> Array:
     return behind(np.log1p(grown).sum(axis=1))
 
 
-def of_layer(at: Sizes, slope: Array, u: float) -> Array:
-    """Errors (N, B) of one layer's product Phi_j = D^T Phi_{j+1}, relative to ||Phi_{j+1}||_F.
-
-    ``slope`` (N, B) bounds the error of sigma'.
-    """
-    total = np.zeros(slope.shape)
+def of_layer(at: Sizes) -> Array:
+    """Errors (N,) of one layer's Phi_j = D^T Phi_{j+1}, relative to ||Phi_{j+1}||_F, for the engine's own slopes."""
+    total = np.zeros(len(at.error))
     for s in range(at.stretch.shape[1]):  # the error of stage s passes through the stages before it
-        total = total * at.stretch[:, -1 - s, None]
-        grown = at.stretch[:, at.stretch.shape[1] - s :].prod(axis=1)[:, None]
-        total += (at.error[:, -1 - s, None] + slope * at.weights[:, -1 - s, None]) * grown
-    return total * (1 + 8 * u)
+        total = total * at.stretch[:, -1 - s]
+        total += at.error[:, -1 - s] * at.stretch[:, at.stretch.shape[1] - s :].prod(axis=1)
+    return total
 
 
 class Reached(NamedTuple):
@@ -188,7 +184,7 @@ class Reached(NamedTuple):
 
     state: Array  #: y_{j+1}
     error: Array  #: a bound for every entry of it
-    slope: Array  #: a bound (B,) of the error of sigma' in any unit of the layer
+    slopes: list[Array]  #: bounds of the errors of sigma' (B, r, ..), stage by stage
 
 
 def against_reference(stages: AnyStages, j: int, y: Array, u: float) -> Reached:
@@ -197,7 +193,7 @@ def against_reference(stages: AnyStages, j: int, y: Array, u: float) -> Reached:
     ``stages`` are in double precision.
     """
     z = stages.enter(j, y.astype(np.float64))
-    error, slope = U * np.abs(z), np.zeros(len(z))
+    error, slopes = U * np.abs(z), []
     tiny = 8 * float(np.finfo(np.float32 if u > 1e-9 else np.float64).tiny)
     u = u + 2 * U
     for stage in stages.of_layer(j):
@@ -209,10 +205,34 @@ def against_reference(stages: AnyStages, j: int, y: Array, u: float) -> Reached:
         of_a = A_map.add(of_a, gamma(k, u) * np.abs(stage.c)) + tiny
         s, derivative = sigma.sigma(a), sigma.derivative(a)
         nearby = [np.abs(sigma.derivative(a + sign * of_a) - derivative) for sign in (-1, 1)]
-        slope = np.maximum(slope, np.max(nearby, axis=(0, *range(2, a.ndim + 1)), initial=0) + 16 * u * sigma.slope)
+        slopes.append(np.maximum(*nearby) + 16 * u * sigma.slope)
         added = W_map.apply(size_W, sigma.slope * of_a + (16 * u + gamma(r, u)) * np.abs(s) + tiny)
         z, error = z.copy(), error.copy()
         kept = stage.keep * z[stage.dst] if stage.keep else 0 * z[stage.dst]
         z[stage.dst] = kept + W_map.apply(stage.W, s)
         error[stage.dst] = abs(stage.keep) * error[stage.dst] + added + gamma(r, u) * np.abs(kept) + tiny
-    return Reached(z, error, slope)
+    return Reached(z, error, slopes)
+
+
+def tangent(
+    stages: AnyStages, j: int, y: Array, steps: Array, slopes: list[Array] | None = None
+) -> tuple[Array, Array]:
+    """X_j times ``steps`` (k, B, ..) by the rules of differentiation.
+
+    Behind it a bound, entry by entry, of what errors ``slopes`` of sigma' in every stage change in it.
+    """
+    z, t = stages.enter(j, y), stages.enter(j, steps.reshape(-1, *y.shape[1:]))
+    t = t.reshape(len(steps), *z.shape)
+    error = np.zeros_like(t)
+    for i, stage in enumerate(stages.of_layer(j)):
+        (A_map, W_map), sigma = stage.maps, stage.activation
+        a, inner = stage.inner(z), A_map.apply(stage.A, t[stage.src])
+        of_inner = sigma.slope * A_map.apply(np.abs(stage.A), error[stage.src])
+        if slopes is not None:
+            of_inner = of_inner + slopes[i] * np.abs(inner)
+        added = W_map.apply(stage.W, sigma.derivative(a) * inner), W_map.apply(np.abs(stage.W), of_inner)
+        z, t, error = z.copy(), t.copy(), error.copy()
+        z[stage.dst] = (stage.keep * z[stage.dst] if stage.keep else 0) + stage.update(a)
+        t[stage.dst] = (stage.keep * t[stage.dst] if stage.keep else 0) + added[0]
+        error[stage.dst] = abs(stage.keep) * error[stage.dst] + added[1]
+    return t, error

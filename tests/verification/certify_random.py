@@ -58,13 +58,13 @@ def vectors(rng, width, depth, step):
     return pyham.architecture(name, width=width, depth=depth, step=step, **options)
 
 
-def case(seed, cost=COST):
+def case(seed, cost=COST, deepest=300):
     """A random network and samples."""
     rng = np.random.default_rng(seed)
     limit = cost * (10 if rng.random() < 0.02 else 1)
     dtypes = [np.dtype(str(rng.choice(("f4", "f8")))) for _ in range(2)]
     while True:
-        width, depth = int(log_uniform(rng, 1, 97)), int(log_uniform(rng, 1, 302)) - 1
+        width, depth = int(log_uniform(rng, 1, 97)), int(log_uniform(rng, 1, deepest + 2)) - 1
         batch, step = int(log_uniform(rng, 1, 501)), log_uniform(rng, 1e-8, 2)
         kind = rng.random()
         if kind < 0.08:
@@ -158,7 +158,7 @@ FAULTS = (
 
 def broken(seed):
     """Whether a certificate refuses a network or an engine with a fault of at least 100 tolerances."""
-    rng, net, x = case(seed, COST / 10)
+    rng, net, x = case(seed, COST / 10, 60)
     fault = str(rng.choice(FAULTS))
     net, x = (net, x) if not isinstance(net.arch, Pixelwise) else (Network(net.arch.network, net.params), x[:, :, 0, 0])
     N = net.arch.depth
@@ -221,7 +221,10 @@ def broken(seed):
             moved = float((apart / limit).max())
         else:
             moved = times
-    if not moved >= 100:
+    delta = passes.deltas[0]
+    if fault in ("factor of delta", "entry of delta") and not delta[j, b].any():
+        moved = 0.0  # a multiple of zero
+    if not moved >= 100 or (fault == "entry of phi" and size == 0):
         return seed, "too small", "", [], 0.0
     certificate = pyham.certify(subject_net, x, backend=backend, full=phi.full)
     text = f"{fault}, moved by {moved:.3g} tolerances, layer {j} of {N}, sample {b}\n{certificate}"

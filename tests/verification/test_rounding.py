@@ -33,8 +33,13 @@ def test_one_layer_is_as_near_to_the_exact_one_as_the_analysis_says(case):
         exact = select("reference", np.dtype(WIDE)).sensitivities(
             stages.layers(j, j + 1).astype(WIDE), states[j].astype(WIDE), phi[j + 1].astype(WIDE)
         )
-        allowed = (
-            rounding.of_layer(rounding.Sizes(*(part[j : j + 1] for part in at)), there.slope[None], u)[0] * size[j + 1]
+        wide, n = stages.astype(np.float64), x.shape[1]
+        steps = np.broadcast_to(np.eye(n)[:, None], (n, *x.shape))
+        X, of_slopes = rounding.tangent(wide, j, states[j].astype(np.float64), steps, there.slopes)
+        slopes = rounding.length(np.einsum("kbc,bcd->bkd", of_slopes, np.abs(phi[j + 1])), 2)
+        allowed = rounding.of_layer(rounding.Sizes(*(part[j : j + 1] for part in at)))[0] * size[j + 1] + slopes
+        np.testing.assert_allclose(
+            np.einsum("kbc,bcd->bkd", X, phi[j + 1]), exact[0].astype(float), rtol=0, atol=1e-10 * size.max()
         )
         apart = rounding.length((phi[j] - exact[0]).astype(np.float64), 2)
         assert (apart <= allowed + 1e-30).all()
