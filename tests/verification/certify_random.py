@@ -221,7 +221,10 @@ def broken(seed):
             moved = float((apart / limit).max())
         else:
             moved = times
-    delta = passes.deltas[0]
+    fro, limit, delta = phi.found["fro"][:-1], phi.against_forward().tolerance, passes.deltas[0]
+    if fault == "factor of phi":  # of all samples, relative to each layer's sensitivities, which may be smaller
+        sizes = np.maximum(fro[j], phi.found["fro"][j + 1])
+        moved = float((times * of_phi * fro[j] / np.where(sizes > 0, limit[j] * sizes, np.inf)).max())
     if fault in ("factor of delta", "entry of delta") and not delta[j, b].any():
         moved = 0.0  # a multiple of zero
     if not moved >= 100 or (fault == "entry of phi" and size == 0):
