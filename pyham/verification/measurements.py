@@ -14,7 +14,7 @@ import numpy as np
 from pyham.architectures.activations import BUILT_IN
 from pyham.architectures.interface import ArchitectureBase
 from pyham.architectures.stages import AnyStages
-from pyham.engines.contract import Engine
+from pyham.engines.contract import MATRICES, Engine
 from pyham.engines.reference import layer
 from pyham.verification import rounding
 
@@ -54,6 +54,7 @@ class Passes:
 
     def __init__(self, stages: AnyStages, arch: ArchitectureBase, x: Array, engine: Engine) -> None:
         self.stages, self.arch, self.x, self.engine = stages, arch, x, engine
+        self._derivatives: dict[tuple[int, int], tuple[Array, Array]] = {}
         self.n, self.unit = math.prod(x.shape[1:]), rounding.unit(x.dtype)
 
     # What the engine gives
@@ -89,23 +90,33 @@ class Passes:
         return self.stages.astype(np.float64)
 
     @cached_property
-    def forward(self) -> tuple[Reading, list[list[Array]]]:
-        """How far each layer's output is from the reference's, and bounds of the errors of sigma' in every stage."""
-        measured, tolerance, slopes = [], [], []
+    def _layers(self) -> tuple[list[list[Array]], list[list[Array]]]:
+        """Of every layer how far its output, and the output's negative, are from the reference's where this is most.
+
+        Each as numbers, tolerances, numbers, tolerances (B,). Behind it bounds of the errors of sigma' in every stage.
+        """
+        rows, slopes = [], []
         for j in range(self.stages.depth):
             there = rounding.against_reference(self.wide, j, self.trace.states[j], self.unit)
             came = self.trace.states[j + 1].astype(np.float64).reshape(len(self.x), self.n)
             state, error = (part.reshape(len(self.x), self.n) for part in (there.state, there.error))
-            apart = np.abs(came - state)
-            ratio = apart / error
-            worst = np.where(np.isnan(ratio), np.inf, ratio).argmax(axis=1, keepdims=True)
-            size = np.maximum(1, np.abs(state).max(axis=1, initial=0))
-            apart, error = (np.take_along_axis(part, worst, axis=1)[:, 0] / size for part in (apart, error))
-            measured.append(apart)
-            tolerance.append(error)
+            size, row = np.maximum(1, np.abs(state).max(axis=1, initial=0)), []
+            for output in (came, -came):
+                apart = np.abs(output - state)
+                ratio = apart / error
+                worst = np.where(np.isnan(ratio), np.inf, ratio).argmax(axis=1)[:, None]
+                row += [np.take_along_axis(part, worst, axis=1)[:, 0] / size for part in (apart, error)]
+            rows.append(row)
             slopes.append(there.slopes)
+        return rows, slopes
+
+    def forward(self, sign: int = 1) -> Reading:
+        """How far each layer's output, or with ``sign`` -1 its negative, is from the reference's."""
         empty = np.zeros((0, len(self.x)))
-        return Reading(np.array(measured or empty), np.array(tolerance or empty)), slopes
+        first = 0 if sign == 1 else 2
+        measured, tolerance = (np.array([row[first + i] for row in self._layers[0]] or empty) for i in (0, 1))
+        moving = any(np.any(state) for state in self.trace.states[1:])
+        return Reading(measured, tolerance, 1.0 if moving else np.inf)
 
     @cached_property
     def directions(self) -> Array:
@@ -119,16 +130,21 @@ class Passes:
 
         Behind it, what the errors of an engine's sigma' can change in it.
         """
+        if (j, batch) in self._derivatives:
+            return self._derivatives[j, batch]
         u, y = self.directions, self.trace.states[j][:batch].astype(np.float64)
         shape = y.shape[1:]
         steps = np.broadcast_to(u.reshape(len(u), 1, *shape), (len(u), *y.shape))
-        slopes = [slope[:batch] for slope in self.forward[1][j]]
+        slopes = [slope[:batch] for slope in self._layers[1][j]]
         found, error = rounding.tangent(self.wide, j, y, steps, slopes)
         if self.stages.activation in BUILT_IN:  # one of the user's own may know real numbers only
             z = (y + 1j * TINY * steps).reshape(-1, *shape)
             found = layer(self.wide, j, z)[-1].imag / TINY
         both = (part.reshape(len(u), len(y), self.n).swapaxes(0, 1) for part in (found, error))
-        return next(both), next(both)
+        X, of_slopes = both
+        if 2 * self.stages.depth * X.nbytes <= MATRICES:  # it is asked for twice: for sensitivities, and for adjoints
+            self._derivatives[j, batch] = X, of_slopes
+        return X, of_slopes
 
     @cached_property
     def layer_error(self) -> Array:

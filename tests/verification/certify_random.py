@@ -171,7 +171,7 @@ def broken(seed):
             return seed, "no fault", "", [], 0.0
         j, b, times = int(rng.integers(N)), int(rng.integers(phi.full)), log_uniform(rng, 100, 1e6)
         of_phi, of_delta = phi.against_forward().tolerance[j, b], passes.backward().tolerance[j, b]
-        of_state = passes.forward[0].tolerance[j, b]
+        of_state = passes.forward().tolerance[j, b]
     n, real = passes.n, passes.engine
     i, k = (int(v) for v in rng.integers(n, size=2))
     size = float(max(phi.found["fro"][j, b], phi.found["fro"][j + 1, b]))
