@@ -145,7 +145,7 @@ def test_importing_pyham_imports_no_network_code():
 
 
 def test_fetch_names_errors_without_words(monkeypatch):
-    def fail(url, timeout):
+    def fail(url, **options):
         raise ConnectionResetError
 
     monkeypatch.setattr("urllib.request.urlopen", fail)
