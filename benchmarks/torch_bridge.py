@@ -1,7 +1,7 @@
 """What pyham's layers cost inside of PyTorch, and what they save there: ``python -m benchmarks.torch_bridge``.
 
-Both passes of 64 layers, n = 4, on 125 samples: by pyham alone, and by the module that ``pyham.interop.torch`` makes of
-the same network. Between them stands what PyTorch takes for an autograd function of the same tensors that does nothing.
+Both passes of 64 layers, n = 4, on 125 samples: by pyham alone, and by the module that to_torch makes of the same
+network. Between them stands what PyTorch takes for an autograd function of the same tensors that does nothing.
 Then a step of training, a Linear in front of the layers and one behind, Adam: with that module, and with the same
 layers written in PyTorch, a module for each. Their losses must agree before they are timed. Everything in float64, on
 one thread; all programs take turns.

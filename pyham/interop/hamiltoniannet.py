@@ -48,10 +48,10 @@ def load(name: str, state: object, *, t_end: float, interconnection: str = "J1")
     Parameters
     ----------
     name : the public class: "MS1", "MS2", "MS3", "H1" or "H2"
-    state : its ``state_dict()``, or a mapping from the same names to arrays; or the path of a file that ``torch.save``
+    state : its state_dict, or a mapping from the same names to arrays; or the path of a file that torch.save
         or safetensors wrote of it. Of a file of PyTorch's, tensors are read and nothing is executed.
     t_end : final time T, as the public class was given it; the step is T / N
-    interconnection : "J1" or "J2", of H1 what the public class calls ``select_j``
+    interconnection : "J1" or "J2", of H1 what the public class calls select_j
 
     Raises
     ------

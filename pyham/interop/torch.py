@@ -40,7 +40,7 @@ HALF = (torch.float16, torch.bfloat16)
 class HamiltonianLayers(torch.nn.Module):
     """All layers of one network of pyham's, with its parameters under their names.
 
-    ``forward`` takes x (.., n), or (.., C, rows, columns) for images, with any dimensions before those of a sample, and
+    It takes x (.., n), or (.., C, rows, columns) for images, with any dimensions before those of a sample, and
     gives y_N in x's dtype. The computation runs in x's dtype too, to which the parameters are rounded; float16 and
     bfloat16, as autocast makes them, are computed in float32.
     """
@@ -73,7 +73,7 @@ class HamiltonianLayers(torch.nn.Module):
         return _network(self.arch, {name: getattr(self, name) for name in self.arch.shapes})
 
     def extra_repr(self) -> str:
-        """The architecture, as ``print(module)`` shows it."""
+        """The architecture, as printing a module shows it."""
         return str(self.arch)
 
 
@@ -93,7 +93,7 @@ def to_torch(net: Network) -> HamiltonianLayers:
 
 
 def from_torch(module: Any, arch: ArchitectureBase | None = None) -> Network:
-    """The network of a module that ``to_torch`` made, or of its state_dict and its architecture.
+    """The network of a module that to_torch made, or of its state_dict and its architecture.
 
     Raises
     ------
@@ -125,11 +125,11 @@ def certify(module: Any, x: Any, *, J: Any = None, error: float | None = None) -
 
     Parameters
     ----------
-    module : what ``to_torch`` made: then this is ``pyham.certify`` of its network. Or an ``nn.Sequential``, an
-        ``nn.ModuleList`` or a list of modules and functions from (B, n) to (B, n), each row from its own sample alone:
-        then this is ``pyham.verification.certify_layers``, on copies of the modules in float64 and in ``eval`` mode,
-        with Jacobians by PyTorch's ``jacrev``, which are compared with differences.
-    J, error : as for ``certify_layers``; a network of pyham's knows both itself
+    module : what to_torch made: then this is ``pyham.certify`` of its network. Or an nn.Sequential, an
+        nn.ModuleList or a list of modules and functions from (B, n) to (B, n), each row from its own sample alone:
+        then this is ``pyham.verification.certify_layers``, on copies of the modules in float64 and in eval mode,
+        with Jacobians by PyTorch's jacrev, which are compared with differences.
+    J, error : as for certify_layers; a network of pyham's knows both itself
 
     Raises
     ------

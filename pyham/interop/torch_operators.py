@@ -1,4 +1,4 @@
-"""pyham's two passes as operators of PyTorch, ``pyham::forward`` and ``pyham::gradient``.
+"""pyham's two passes as operators of PyTorch, "pyham::forward" and "pyham::gradient".
 
 Compilers of PyTorch see two opaque functions: y_N from samples and parameters, and the gradients from dLoss/dy_N.
 Neither depends on anything but its arguments, so the second runs forward again.
@@ -58,7 +58,7 @@ def tensor_of(values: Array, like: Tensor = None) -> Tensor:
 
 
 def lowered(arch: ArchitectureBase, params: Sequence[Array], dtype: Any) -> Any:
-    """The stages in ``dtype``, lowered in the wider of that and the parameters' own, as ``net.stages(dtype)``."""
+    """The stages in this dtype, lowered in the wider of that and the parameters' own, as a network does it."""
     wide = np.result_type(dtype, *[p.dtype for p in params])
     values = {name: p.astype(wide, copy=False) for name, p in zip(arch.shapes, params, strict=True)}
     return arch.lower(values).astype(dtype)
@@ -145,7 +145,7 @@ def _moved(value: Tensor, dim: int | None, size: int) -> Tensor:
 
 
 def forward_mapped(call: Any, size: int, dims: Any, x: Tensor, params: Sequence[Tensor], arch: str) -> Any:
-    """``call``, which is ``forward`` or does the same, on ``size`` arguments at once, mapped along these dimensions."""
+    """A call of the operator forward, or of what does the same, on several arguments mapped along these dimensions."""
     rows = _moved(x, dims[0], size)
     if all(dim is None for dim in dims[1]):
         y = call(rows.reshape(-1, *rows.shape[2:]), params, arch)
@@ -157,7 +157,7 @@ def forward_mapped(call: Any, size: int, dims: Any, x: Tensor, params: Sequence[
 def gradient_mapped(
     call: Any, size: int, dims: Any, x: Tensor, params: Sequence[Tensor], g: Tensor, arch: str, needed: Sequence[bool]
 ) -> Any:
-    """The same for ``gradient``."""
+    """The same for the operator gradient."""
     rows, ends = _moved(x, dims[0], size), _moved(g, dims[2], size)
     if not any(needed[1:]) and all(dim is None for dim in dims[1]):
         flat = [t.reshape(-1, *t.shape[2:]) for t in (rows, ends)]

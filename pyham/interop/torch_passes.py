@@ -3,11 +3,11 @@
 ============================================  ======================================================================
 who asks                                      what runs
 ============================================  ======================================================================
-a loop in Python, with or without autograd    ``Passes``: the engine's two passes, with what it recorded on the way
+a loop in Python, with or without autograd    Recorded: the engine's two passes, with what it recorded on the way
                                               forward kept for the first way back
-``torch.func`` (vmap, grad, jacrev)           ``Mapped``, on the operators
-``torch.compile``, ``torch.export``, tensors  the operators of ``pyham.interop.torch_operators``
-of other kinds, dispatch modes
+torch.func (vmap, grad, jacrev)               Mapped, on the operators
+torch.compile, torch.export, dispatch modes,  the operators themselves
+tensors of other kinds
 ============================================  ======================================================================
 """
 
@@ -60,7 +60,7 @@ class Program:
         return self._stages
 
 
-class Passes(torch.autograd.Function):
+class Recorded(torch.autograd.Function):
     """Both passes with the engine's recording kept between them."""
 
     @staticmethod
@@ -90,7 +90,7 @@ class Passes(torch.autograd.Function):
 
 
 class Mapped(torch.autograd.Function):
-    """Forward for the transforms of ``torch.func``, each of which asks in its own way."""
+    """Forward for the transforms of torch.func, each of which asks in its own way."""
 
     @staticmethod
     def forward(key: str, x: Tensor, *params: Tensor) -> Tensor:
@@ -156,9 +156,9 @@ def apply(program: Program, x: Tensor, params: Sequence[Tensor]) -> Tensor:
     if torch.compiler.is_compiling() or type(x) is not torch.Tensor or torch._C._len_torch_dispatch_stack() > 0:
         return operators.forward(x, params, program.key)
     if torch.is_grad_enabled() and (x.requires_grad or any([p.requires_grad for p in params])):
-        return Passes.apply(program, x, *params)
+        return Recorded.apply(program, x, *params)
     if forward_ad._current_level >= 0:  # to be refused, should x be a dual number
-        return Passes.apply(program, x, *params)
+        return Recorded.apply(program, x, *params)
     y = array(x)
     return tensor_of(ENGINE.forward(program.stages(params, y.dtype), y))
 
