@@ -61,10 +61,9 @@ class HamiltonianLayers(torch.nn.Module):
         program = self.program
         shape = program.shape
         before = passes.leading(x, shape)
-        rows = passes.rows_of(x, before, shape)
-        if x.dtype in HALF:
-            rows = rows.float()
-        y = passes.apply(program, rows, [getattr(self, name) for name in program.names])
+        rows = _wide(passes.rows_of(x, before, shape))
+        params = [_wide(getattr(self, name)) for name in program.names]
+        y = passes.apply(program, rows, params)
         y = y if len(before) == 1 else y.reshape(*before, *y.shape[1:])
         return y.to(x.dtype) if x.dtype in HALF else y
 
@@ -75,6 +74,11 @@ class HamiltonianLayers(torch.nn.Module):
     def extra_repr(self) -> str:
         """The architecture, as printing a module shows it."""
         return str(self.arch)
+
+
+def _wide(tensor: Any) -> Any:
+    """float16 and bfloat16 in float32."""
+    return tensor.float() if tensor.dtype in HALF else tensor
 
 
 def to_torch(net: Network) -> HamiltonianLayers:
@@ -116,7 +120,7 @@ def _network(arch: Any, values: Mapping[str, Any]) -> Network:
     arrays = {}
     for name, value in values.items():
         tensor = value.detach().cpu() if isinstance(value, torch.Tensor) else torch.as_tensor(value)
-        arrays[name] = (tensor.float() if tensor.dtype in HALF else tensor).numpy()
+        arrays[name] = _wide(tensor).numpy()
     return Network(arch, arrays)
 
 

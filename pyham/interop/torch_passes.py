@@ -6,7 +6,7 @@ who asks                                      what runs
 a loop in Python, with or without autograd    Recorded: the engine's two passes, with what it recorded on the way
                                               forward kept for the first way back
 torch.func (vmap, grad, jacrev)               Mapped, on the operators
-torch.compile, torch.export, dispatch modes,  the operators themselves
+compilers, tracers and modes of PyTorch,       the operators themselves
 tensors of other kinds
 ============================================  ======================================================================
 """
@@ -26,6 +26,7 @@ from pyham.interop.torch_operators import array, collected, key_of, lowered, ten
 
 Tensor = Any
 
+PLAIN = (torch.Tensor, torch.nn.Parameter)
 ENGINE = select("numba", np.dtype(np.float64))
 FORWARD_MODE = (
     "pyham's network: expected reverse mode (backward, torch.func.grad, jacrev), got forward mode (jvp, jacfwd), which "
@@ -39,9 +40,7 @@ class Program:
     def __init__(self, arch: ArchitectureBase) -> None:
         self.arch, self.key = arch, key_of(arch)
         self.shape, self.names = arch.shape, tuple(arch.shapes)
-        self._numbers: list[bytes] = []
-        self._lowered_in: tuple[Any, ...] = ()
-        self._stages: Any = None
+        self._last: tuple[Any, Any, Any] = None, None, None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.arch,)
@@ -52,12 +51,13 @@ class Program:
     def stages(self, params: Sequence[Tensor], dtype: Any) -> Any:
         """Lowered anew where a number has changed, which is looked for in all of them: writers need not tell."""
         arrays = [p.detach().numpy() for p in params]
-        numbers, lowered_in = [a.tobytes() for a in arrays], (dtype, *[a.dtype for a in arrays])
-        if numbers != self._numbers or lowered_in != self._lowered_in:
+        numbers, dtypes = [a.tobytes() for a in arrays], [dtype, *[a.dtype for a in arrays]]
+        last_numbers, last_dtypes, stages = self._last
+        if numbers != last_numbers or dtypes != last_dtypes:
             own = [np.frombuffer(n, a.dtype).reshape(a.shape) for n, a in zip(numbers, arrays, strict=True)]
-            self._stages = lowered(self.arch, own, dtype)
-            self._numbers, self._lowered_in = numbers, lowered_in
-        return self._stages
+            stages = lowered(self.arch, own, dtype)
+            self._last = numbers, dtypes, stages  # at once, as threads may share this
+        return stages
 
 
 class Recorded(torch.autograd.Function):
@@ -153,7 +153,8 @@ def apply(program: Program, x: Tensor, params: Sequence[Tensor]) -> Tensor:
     """y_N (B, n) from x (B, n), in x's dtype, float32 or float64."""
     if torch._C._are_functorch_transforms_active():
         return Mapped.apply(program.key, x, *params)
-    if torch.compiler.is_compiling() or type(x) is not torch.Tensor or torch._C._len_torch_dispatch_stack() > 0:
+    watched = torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._len_torch_dispatch_stack() > 0
+    if watched or type(x) not in PLAIN:
         return operators.forward(x, params, program.key)
     if torch.is_grad_enabled() and (x.requires_grad or any([p.requires_grad for p in params])):
         return Recorded.apply(program, x, *params)

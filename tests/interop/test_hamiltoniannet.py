@@ -1,5 +1,6 @@
 """Networks of the papers' public code give the outputs that the public code wrote, and those of its formulas."""
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -125,6 +126,14 @@ def test_without_pytorch_its_files_are_refused_with_the_extra_that_reads_them(tm
         ImportError, match=r'state: expected PyTorch to read .*, python -m pip install "pyham\[torch\]"'
     ):
         hamiltoniannet.load("H1", str(tmp_path / "state.pt"), t_end=1.0)
+
+
+def test_without_pytorch_its_bridge_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    monkeypatch.delitem(sys.modules, "pyham.interop.torch", raising=False)
+    message = r'\Apyham\.interop\.torch: expected PyTorch, python -m pip install "pyham\[torch\]", got '
+    with pytest.raises(ImportError, match=message):
+        importlib.import_module("pyham.interop.torch")
 
 
 def test_a_damaged_file_is_refused(tmp_path):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import pyham
+from benchmarks import torch_bridge
 from pyham import images
 from tests.oracles.refusals import refused
 
@@ -186,6 +187,15 @@ def test_a_graph_is_gone_through_as_often_as_it_is_kept():
     same([one.numpy() for one in torch.autograd.grad(again, inputs, g)], [one.numpy() for one in twice[0]])
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.trace.*:DeprecationWarning", "ignore::torch.jit.TracerWarning")
+def test_traced_and_exported():
+    module = bridge.to_torch(NET)
+    x, other = (tensors(seed=seed)[0].detach() for seed in (1, 2))
+    assert torch.equal(torch.jit.trace(module, x)(other), module(other))
+    assert torch.equal(torch.export.export(module, (x,)).module()(other), module(other))
+    assert module(torch.nn.Parameter(x)).grad_fn.name() == module(x).grad_fn.name()
+
+
 def test_nothing_is_computed_for_what_needs_no_gradient(monkeypatch):
     module = bridge.to_torch(NET)
     x, g = tensors()
@@ -220,6 +230,7 @@ def test_half_precision_is_computed_in_float32():
     assert output.dtype == torch.bfloat16
     output.sum().backward()
     assert module.Kp.grad.dtype == torch.float32 and module.Kp.grad.isfinite().all()
+    assert module.bfloat16()(x).dtype == torch.bfloat16 and module.network().dtype == np.float32
     assert module.double()(x.double()).dtype == torch.float64
     x = tensors()[0].detach()
     same(
@@ -299,6 +310,10 @@ def test_a_model_around_it_learns():
         adam.step()
     assert losses[-1] < 0.1 < 0.5 < losses[0]
     assert bridge.certify(layers, model[0](x[:20])).passed
+
+
+def test_the_benchmark_trains_the_same_in_both_ways():
+    assert torch_bridge.difference("H2") < 1e-14
 
 
 class Shear(torch.nn.Module):
