@@ -57,26 +57,26 @@ def tensor_of(values: Array, like: Tensor = None) -> Tensor:
     return found if like is None or found.dtype == like.dtype else found.to(like.dtype)
 
 
-def lowered(arch: ArchitectureBase, params: Sequence[Array], dtype: Any) -> Any:
+def lowered(arch: ArchitectureBase, names: Sequence[str], params: Sequence[Array], dtype: Any) -> Any:
     """The stages in this dtype, lowered in the wider of that and the parameters' own, as a network does it."""
-    wide = np.result_type(dtype, *[p.dtype for p in params])
-    values = {name: p.astype(wide, copy=False) for name, p in zip(arch.shapes, params, strict=True)}
+    values = dict(zip(names, params, strict=True))
+    if any([p.dtype != dtype for p in params]):
+        wide = np.result_type(dtype, *[p.dtype for p in params])
+        values = {name: p.astype(wide, copy=False) for name, p in values.items()}
     return arch.lower(values).astype(dtype)
 
 
 def collected(
-    arch: ArchitectureBase, delta_0: Array, sums: Any, inputs: Sequence[Tensor], needed: Sequence[bool]
-) -> list[Tensor]:
-    """Gradients of those inputs (x, then parameters) that need one."""
-    found = [delta_0] if needed[0] else []
-    wanted = [*inputs[:1]] if needed[0] else []
-    if any(needed[1:]):
-        of_params = arch.pullback(sums)
-        for name, value, need in zip(arch.shapes, inputs[1:], needed[1:], strict=True):
-            if need:
-                found.append(of_params[name])
-                wanted.append(value)
-    return [tensor_of(values, like) for values, like in zip(found, wanted, strict=True)]
+    arch: ArchitectureBase,
+    names: Sequence[str],
+    found: tuple[Array, Any],
+    inputs: Sequence[Tensor],
+    needed: Sequence[bool],
+) -> list[Tensor | None]:
+    """Gradients of x and of the parameters, or None where none is needed, from delta_0 and the gradients of stages."""
+    of_params = arch.pullback(found[1]) if any(needed[1:]) else {}
+    values: list[Any] = [found[0], *map(of_params.get, names)]
+    return [tensor_of(v, like) if need else None for v, like, need in zip(values, inputs, needed, strict=True)]
 
 
 # The operators
@@ -87,8 +87,9 @@ def collected(
 )
 def forward(x: Tensor, params: Sequence[Tensor], arch: str) -> Tensor:
     """y_N (B, n) from x (B, n)."""
-    y = array(x)
-    return tensor_of(select("numba", y.dtype).forward(lowered(_of(arch), list(map(array, params)), y.dtype), y))
+    y, own = array(x), _of(arch)
+    stages = lowered(own, list(own.shapes), list(map(array, params)), y.dtype)
+    return tensor_of(select("numba", y.dtype).forward(stages, y))
 
 
 @torch.library.custom_op(
@@ -100,9 +101,11 @@ def forward(x: Tensor, params: Sequence[Tensor], arch: str) -> Tensor:
 def gradient(x: Tensor, params: Sequence[Tensor], g: Tensor, arch: str, needed: Sequence[bool]) -> list[Tensor]:
     """The gradients of x and of the parameters, in this order, of those that are needed, from g = dLoss/dy_N."""
     y, own = array(x), _of(arch)
-    stages = lowered(own, list(map(array, params)), y.dtype)
+    names = list(own.shapes)
+    stages = lowered(own, names, list(map(array, params)), y.dtype)
     _, delta_0, sums, _ = select("numba", y.dtype).gradient(stages, y, array(g).astype(y.dtype, copy=False))
-    return collected(own, delta_0, sums, [x, *params], needed)
+    found = collected(own, names, (delta_0, sums), [x, *params], needed)
+    return [one for one in found if one is not None]
 
 
 @forward.register_fake

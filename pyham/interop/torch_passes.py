@@ -26,6 +26,7 @@ from pyham.interop.torch_operators import array, collected, key_of, lowered, ten
 
 Tensor = Any
 
+NUMBERS = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 PLAIN = (torch.Tensor, torch.nn.Parameter)
 ENGINE = select("numba", np.dtype(np.float64))
 FORWARD_MODE = (
@@ -55,7 +56,7 @@ class Program:
         last_numbers, last_dtypes, stages = self._last
         if numbers != last_numbers or dtypes != last_dtypes:
             own = [np.frombuffer(n, a.dtype).reshape(a.shape) for n, a in zip(numbers, arrays, strict=True)]
-            stages = lowered(self.arch, own, dtype)
+            stages = lowered(self.arch, self.names, own, dtype)
             self._last = numbers, dtypes, stages  # at once, as threads may share this
         return stages
 
@@ -75,14 +76,12 @@ class Recorded(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> Any:
         inputs, program, needed = ctx.saved_tensors, ctx.program, ctx.needs_input_grad[1:]
-        if ctx.kept is None or torch.is_grad_enabled():  # the recording serves once; or somebody asks for more
-            found = operators.gradient(inputs[0], list(inputs[1:]), g, program.key, list(needed))
-        else:
-            (engine, stages, trace), ctx.kept = ctx.kept, None
-            _, delta_0, sums = engine.back(stages, trace, array(g).astype(stages.dtype, copy=False))
-            found = collected(program.arch, delta_0, sums, inputs, needed)
-        rest = iter(found)
-        return None, *[next(rest) if need else None for need in needed]
+        if ctx.kept is None or torch.is_grad_enabled() or watched(g):  # the recording serves once, and for arrays
+            some = iter(operators.gradient(inputs[0], list(inputs[1:]), g, program.key, list(needed)))
+            return None, *[next(some) if need else None for need in needed]
+        (engine, stages, trace), ctx.kept = ctx.kept, None
+        _, delta_0, sums = engine.back(stages, trace, array(g))
+        return None, *collected(program.arch, program.names, (delta_0, sums), inputs, needed)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
@@ -149,12 +148,22 @@ class MappedGradient(torch.autograd.Function):
         raise RuntimeError(operators.TWICE)
 
 
+def watched(tensor: Tensor) -> bool:
+    """Whether PyTorch wants to see operators: while it compiles, traces or maps, and for tensors of its other kinds."""
+    return (
+        torch.compiler.is_compiling()
+        or torch.jit.is_tracing()
+        or type(tensor) not in PLAIN
+        or torch._C._len_torch_dispatch_stack() > 0
+        or torch._C._functorch.is_legacy_batchedtensor(tensor)
+    )
+
+
 def apply(program: Program, x: Tensor, params: Sequence[Tensor]) -> Tensor:
     """y_N (B, n) from x (B, n), in x's dtype, float32 or float64."""
     if torch._C._are_functorch_transforms_active():
         return Mapped.apply(program.key, x, *params)
-    watched = torch.compiler.is_compiling() or torch.jit.is_tracing() or torch._C._len_torch_dispatch_stack() > 0
-    if watched or type(x) not in PLAIN:
+    if watched(x):
         return operators.forward(x, params, program.key)
     if torch.is_grad_enabled() and (x.requires_grad or any([p.requires_grad for p in params])):
         return Recorded.apply(program, x, *params)
@@ -175,14 +184,14 @@ def leading(x: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
     if not isinstance(x, torch.Tensor):
         raise TypeError(f"x: expected a tensor, got {type(x).__name__}")
     at = x.ndim - len(shape)
-    if at < 0 or tuple(x.shape[at:]) != shape:
+    if at < 0 or x.shape[at:] != shape:
         expected = ", ".join(["..", *map(str, shape)])
         raise ValueError(f"x: expected shape ({expected}), got {tuple(x.shape)}")
-    if x.dtype not in (torch.float32, torch.float64, torch.float16, torch.bfloat16):
+    if x.dtype not in NUMBERS:
         raise TypeError(f"x: expected float64, float32, bfloat16 or float16, got {x.dtype}")
-    if x.device.type != "cpu":
+    if not x.is_cpu:
         raise ValueError(f"x: expected a tensor in main memory, as pyham computes there, got one on {x.device}")
-    return tuple(x.shape[:at])
+    return x.shape[:at]
 
 
 def rows_of(x: Tensor, before: tuple[int, ...], shape: tuple[int, ...]) -> Tensor:

@@ -161,6 +161,8 @@ def test_only_first_derivatives_and_only_backwards():
     twice = torch.func.grad(lambda s: torch.func.grad(lambda t: module(t).sum())(s).sum())
     with pytest.raises(RuntimeError, match="expected to be differentiated once, got a second time"):
         twice(x[0].detach())
+    with pytest.raises(RuntimeError, match="pyham::gradient"):  # the older vmap: torch.func.jacrev is the way
+        torch.autograd.grad(module(x), x, g.expand(2, *g.shape), is_grads_batched=True)
     for function in (lambda: torch.func.jvp(module, (x,), (g,)), lambda: dual(module, x.detach(), g)):
         with pytest.raises(RuntimeError, match=r"expected reverse mode .*, got forward mode"):
             function()
