@@ -62,7 +62,7 @@ def passes(name: str) -> dict[str, Callable[[], Any]]:
             module.b += next(tilt)
         return torch.autograd.grad(module(inputs[0]), inputs, weight)
 
-    def nothing() -> Any:
+    def idle() -> Any:
         return torch.autograd.grad(Nothing.apply(*inputs), inputs, weight)
 
     def two_passes_after_a_step() -> Any:
@@ -73,8 +73,8 @@ def passes(name: str) -> dict[str, Callable[[], Any]]:
         "pyham": lambda: net.gradient(x, g),
         "pyham, two passes": lambda: net.adjoint(net.trace(x), g),
         "pyham, two passes, new parameters": two_passes_after_a_step,
-        "PyTorch, nothing": nothing,
-        "PyTorch, nothing, then pyham": lambda: (nothing(), net.gradient(x, g)),
+        "PyTorch, nothing": idle,
+        "PyTorch, nothing, then pyham": lambda: (idle(), net.gradient(x, g)),
         "PyTorch and pyham": lambda: torch.autograd.grad(module(inputs[0]), inputs, weight),
         "PyTorch and pyham, new parameters": bridge_after_a_step,
     }
