@@ -1,4 +1,4 @@
-"""Networks as modules of PyTorch: pyham's gradients to the bit, and whatever PyTorch does with a module."""
+"""Networks as modules of PyTorch: pyham's gradients to the bit, copies and files, and certificates of any layers."""
 
 import copy
 import io
@@ -10,14 +10,13 @@ import pytest
 import pyham
 from benchmarks import torch_bridge
 from pyham import images
+from tests.interop.modules import NET, gradients, one_thread_of_pytorch, same, samples, tensors  # noqa: F401
 from tests.oracles.refusals import refused
 
 torch = pytest.importorskip("torch")
 bridge = pytest.importorskip("pyham.interop.torch")
 
 from pyham.interop import torch_operators as operators  # noqa: E402
-
-pytestmark = pytest.mark.filterwarnings("ignore:.*torch.jit.script.*:DeprecationWarning")  # of PyTorch, by itself
 
 X = [[1.0, 0.5], [0.2, -0.7]]
 ARCHITECTURES = [
@@ -31,39 +30,6 @@ ARCHITECTURES = [
     images.ConvH2(rows=4, columns=4, depths=(1, 1), activation="tanh"),
     images.image_architecture("H2", depth=2, step=0.5, rows=3, columns=2),
 ]
-NET = pyham.H2(4, 5, 0.3).init(0)
-
-
-@pytest.fixture(autouse=True)
-def one_thread_of_pytorch():
-    """With matrices so small, threads of several test processes only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-def samples(arch, dtype=np.float64, batch=6, seed=1):
-    rng = np.random.default_rng(seed)
-    return (rng.standard_normal((batch, *shape)).astype(dtype) for shape in (arch.shape, arch.output_shape))
-
-
-def tensors(arch=NET.arch, **options):
-    """x, which requires a gradient, and g."""
-    x, g = map(torch.from_numpy, samples(arch, **options))
-    return x.requires_grad_(), g
-
-
-def gradients(module, x, g):
-    """Of x and of the parameters."""
-    return [found.numpy() for found in torch.autograd.grad(module(x), [x, *module.parameters()], g)]
-
-
-def same(found, expected):
-    assert len(found) == len(expected)
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
-        assert one.dtype == other.dtype
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES, ids=str)
@@ -115,87 +81,6 @@ def test_gradients_follow_the_parameters_however_they_are_changed():
         module.Kp.add_(1.0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         output.sum().backward()
-
-
-@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
-def test_compiled_whole(backend):
-    module = bridge.to_torch(NET)
-    model = torch.nn.Sequential(torch.nn.Linear(4, 4).double(), module, torch.nn.Tanh())
-    compiled = torch.compile(model, fullgraph=True, backend=backend)
-    for batch in (6, 3):
-        x, g = tensors(batch=batch)
-        for one, other in zip(gradients(compiled, x, g), gradients(model, x, g), strict=True):
-            np.testing.assert_allclose(one, other, rtol=1e-12, atol=1e-14)
-
-
-def test_transforms_over_samples_and_over_parameters():
-    module = bridge.to_torch(NET)
-    x = tensors()[0].detach()
-    func = torch.func
-    assert torch.equal(func.vmap(module)(x), module(x))
-    assert torch.equal(func.vmap(module, in_dims=1, out_dims=1)(x.reshape(2, 3, 4)), module(x).reshape(2, 3, 4))
-    phi = func.vmap(func.jacrev(module))(x).detach().numpy().swapaxes(1, 2)
-    np.testing.assert_allclose(phi, NET.sensitivity(x.numpy())[0], rtol=1e-13, atol=1e-14)
-
-    def loss(params, sample):
-        return func.functional_call(module, params, (sample,)).square().sum()
-
-    params = {name: value.detach() for name, value in module.named_parameters()}
-    each = func.vmap(func.grad(loss), in_dims=(None, 0))(params, x)
-    for i, row in enumerate(x.numpy()[:, None]):
-        for name, value in NET.gradient(row, 2 * NET(row)).params.items():
-            np.testing.assert_allclose(each[name][i], value, rtol=1e-13, atol=1e-14)
-    several = [bridge.to_torch(NET.arch.init(seed)) for seed in range(3)]
-    stacked, _ = func.stack_module_state(several)
-    outputs = func.vmap(lambda p: func.functional_call(module, p, (x,)))(stacked)
-    assert all(torch.equal(one, other(x)) for one, other in zip(outputs, several, strict=True))
-
-
-def test_only_first_derivatives_and_only_backwards():
-    module = bridge.to_torch(NET)
-    x, g = tensors()
-    first = torch.autograd.grad(module(x), [x, module.b], g, create_graph=True)
-    same([one.detach().numpy() for one in first], gradients(module, x, g)[::3])
-    with pytest.raises(RuntimeError, match="expected to be differentiated once, got a second time"):
-        first[0].sum().backward()
-    twice = torch.func.grad(lambda s: torch.func.grad(lambda t: module(t).sum())(s).sum())
-    with pytest.raises(RuntimeError, match="expected to be differentiated once, got a second time"):
-        twice(x[0].detach())
-    with pytest.raises(RuntimeError, match="pyham::gradient"):  # the older vmap: torch.func.jacrev is the way
-        torch.autograd.grad(module(x), x, g.expand(2, *g.shape), is_grads_batched=True)
-    for function in (lambda: torch.func.jvp(module, (x,), (g,)), lambda: dual(module, x.detach(), g)):
-        with pytest.raises(RuntimeError, match=r"expected reverse mode .*, got forward mode"):
-            function()
-    with pytest.raises(Exception, match="jvp"):  # and no zeros in silence
-        torch.compile(lambda s: torch.func.jvp(module, (s,), (s,)), fullgraph=True, backend="eager")(x.detach())
-
-
-def dual(module, x, tangent):
-    with torch.autograd.forward_ad.dual_level(), torch.no_grad():
-        return module(torch.autograd.forward_ad.make_dual(x, tangent))
-
-
-def test_a_graph_is_gone_through_as_often_as_it_is_kept():
-    module = bridge.to_torch(NET)
-    x, g = tensors()
-    output = module(x)
-    inputs = [x, *module.parameters()]
-    twice = [torch.autograd.grad(output, inputs, g, retain_graph=True) for _ in range(2)]
-    same(*[[one.numpy() for one in found] for found in twice])
-    torch.autograd.grad(output, inputs, g)
-    with pytest.raises(RuntimeError, match="a second time"):
-        torch.autograd.grad(output, inputs, g)
-    again = torch.utils.checkpoint.checkpoint(module, x, use_reentrant=False)
-    same([one.numpy() for one in torch.autograd.grad(again, inputs, g)], [one.numpy() for one in twice[0]])
-
-
-@pytest.mark.filterwarnings("ignore:.*torch.jit.trace.*:DeprecationWarning", "ignore::torch.jit.TracerWarning")
-def test_traced_and_exported():
-    module = bridge.to_torch(NET)
-    x, other = (tensors(seed=seed)[0].detach() for seed in (1, 2))
-    assert torch.equal(torch.jit.trace(module, x)(other), module(other))
-    assert torch.equal(torch.export.export(module, (x,)).module()(other), module(other))
-    assert module(torch.nn.Parameter(x)).grad_fn.name() == module(x).grad_fn.name()
 
 
 def test_nothing_is_computed_for_what_needs_no_gradient(monkeypatch):
@@ -274,27 +159,6 @@ def test_samples_of_any_leading_dimensions():
     assert module(x[0]).shape == (4,) and module(x[:0]).shape == (0, 4) and module(x[None, :0]).shape == (1, 0, 4)
     strided = x.detach().T.contiguous().T.requires_grad_()
     same(gradients(module, strided, g.sum(0).expand(6, 4)), gradients(module, x, g.sum(0).expand(6, 4)))
-
-
-class Outputs(torch.utils.data.Dataset):
-    """The outputs of a module, computed by whoever loads them."""
-
-    def __init__(self, module, x):
-        self.module, self.x = module, x
-
-    def __len__(self):
-        return len(self.x)
-
-    def __getitem__(self, i):
-        with torch.no_grad():
-            return self.module(self.x[i])
-
-
-def test_workers_of_a_data_loader_compute_it():
-    module = bridge.to_torch(NET)
-    x = tensors()[0].detach()
-    loader = torch.utils.data.DataLoader(Outputs(module, x), batch_size=2, num_workers=2)
-    assert torch.equal(torch.cat(list(loader)), module(x))
 
 
 def test_a_model_around_it_learns():
