@@ -1,1 +1,1 @@
-"""Networks from elsewhere: arrays of other programs. May import networks and everything below them."""
+"""Networks from elsewhere and for elsewhere: arrays, the papers' public code, PyTorch. May import everything below."""

@@ -24,11 +24,12 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.parametrize(
-    ("code", "lines"), [*zip(EXAMPLES, (4, 3, 1), strict=True)], ids=["ten lines", "distributed", "graph"]
+    ("code", "lines"), [*zip(EXAMPLES, (4, 3, 1, 1), strict=True)], ids=["ten lines", "distributed", "graph", "PyTorch"]
 )
 def test_example_prints_its_comments(code, lines):
-    if "networkx" in code:
-        pytest.importorskip("networkx")
+    for optional in ("networkx", "torch"):
+        if f"import {optional}" in code:
+            pytest.importorskip(optional)
     expected = re.findall(r"^print\(.*\)\s+# (.*)$", code, re.MULTILINE)
     output = io.StringIO()
     with contextlib.redirect_stdout(output):
