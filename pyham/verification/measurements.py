@@ -93,7 +93,8 @@ class Passes:
     def _layers(self) -> tuple[list[list[Array]], list[list[Array]]]:
         """Of every layer how far its output, and the output's negative, are from the reference's where this is most.
 
-        Each as numbers, tolerances, numbers, tolerances (B,). Behind it bounds of the errors of sigma' in every stage.
+        Each as numbers, tolerances, numbers, tolerances (B,), and then how many tolerances the state has at most (B,).
+        Behind it bounds of the errors of sigma' in every stage.
         """
         rows, slopes = [], []
         for j in range(self.stages.depth):
@@ -106,7 +107,7 @@ class Passes:
                 ratio = apart / error
                 worst = np.where(np.isnan(ratio), np.inf, ratio).argmax(axis=1)[:, None]
                 row += [np.take_along_axis(part, worst, axis=1)[:, 0] / size for part in (apart, error)]
-            rows.append(row)
+            rows.append([*row, (np.abs(state) / error).max(axis=1, initial=0)])
             slopes.append(there.slopes)
         return rows, slopes
 
@@ -115,8 +116,8 @@ class Passes:
         empty = np.zeros((0, len(self.x)))
         first = 0 if sign == 1 else 2
         measured, tolerance = (np.array([row[first + i] for row in self._layers[0]] or empty) for i in (0, 1))
-        moving = any(np.any(state) for state in self.trace.states[1:])
-        return Reading(measured, tolerance, 1.0 if moving else np.inf)
+        told = np.array([row[4] for row in self._layers[0]] or empty)
+        return Reading(measured, tolerance, 0.75 / (tolerance * told))  # a sign is told from 1.5 tolerances on
 
     @cached_property
     def directions(self) -> Array:

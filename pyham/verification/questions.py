@@ -68,7 +68,7 @@ def questions(of: Subject) -> Iterator[Question]:
 
     yield Question(
         "forward pass", "y_j+1 = F_j(y_j), by the reference", True, passes.forward,
-        (("sign of y_j+1 flipped", lambda: passes.forward(-1)),), "all states are 0",
+        (("sign of y_j+1 flipped", lambda: passes.forward(-1)),), "all states are smaller than rounding errors",
     )  # fmt: skip
     yield Question(
         "sensitivities", "Phi_j = X_j^T Phi_j+1", True, phi.against_forward,

@@ -66,6 +66,16 @@ def test_compositions_with_a_matrix(kind, seed, factor):
     assert abs(left - right) <= terms * EPS * np.linalg.norm(M) * np.linalg.norm(A) * np.linalg.norm(dW)
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(2, 3), (5, 3)])
+def test_terms_are_the_products_in_the_longest_sum(rows, columns):
+    assert DENSE.terms(np.ones((7, rows, columns))) == max(rows, columns)
+    for size in (1, 3, 5):
+        M = np.ones((4, rows, columns, size, size))
+        largest = [Convolution(size).apply(M[0], np.ones((1, columns, 9, 9))).max()]
+        largest.append(Convolution(size).transposed(M[0], np.ones((1, rows, 9, 9))).max())
+        assert Convolution(size).terms(M) == max(largest)
+
+
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 def test_norms_are_the_sums_of_those_of_the_matrices_of_a_kernel(kind, rng):
     M = rng.standard_normal((3, 2, 4, *(() if kind is DENSE else (kind.size,) * 2)))

@@ -54,7 +54,9 @@ def test_shears_add_to_a_part_that_they_do_not_read():
     assert not replace(stages, src=(slice(1, 3), slice(0, 2)), dst=(slice(2, 4), slice(2, 4))).shears
     assert not replace(stages, src=stages.dst).shears
     assert not replace(stages, keep=False).shears
+    assert not replace(stages, keep=np.where(np.arange(stages.count) == 1, 0.5, 1.0)).shears  # one that fades is enough
     assert not Chain([stages, replace(stages, keep=False)]).shears
+    assert replace(stages.astype(np.float32), keep=1).keep.dtype == np.float32
     for key in VARIANTS:
         net = variant(key, width=4, depth=2).init(0)
         assert net.stages().shears == (net.arch.name in SPLIT)
