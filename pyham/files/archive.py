@@ -15,6 +15,7 @@ Versions
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from math import prod
 from os import PathLike
@@ -35,6 +36,9 @@ NAME = b'"pyham"'  # in the header of every file of pyham's
 
 HEADER_BYTES = 1 << 24  # at most
 BRACKETS = 1 << 12  # in a header, at most
+LEVELS = (
+    64  # of brackets inside brackets, at most: from Python 3.13 on its parser goes ten thousand deep, in a megabyte
+)
 DIMENSIONS = 16  # of an array, at most
 ITEMSIZE = {f"{kind}{bits}": bits // 8 for kind in "FIU" for bits in (8, 16, 32, 64) if (kind, bits) != ("F", 8)}
 
@@ -55,6 +59,8 @@ def write(path: str | PathLike[str], header: Mapping[str, Any], arrays: Mapping[
         if array.dtype.kind not in "fiu" or array.dtype.itemsize > 8:
             raise TypeError(f"{name}: expected a real dtype of at most 64 bits, got {array.dtype}")
     text = json.dumps(header, sort_keys=True)
+    if _levels(text) > LEVELS - 8:
+        raise ValueError(f"header: expected less than {LEVELS - 8} levels of brackets, got more")
     if 2 * len(text) > HEADER_BYTES or text.count("[") + text.count("{") > BRACKETS - 3 * len(arrays) - 8:
         raise ValueError(f"header: expected less than {HEADER_BYTES // 2} bytes and {BRACKETS} brackets, got more")
     replace_file(path, _encode(str(VERSION), text, dict(arrays)))
@@ -144,7 +150,20 @@ def _parse(text: str) -> Any:
     """JSON, if it is neither too long nor too nested, and has no NaN or infinity."""
     if len(text) > HEADER_BYTES or text.count("[") + text.count("{") > BRACKETS:
         raise ValueError("its header is too large")
+    if _levels(text) > LEVELS:
+        raise ValueError("its header is too nested")
     return json.loads(text, parse_constant=_no_number)
+
+
+def _levels(text: str) -> int:
+    """How deep brackets stand in brackets, those in words included; counting ends beyond what is allowed."""
+    level = deepest = 0
+    for bracket in re.finditer(r"[\[\]{}]", text):
+        level += 1 if bracket[0] in "[{" else -1
+        deepest = max(deepest, level)
+        if not 0 <= level <= LEVELS:
+            break
+    return deepest
 
 
 def _no_number(word: str) -> Any:
