@@ -49,7 +49,7 @@ def check(lab: Lab) -> Iterator[Result]:
             other = regions.enclose(lab.trained, x, size * radius, channels=CHANNELS, splits=1, enclosure=enclosure)
             control, _ = excess(lab.trained, other, points)
             note = f"{points[..., 0].size} inputs"
-            yield Result(f"H2 trained, r = {radius:.0e}", measured, limit, control, case, note)
+            yield Result(f"H2 trained, inputs, r = {radius:.0e}", measured, limit, control, case, note)
     for label, net in (("trained", lab.trained), ("before training", lab.untrained)):
         norms = singular_values(net, x)[0, :, 0]
         known = float(np.median(bounds.upper(net)[0] / norms))
@@ -57,7 +57,7 @@ def check(lab: Lab) -> Iterator[Result]:
             found = regions.enclose(net, x, radius, channels=CHANNELS).norms[0] / norms
             note = f"median of bound / measured; largest {found.max():.3g}"
             case = "from the weights alone"
-            yield Result(f"H2 {label}, r = {radius:.0e}", np.median(found), target, known, case, note)
+            yield Result(f"H2 {label}, ratio, r = {radius:.0e}", np.median(found), target, known, case, note)
     yield many(1000 if lab.full else 12 if lab.quick else 300, rng)
     yield of_classes(lab, x[: 4 if lab.quick else 20], rng)
 

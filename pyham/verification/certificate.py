@@ -89,6 +89,7 @@ class Check:
 class Certificate:
     """The checks of one network; ``print`` it. ``passed``: all that is guaranteed holds, and every control failed.
 
+    ``undecided`` counts the checks of what is guaranteed that rounding errors may hide: they neither pass nor fail.
     ``facts`` are numbers about Phi_0 without a verdict: norms over the samples, the norm of their mean, and the bounds.
     """
 
@@ -102,6 +103,10 @@ class Certificate:
     def passed(self) -> bool:
         return all(check.holds and check.control_failed is not False for check in self.checks if check.guaranteed)
 
+    @property
+    def undecided(self) -> int:
+        return sum(check.guaranteed and check.holds and not check.decided for check in self.checks)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data, fit for JSON: infinity and NaN, which JSON lacks, as strings."""
         checks = [
@@ -109,7 +114,7 @@ class Certificate:
             for check in self.checks
         ]
         facts = {key: v if np.isfinite(v) else str(v) for key, v in self.facts.items()}
-        return asdict(self) | {"checks": checks, "facts": facts, "passed": self.passed}
+        return asdict(self) | {"checks": checks, "facts": facts, "passed": self.passed, "undecided": self.undecided}
 
     def __str__(self) -> str:
         rows = [("check", "measured", "tolerance", "verdict", "control", "measured")]
@@ -120,7 +125,10 @@ class Certificate:
             rows.append((c.statement, f"{c.measured:.1e}", f"{c.tolerance:.1e}", c.verdict, control, value))
         widths = [max(len(row[i]) for row in rows) for i in range(6)]
         lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
-        head = f"{self.network}, {self.samples} samples, {self.dtype}: {'PASSED' if self.passed else 'NOT PASSED'}"
+        verdict = "PASSED" if self.passed else "NOT PASSED"
+        if self.undecided:
+            verdict += f", {self.undecided} undecided"
+        head = f"{self.network}, {self.samples} samples, {self.dtype}: {verdict}"
         foot = ["* found on these samples, not promised by theory"] if any("holds*" in line for line in lines) else []
         facts = ", ".join(f"{name} {value:.3g}" for name, value in self.facts.items())
         return "\n".join([head, "-" * max(map(len, lines)), *lines, *foot, f"at the input: {facts}"])

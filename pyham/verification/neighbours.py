@@ -8,9 +8,8 @@ import numpy as np
 from pyham.architectures.base import Architecture
 from pyham.architectures.maps import DENSE
 from pyham.architectures.stages import AnyStages, Chain
-from pyham.architectures.vectors import H1, MLP, ResNet
+from pyham.architectures.vectors import H1, ResNet
 from pyham.network import Network
-from pyham.verification.bounds import spectral_norm
 
 Array = np.ndarray[Any, Any]
 
@@ -24,16 +23,6 @@ def forward_euler(net: Network) -> Network:
     else:
         twin = H1(arch.width, arch.depth, arch.step, arch.activation, interconnection=arch.J)
     return Network(twin, {"K": net.K, "b": net.b})
-
-
-def contracting_mlp(net: Network) -> Network:
-    """An MLP with the same weights, scaled to S ||K_j||_2 = 1/2: every layer halves sensitivities at least."""
-    arch = net.arch
-    slope = net.stages().activation.slope
-    sizes = np.maximum(spectral_norm(net.K), np.finfo(np.float64).tiny)
-    scale = (0.5 / slope / sizes).astype(net.dtype)
-    mlp = MLP(arch.width, arch.depth, arch.step, arch.activation)
-    return Network(mlp, {"K": net.K * scale[:, None, None], "b": net.b})
 
 
 def euler_stages(stages: AnyStages) -> AnyStages:

@@ -236,6 +236,16 @@ def test_bounds_are_those_of_the_network_that_runs():
             assert pyham.certify(net, np.zeros((1, 4), dtype)).passed
 
 
+def test_what_rounding_may_hide_is_counted_and_said():
+    """In float32 nothing can be said of det Phi where ||Phi|| is 1e9; of small networks everything."""
+    net, x = network("H2-plain", depth=1024), samples(5, np.float32)
+    certificate = pyham.certify(net, x)
+    assert certificate.passed and certificate.undecided == sum(not check.decided for check in certificate.checks) > 0
+    assert f"float32: PASSED, {certificate.undecided} undecided" in str(certificate)
+    assert certificate.to_dict()["undecided"] == certificate.undecided
+    assert pyham.certify(network(), samples()).undecided == 0
+
+
 def test_weights_that_undo_each_other_are_not_refused():
     """Kp = M and Kq = M^-T of condition 1e4: sensitivities are large on the way, and small in the end."""
     rng = np.random.default_rng(0)
