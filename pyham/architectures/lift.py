@@ -1,6 +1,6 @@
 """What is before a network: from a sample to the state y_0.
 
-Images have a convolution from pixels, ``Lift``. Points and rows of tables may have a learnt first matrix, ``DenseLift``,
+Images have a convolution from pixels, ``Lift``. Points and rows of tables may have a learnt matrix, ``DenseLift``,
 from any number of features to the network's width; without one the state is the sample itself, and further channels
 are 0. ``Scaling`` is fixed: it brings features of different units to one size.
 """

@@ -41,7 +41,7 @@ class Predictor:
     net : the network
     head : the output layer
     history : of the training; empty before one
-    lift : of images, the convolution that makes y_0; else None, or a learnt matrix (``pyham.architectures.lift.DenseLift``)
+    lift : of images, the convolution that makes y_0; else None, or a learnt matrix (``DenseLift``)
     inputs : None, or the scaling of the features (B, F); without a lift at most as many as the network has channels
     units : None, or the scaling of a regression's values: the network is trained on scaled ones
     table : None, or JSON data that say what features and outputs are, kept in files
