@@ -53,6 +53,9 @@ from pyham.verification.certificate import Certificate, certify
 if TYPE_CHECKING:
     from pyham import distributed, images, sweep, training
     from pyham.data import plane as datasets
+    from pyham.interop.sklearn import HamiltonianClassifier as HamiltonianClassifier
+    from pyham.interop.sklearn import HamiltonianRegressor as HamiltonianRegressor
+    from pyham.interop.sklearn import HamiltonianTransformer as HamiltonianTransformer
     from pyham.training import experiment, protocol
     from pyham.verification import continuous, gradcheck, regions
 
@@ -99,14 +102,17 @@ __all__ = [
     "training",
 ]
 
+_ESTIMATORS = ("HamiltonianClassifier", "HamiltonianRegressor", "HamiltonianTransformer")  # need scikit-learn
 _ROOMS = ("distributed", "images", "sweep", "training")  # beside the short names, imported when first looked at
 
 
 def __getattr__(name: str) -> Any:
     if name in _ROOMS or name in _aliases.HOMES:
         return import_module(f"pyham.{name}")
+    if name in _ESTIMATORS:
+        return getattr(import_module("pyham.interop.sklearn"), name)
     raise AttributeError(f"module 'pyham' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_ROOMS, *_aliases.HOMES})
+    return sorted({*globals(), *_ROOMS, *_ESTIMATORS, *_aliases.HOMES})

@@ -142,6 +142,8 @@ def test_core_needs_no_extra():
         "pyham.architectures.activations": {"mpmath"},
         "pyham.distributed.mpi": {"mpi4py"},
         "pyham.interop.hamiltoniannet": {"torch"},
+        "pyham.interop.sklearn": {"sklearn"},
+        "pyham.interop.sklearn_base": {"sklearn"},
         "pyham.interop.torch": {"torch"},
         "pyham.interop.torch_operators": {"torch"},
         "pyham.interop.torch_passes": {"torch"},
