@@ -8,7 +8,7 @@ import numpy as np
 
 import pyham
 from pyham import images
-from pyham.commands import protocol_options
+from pyham.commands import configuration, protocol_options
 from pyham.commands.planar import NETWORK, add_kinds, check_files, report, stream, trained
 from pyham.commands.protocol_options import named, option
 from pyham.data import plane as datasets
@@ -66,6 +66,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(**dict.fromkeys(BY_ARCHITECTURE))
     files = protocol_options.files(parser, "keep the training there", "settings, history and accuracies")
     files.add_argument("--save", type=Path, metavar="PATH", help="write the classifier there; pyham.load reads it")
+    configuration.add(parser)
     parser.set_defaults(run=run)
 
 

@@ -11,9 +11,9 @@ from pyham.training import Epoch
 class Bar:
     """A callback of ``train`` that shows epochs, loss and accuracy, as a context manager."""
 
-    def __init__(self, description: str) -> None:
+    def __init__(self, description: str, visible: bool = True) -> None:
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}")
-        self._progress = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True))
+        self._progress = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), disable=not visible)
         self._task = self._progress.add_task(description, total=None, note="compiling on first use")
 
     def __call__(self, epoch: Epoch) -> None:

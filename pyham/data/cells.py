@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from pyham.data.tables import Table, shown
+from pyham.data.tables import DataTable, shown
 
 Array = np.ndarray[Any, Any]
 
@@ -26,7 +26,7 @@ MISSING = ("", "na", "n/a", "#n/a", "<na>", "nan", "-nan", "null")  # in small l
 EXACT = 2**53  # up to which float64 has every integer
 
 
-def numbers(table: Table, name: str) -> Array:
+def numbers(table: DataTable, name: str) -> Array:
     """A column as float64 (B,).
 
     Raises
@@ -84,7 +84,7 @@ def missing(cell: str) -> bool:
     return cell.strip().lower() in MISSING
 
 
-def are_words(table: Table, name: str) -> bool:
+def are_words(table: DataTable, name: str) -> bool:
     """Whether a column is words, and not numbers.
 
     Raises

@@ -12,7 +12,7 @@ import numpy as np
 
 from pyham import _check
 from pyham.data.cells import INTEGER, are_words, missing, number, numbers
-from pyham.data.tables import Table, nearest, shown
+from pyham.data.tables import DataTable, nearest, shown
 
 Array = np.ndarray[Any, Any]
 Label = bool | int | str
@@ -60,7 +60,7 @@ class Columns:
 
     @classmethod
     def fit(
-        cls, table: Table, targets: Sequence[str], *, regression: bool = False, words: Iterable[str] = (),
+        cls, table: DataTable, targets: Sequence[str], *, regression: bool = False, words: Iterable[str] = (),
         drop: Iterable[str] = (),
     ) -> "Columns":  # fmt: skip
         """Learnt from the rows to train on.
@@ -107,11 +107,11 @@ class Columns:
             for full in ([f"{name}={word}" for word in self.levels[name]] if name in self.levels else [name])
         )  # fmt: skip
 
-    def unused(self, table: Table) -> tuple[str, ...]:
+    def unused(self, table: DataTable) -> tuple[str, ...]:
         """Columns of a table that are neither seen nor told."""
         return tuple(name for name in table.names if name not in {*self.features, *self.targets})
 
-    def encode(self, table: Table) -> Array:
+    def encode(self, table: DataTable) -> Array:
         """X (B, features) of a table that has these columns, in any order, and perhaps others.
 
         Raises
@@ -132,7 +132,7 @@ class Columns:
             place += len(self.levels[name])
         return X
 
-    def encode_targets(self, table: Table) -> Array:
+    def encode_targets(self, table: DataTable) -> Array:
         """Classes (B,) from 0 to C - 1, or numbers (B,) of one column and (B, T) of several.
 
         Raises
@@ -186,20 +186,20 @@ def _words(part: str, names: object) -> list[str]:
     return list(names)
 
 
-def _cells(table: Table, name: str) -> list[str]:
+def _cells(table: DataTable, name: str) -> list[str]:
     """A column as words; numbers of an array as Python writes them."""
     column = table.column(name)
     return column if isinstance(column, list) else [str(value) for value in column.tolist()]
 
 
-def _levels(table: Table, name: str) -> tuple[str, ...]:
+def _levels(table: DataTable, name: str) -> tuple[str, ...]:
     """The words in a column to be seen."""
     known = sorted(set(_cells(table, name)))
     _refuse_many(table, name, len(known), LEVELS, "words")
     return tuple(known)
 
 
-def _classes(table: Table, name: str, words: bool) -> tuple[Label, ...]:
+def _classes(table: DataTable, name: str, words: bool) -> tuple[Label, ...]:
     """The labels in a column to be told: booleans and integers as such, if that is how they are written."""
     column, cells = table.column(name), _cells(table, name)
     known: list[Any] = sorted(set(cells))
@@ -224,7 +224,7 @@ def _classes(table: Table, name: str, words: bool) -> tuple[Label, ...]:
     return tuple(known)
 
 
-def _refuse_many(table: Table, name: str, count: int, most: int, what: str) -> None:
+def _refuse_many(table: DataTable, name: str, count: int, most: int, what: str) -> None:
     """Refuse a column that has so many words that they tell rows apart, and no more."""
     most = min(most, max(2, len(table) // 2))
     if count > most:
@@ -232,7 +232,7 @@ def _refuse_many(table: Table, name: str, count: int, most: int, what: str) -> N
         raise ValueError(f"{table.source}: column {name!r}: expected at most {most} {what}, got {came}")
 
 
-def _indices(table: Table, name: str, known: Sequence[str]) -> Array:
+def _indices(table: DataTable, name: str, known: Sequence[str]) -> Array:
     """Which of the known words stands in each row (B,)."""
     places = {word: place for place, word in enumerate(known)}
     found = [places.get(cell, -1) for cell in _cells(table, name)]

@@ -1,4 +1,4 @@
-"""``Table``: columns with names, as they stand in a file of numbers and words; ``read`` takes .csv, .npy and .npz.
+"""``DataTable``: columns with names, as they stand in a file of numbers and words; ``read`` takes .csv, .npy and .npz.
 
 A table is what was read, with nothing changed: the cells of a CSV file are the words between its commas, and arrays are
 the arrays. Which columns are numbers, and what becomes of words, is decided by ``pyham.data.columns.Columns``.
@@ -26,7 +26,7 @@ SHOWN = 40  # characters of a cell in a message, at most
 
 
 @dataclass(frozen=True, eq=False)
-class Table:
+class DataTable:
     """Columns of one length, by name.
 
     Parameters
@@ -80,7 +80,7 @@ class Table:
             return self.columns[name]
         raise ValueError(f"{self.source}: expected a column {name!r}, got none{nearest(name, self.names)}")
 
-    def take(self, rows: Array) -> "Table":
+    def take(self, rows: Array) -> "DataTable":
         """The rows of these indices (R,), in their order."""
         chosen = rows.tolist()
         columns: dict[str, Column] = {
@@ -88,7 +88,7 @@ class Table:
             for name, column in self.columns.items()
         }
         lines = None if self.lines is None else tuple(self.lines[i] for i in chosen)
-        return Table(columns, self.source, lines)
+        return DataTable(columns, self.source, lines)
 
     def where(self, row: int) -> str:
         """Where a row stands in the file."""
@@ -114,7 +114,7 @@ def shown(cell: object) -> str:
     return text if len(text) <= SHOWN else text[: SHOWN - 4] + "..." + text[-1]
 
 
-def read(path: str | PathLike[str], delimiter: str | None = None) -> Table:
+def read(path: str | PathLike[str], delimiter: str | None = None) -> DataTable:
     """The table in a file; what kind of file it is, is seen from its beginning.
 
     CSV is UTF-8, with or without a byte order mark, and has a header with the names. ``delimiter`` is that between its
@@ -134,12 +134,12 @@ def read(path: str | PathLike[str], delimiter: str | None = None) -> Table:
     source = str(path)
     start = content(path, "a table")
     if start[:4] in (b"PK\x03\x04", b"PK\x05\x06"):
-        return Table(_of_arrays(source, read_npz(path)), source)
+        return DataTable(_of_arrays(source, read_npz(path)), source)
     if start[:6] == b"\x93NUMPY":
-        return Table(_of_array(source, read_npy(path)), source)
+        return DataTable(_of_array(source, read_npy(path)), source)
     names, rows, lines = parse(start, source, delimiter)
     cells = [list(column) for column in zip(*rows, strict=True)] if rows else [[] for _ in names]
-    return Table(dict(zip(names, cells, strict=True)), source, lines)
+    return DataTable(dict(zip(names, cells, strict=True)), source, lines)
 
 
 def _of_array(source: str, array: Array) -> dict[str, Column]:

@@ -13,7 +13,7 @@ from pyham.data import tables
 from pyham.data.cells import number
 from pyham.data.columns import Columns
 from pyham.data.csv_text import parse
-from pyham.data.tables import Table
+from pyham.data.tables import DataTable
 
 WORDS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=6)
 NAMES = st.lists(WORDS.filter(bool), min_size=2, max_size=5, unique=True).filter(lambda names: names[0][0] != "\ufeff")
@@ -69,7 +69,7 @@ def columns(draw):
 
     found = {f"x{i}": cells(kind) for i, kind in enumerate(kinds)}
     regression = draw(st.booleans())
-    return Table(found | {"y": cells(not regression)}), regression
+    return DataTable(found | {"y": cells(not regression)}), regression
 
 
 @given(columns(), st.randoms(use_true_random=False))
@@ -79,7 +79,7 @@ def test_encoders_do_not_depend_on_the_order_of_columns_and_numbers_are_exact(ca
     found = Columns.fit(table, ["y"], regression=regression)
     names = list(table.names)
     random.shuffle(names)
-    other = Table({name: table.columns[name] for name in names} | {"more": [""] * len(table)})
+    other = DataTable({name: table.columns[name] for name in names} | {"more": [""] * len(table)})
     X = found.encode(other)
     np.testing.assert_array_equal(X, found.encode(table))
     assert found.unused(other) == ("more",) and Columns.from_config(found.config()) == found
@@ -114,7 +114,7 @@ def table_of(cell, column="a"):
 def fit(text, *targets, **options):
     names, rows, lines = parse(text.encode(), "t.csv")
     cells = {name: [row[i] for row in rows] for i, name in enumerate(names)}
-    return Columns.fit(Table(cells, "t.csv", lines), targets or ["y"], **options)
+    return Columns.fit(DataTable(cells, "t.csv", lines), targets or ["y"], **options)
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,9 @@ def test_new_rows_are_refused_where_they_are_not_known():
 
     def encode(text):
         names, rows, lines = parse(text.encode(), "new.csv")
-        return found.encode(Table({name: [row[i] for row in rows] for i, name in enumerate(names)}, "new.csv", lines))
+        return found.encode(
+            DataTable({name: [row[i] for row in rows] for i, name in enumerate(names)}, "new.csv", lines)
+        )
 
     assert encode("b,a\nv,2\n").tolist() == [[2.0, 0.0, 1.0]]
     for text, message in {
@@ -192,9 +194,9 @@ def test_new_rows_are_refused_where_they_are_not_known():
     ],
 )  # fmt: skip
 def test_labels_are_printed_as_they_were_written(cells, labels):
-    found = Columns.fit(Table({"a": ["1"] * 4, "y": cells}), ["y"])
+    found = Columns.fit(DataTable({"a": ["1"] * 4, "y": cells}), ["y"])
     assert found.classes == labels and type(found.classes[0]) is type(labels[0])
-    assert [str(label) for label in found.labels(found.encode_targets(Table({"y": cells})))] == cells
+    assert [str(label) for label in found.labels(found.encode_targets(DataTable({"y": cells})))] == cells
 
 
 def test_arrays_of_numpy_files_are_columns(tmp_path):
