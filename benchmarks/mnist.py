@@ -22,7 +22,7 @@ from pyham.architectures.lift import normalise
 from pyham.commands import program
 from pyham.data import plane as datasets
 from pyham.training.classifier import Classifier
-from pyham.training.model import ClassifierModel
+from pyham.training.model import PredictorModel
 from pyham.training.optimizers import Adam, Descent
 from pyham.training.protocol import Protocol
 
@@ -47,7 +47,7 @@ def network(name: str, dtype: str) -> Classifier:
 
 
 def with_pyham(first: Classifier, pixels: Array, labels: Array) -> Program:
-    model = ClassifierModel(first, PROTOCOL)
+    model = PredictorModel(first, PROTOCOL)
     descent = Descent(Adam(), model.theta, model.steps)
 
     def gradient(rows: Array) -> tuple[float, list[Array]]:

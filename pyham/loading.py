@@ -9,10 +9,11 @@ from pyham.network import Network
 
 if TYPE_CHECKING:
     from pyham.training.classifier import Classifier
+    from pyham.training.regressor import Regressor
 
 
-def load(path: str | PathLike[str]) -> "Network | Classifier | Any":
-    """What the file has: a ``Network``, or a ``Classifier`` with its output layer, its lift and its history.
+def load(path: str | PathLike[str]) -> "Network | Classifier | Regressor | Any":
+    """What the file has: a ``Network``, or a ``Classifier`` or ``Regressor``: with output layer, lift and history.
 
     ``net.save`` writes the one, ``classifier.save`` and trainings the other; the checkpoint of a training gives the
     classifier that it had reached. (While the weights of the alternating scheme are trained, its output layer is the
@@ -27,13 +28,13 @@ def load(path: str | PathLike[str]) -> "Network | Classifier | Any":
     """
     header, arrays = archive.read(path)
     kind = header.get("kind", "network")
-    if kind not in ("network", "classifier", "training", "image network", "image training"):
+    if kind not in ("network", "classifier", "regressor", "training", "image network", "image training"):
         raise ValueError(f"{path}: expected a network or a training, got a file of another kind")
     try:
         if kind == "network":
             return Network(described(header["architecture"], arrays), arrays)
-        from pyham.training.classifier import Classifier  # here, because not everybody needs it
+        from pyham.training.trained import read  # here, because not everybody needs it
 
-        return Classifier.read(*earlier.modern(header, arrays))
+        return read(*earlier.modern(header, arrays))
     except (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: expected a network, got a header that describes none ({error})") from None

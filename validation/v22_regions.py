@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 import pyham
 from pyham.training import Classifier
-from pyham.training.classifier import Head
+from pyham.training.head import Head
 from pyham.training.history import History
 from pyham.verification import bounds, regions, slopes
 from pyham.verification.regions import Region

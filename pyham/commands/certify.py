@@ -17,7 +17,7 @@ from pyham.files.numpy_files import is_npz, read_npy
 from pyham.interop import arrays
 from pyham.loading import load
 from pyham.network import Network
-from pyham.training.classifier import Classifier
+from pyham.training.predictor import Predictor
 from pyham.verification.certificate import Certificate
 
 
@@ -57,7 +57,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the certificate of a file; 0 if it passed, else 1."""
     found = arrays.read_arrays(options.file) if is_npz(options.file) else load(options.file)
-    if isinstance(found, Classifier) and found.lift is not None:
+    if isinstance(found, Predictor) and found.images:
         certificate = of_images(found, options)
     else:
         certificate = of_vectors(found, options)
@@ -93,7 +93,7 @@ def states(model: Any, path: Path, dtype: str) -> Any:
     return x if isinstance(model, Network) else model.lifted(x, np.dtype(dtype))
 
 
-def of_images(classifier: Classifier, options: argparse.Namespace) -> Certificate:
+def of_images(classifier: Any, options: argparse.Namespace) -> Certificate:
     """The certificate of a classifier of images, on test images."""
     if options.images < 1:
         raise ValueError(f"--images: expected an integer >= 1, got {options.images}")

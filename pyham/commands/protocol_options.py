@@ -6,7 +6,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pyham.training.losses import LOSSES
+from pyham.training.losses import CLASSES
 from pyham.training.multilevel import KINDS
 from pyham.training.optimizers import OPTIMIZERS
 from pyham.training.protocol import Protocol
@@ -58,7 +58,7 @@ def add(parser: argparse.ArgumentParser, defaults: Protocol) -> None:
         group.add_argument(f"--{name}", choices=tuple(kinds), default=default, help=f"{text} ({default})")
 
     choice("training", ("alternating", "joint"), defaults.scheme, "the papers' scheme, or weights and layer together")
-    choice("loss", LOSSES, defaults.loss, "two classes, or any number")
+    choice("loss", CLASSES, defaults.loss, "two classes, or any number")
     choice("optimizer", OPTIMIZERS, type(defaults.optimizer).__name__.lower(), "of the weights")
     choice("schedule", SCHEDULES, type(defaults.schedule).__name__.lower(), "of the rate")
     choice("prolongation", KINDS, defaults.prolongation, "how weights are carried to twice the depth")

@@ -13,7 +13,7 @@ from rich.progress import track
 import pyham
 from pyham import images
 from pyham.commands.program import say
-from pyham.training.losses import LOSSES
+from pyham.training.losses import CLASSES
 from pyham.training.optimizers import SGD, Adam
 from pyham.training.protocol import Protocol
 from pyham.training.schedules import Constant
@@ -75,7 +75,7 @@ def trainings(dtype: Any) -> None:
     net, x = _network(dtype)
     x, labels = x + np.arange(4, dtype=dtype)[:, None], np.arange(4) % 2
     for scheme in ("alternating", "joint"):
-        for loss in LOSSES:
+        for loss in CLASSES:
             for optimizer in (Adam(), SGD(momentum=0.5)):
                 protocol = Protocol(
                     epochs=1, output_epochs=1, batch=2, scheme=scheme, loss=loss, optimizer=optimizer, decay=0.1,

@@ -1,7 +1,7 @@
-"""What a distributed training works on: ``DistributedModel``, ``pyham.training.model.ClassifierModel`` on a graph."""
+"""What a distributed training works on: ``DistributedModel``, ``pyham.training.model.PredictorModel`` on a graph."""
 
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -12,17 +12,18 @@ from pyham.distributed.network import DistributedNetwork
 from pyham.distributed.readout import Readout
 from pyham.network import Network
 from pyham.training import updates
-from pyham.training.classifier import Classifier, Head
+from pyham.training.head import Head
 from pyham.training.history import History
 from pyham.training.model import LayeredModel
 from pyham.training.optimizers import Adam, Descent
 from pyham.training.protocol import Protocol
+from pyham.training.trained import kind_of
 
 Array = np.ndarray[Any, Any]
 
 
 class DistributedModel(LayeredModel):
-    """A distributed network and its output layer. Phases and objective are those of ``ClassifierModel``.
+    """A distributed network and its output layer. Phases and objective are those of ``PredictorModel``.
 
     Every node has its share of theta, of the gradient and of what the optimiser remembers; all optimisers of pyham work
     entry by entry. In theta (P,), the weights of the nodes that live here follow each other, then their shares of the
@@ -44,7 +45,7 @@ class DistributedModel(LayeredModel):
         self._gradient = np.zeros_like(self.theta)
         self._layer_gradient = readout.views(net.nodes, self._gradient[self.split :])
 
-    def gradient(self, phase: str, x: Array, labels: Array) -> tuple[float, int, Array]:
+    def gradient(self, phase: str, x: Array, labels: Array) -> tuple[float, float, Array]:
         passed = self.net.forward(self.net.own_samples(x))
         if phase == "weights":
             self._fit(passed.blocks[-1], labels)
@@ -59,10 +60,10 @@ class DistributedModel(LayeredModel):
 
     def epoch(
         self, phase: str, descent: Descent, x: Array, labels: Array, order: Array, size: int, rates: Array
-    ) -> tuple[float, int]:
+    ) -> tuple[float, float]:
         if phase != "output layer":
             return self._report(*super().epoch(phase, descent, x, labels, order, size, rates))
-        features, total, right = self.features(x), 0.0, 0
+        features, total, right = self.features(x), 0.0, 0.0
         for k, rate in enumerate(rates.tolist()):
             rows = order[k * size : (k + 1) * size]
             loss, count, _ = self._head({i: y[:, rows] for i, y in features.items()}, labels[rows])
@@ -71,7 +72,7 @@ class DistributedModel(LayeredModel):
             total, right = total + loss * len(rows), right + count
         return self._report(total / len(order), right)
 
-    def evaluate(self, phase: str, x: Array, labels: Array) -> tuple[float, int]:
+    def evaluate(self, phase: str, x: Array, labels: Array) -> tuple[float, float]:
         with np.errstate(over="ignore", invalid="ignore"):  # the run says it, once
             y = self.features(x) if phase == "output layer" else self.outputs(x)
             loss, right, _ = self._head(y, labels)
@@ -100,8 +101,8 @@ class DistributedModel(LayeredModel):
         for i, mine in self.layer.items():
             mine[...] = layer[:, self.readout.columns[i]]
 
-    def classifier(self, history: History) -> Classifier:
-        return Classifier(self.network(), Head(self._whole_layer(), self.protocol.loss), history)
+    def classifier(self, history: History) -> Any:
+        return kind_of(self.protocol.loss)(self.network(), Head(self._whole_layer(), self.protocol.loss), history)
 
     def network(self) -> Network:
         """Gathered from all nodes."""
@@ -136,7 +137,7 @@ class DistributedModel(LayeredModel):
             layer[:, self.readout.columns[i]] = mine
         return layer
 
-    def _head(self, y: ByNode, labels: Array) -> tuple[float, int, ByNode]:
+    def _head(self, y: ByNode, labels: Array) -> tuple[float, float, ByNode]:
         return self.readout.head(self.net.transport, self.layer, y, labels, self._layer_gradient)
 
     def _fit(self, y: ByNode, labels: Array) -> None:
@@ -160,9 +161,9 @@ class DistributedModel(LayeredModel):
         if self.protocol.decay:
             gradient += self.protocol.decay * self.net.theta
 
-    def _report(self, loss: float, right: int) -> tuple[float, int]:
+    def _report(self, loss: float, right: float) -> tuple[float, float]:
         """Loss and count, from where the reader lives: for the history and for nothing that nodes compute."""
         here = self.readout.reader in self.net.nodes
         flat = np.array([loss, right] if here else [], np.float64)
         known = self.net.transport.gather(flat, [2 * (i == self.readout.reader) for i in range(self.net.layout.nodes)])
-        return cast(float, known[0].item()), int(known[1])
+        return float(known[0]), float(known[1])

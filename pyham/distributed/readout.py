@@ -70,7 +70,7 @@ class Readout:
 
     def head(
         self, transport: Transport, layers: dict[int, Array], y: ByNode, labels: Array, gradients: dict[int, Array]
-    ) -> tuple[float, int, ByNode]:
+    ) -> tuple[float, float, ByNode]:
         """Mean loss, the number of samples classified right, and dLoss/dy_N by node; fills the layer's gradients.
 
         Loss and number are known where the reader lives; elsewhere they are 0.
@@ -81,7 +81,7 @@ class Readout:
         for level in self.levels:
             sums = collect(level, "partial logits", z, up)
             z = {i: z[i] + sums[i] for i in z}
-        loss, right, dz = 0.0, 0, {i: np.zeros_like(z[i]) for i in z}
+        loss, right, dz = 0.0, 0.0, {i: np.zeros_like(z[i]) for i in z}
         if self.reader in z:
             loss, right, slopes = of_rows(self.loss, z[self.reader], labels)
             dz[self.reader] = np.ascontiguousarray(slopes)

@@ -15,7 +15,6 @@ from pyham import _check
 from pyham.distributed.model import DistributedModel
 from pyham.distributed.network import DistributedNetwork
 from pyham.distributed.readout import Readout
-from pyham.training.classifier import Classifier
 from pyham.training.loop import Run
 from pyham.training.protocol import Protocol
 from pyham.training.samples import outputs_of, samples
@@ -61,7 +60,7 @@ def train(
     callback: Callable[[Epoch], None] | None = None, validation: tuple[object, object] | None = None,
     checkpoint: str | PathLike[str] | None = None, save_every: int = 1, resume: bool = False,
     about: Mapping[str, Any] | None = None,
-) -> Classifier:  # fmt: skip
+) -> Any:  # fmt: skip
     """Train ``net``, in place, on x (B, n) and labels (B,), as ``pyham.training.train`` does one in one place.
 
     Parameters

@@ -7,13 +7,15 @@ it is. ``state`` copies it into plain data and arrays, ``restore`` takes it back
 import hashlib
 from collections.abc import Mapping
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from pyham import _check
 from pyham.training.history import History, rows
-from pyham.training.model import Model
+from pyham.training.losses import Weighted
+from pyham.training.model import Model, Targets
 from pyham.training.optimizers import Adam, Descent
 from pyham.training.protocol import Phase, Protocol
 
@@ -28,7 +30,7 @@ class Run:
     Parameters
     ----------
     model : changed in place; after a doubling of the depth, ``run.model`` is another one
-    x, labels : the training data; labels are integers
+    x, labels : the training data; labels are integers, or values of a regression, or ``Weighted``
     protocol : how to train
     generator : of the batches
     validation : None, or (x, labels) on which every epoch's loss and accuracy are measured
@@ -46,10 +48,10 @@ class Run:
         self,
         model: Model,
         x: Array,
-        labels: Array,
+        labels: Targets,
         protocol: Protocol,
         generator: np.random.Generator,
-        validation: tuple[Array, Array] | None = None,
+        validation: tuple[Array, Targets] | None = None,
     ) -> None:
         if protocol.patience is not None and validation is None:
             raise ValueError("validation: expected samples (x, labels), as the protocol has patience, got None")
@@ -218,7 +220,9 @@ class Run:
     def fingerprint(self) -> str:
         """SHA-256 of the training and validation data."""
         digest = hashlib.sha256()
-        for array in (self.x, self.labels, *(self.validation or ())):
+        given = [self.x, self.labels, *(self.validation or ())]
+        parts = [(part.values, part.weights) if isinstance(part, Weighted) else (part,) for part in given]
+        for array in chain(*parts):
             digest.update(f"{array.dtype.str} {array.shape}".encode())
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""What a training works on: ``Model``, parameters with the gradient of an objective; and ``ClassifierModel``.
+"""What a training works on: ``Model``, parameters with the gradient of an objective; and ``PredictorModel``.
 
 The loop over epochs, batches, rates and files (``pyham.training.loop``) knows models only; another kind of network
 brings another model.
@@ -12,19 +12,21 @@ from typing import Any
 
 import numpy as np
 
-from pyham.architectures.lift import Lift
+from pyham.architectures.lift import Dense, Lift
 from pyham.architectures.stages import AnyStages
 from pyham.engines.choice import Backend, select
 from pyham.engines.results import Parts, Pixels
 from pyham.network import Network
 from pyham.training import multilevel, updates
-from pyham.training.classifier import Classifier, Head, scaled
+from pyham.training.head import Head, scaled
 from pyham.training.history import History
-from pyham.training.losses import LOSSES
+from pyham.training.losses import CLASSES, LOSSES, Loss, Weighted, of_rows
 from pyham.training.optimizers import Adam, Descent
+from pyham.training.predictor import Predictor
 from pyham.training.protocol import Protocol
 
 Array = np.ndarray[Any, Any]
+Targets = Any  # labels (B,), values (B, C), or either ``Weighted``
 
 PIECE = 1000  # images whose logits are computed at once
 
@@ -48,11 +50,11 @@ class Model(ABC):
         """The part of theta that this phase trains, a view."""
 
     @abstractmethod
-    def gradient(self, phase: str, x: Array, labels: Array) -> tuple[float, int, Array]:
+    def gradient(self, phase: str, x: Array, labels: Targets) -> tuple[float, float, Array]:
         """Of a batch: the mean loss, the number of samples classified right, the objective's gradient in trained()."""
 
     @abstractmethod
-    def evaluate(self, phase: str, x: Array, labels: Array) -> tuple[float, int]:
+    def evaluate(self, phase: str, x: Array, labels: Targets) -> tuple[float, float]:
         """Mean loss on x (B, ...) and the number of samples classified right."""
 
     def begin(self, phase: str) -> None:  # noqa: B027  most models have nothing to prepare
@@ -74,20 +76,20 @@ class Model(ABC):
         """The network alone, a copy too."""
         return self.classifier(History.of([])).net
 
-    def batches(self, x: Array, labels: Array, order: Array, size: int) -> Iterator[tuple[Array, ...]]:
+    def batches(self, x: Array, labels: Targets, order: Array, size: int) -> Iterator[tuple[Any, ...]]:
         """What ``gradient`` is given, batch by batch: samples, labels, and what else a model may want."""
         for start in range(0, len(order), size):
             rows = order[start : start + size]
             yield x[rows], labels[rows]
 
     def epoch(
-        self, phase: str, descent: Descent, x: Array, labels: Array, order: Array, size: int, rates: Array
-    ) -> tuple[float, int]:
+        self, phase: str, descent: Descent, x: Array, labels: Targets, order: Array, size: int, rates: Array
+    ) -> tuple[float, float]:
         """One pass over the samples in the order ``order``, one step for every batch of ``size``.
 
         Returns the mean loss and the number of samples classified right, each measured before the step that follows.
         """
-        total, right = 0.0, 0
+        total, right = 0.0, 0.0
         for batch, rate in zip(self.batches(x, labels, order, size), rates.tolist(), strict=True):
             loss, count, gradient = self.gradient(phase, *batch)
             descent.step(gradient, rate)
@@ -127,8 +129,10 @@ class LayeredModel(Model):
         return self._features[id(x)][1]
 
 
-class ClassifierModel(LayeredModel):
-    """A classifier in training: lift, network and output layer.
+class PredictorModel(LayeredModel):
+    """A classifier or a regression in training: lift, network and output layer.
+
+    Of points x is what ``Predictor.prepared`` gives. Labels are integers (B,), or values (B, C); or ``Weighted``.
 
     With ``shift`` s, every image of an epoch is moved by a random number of pixels from -s to s, down and to the right.
     The shifts are drawn from a generator seeded with the epoch's order of images, which decides them: a training that
@@ -141,8 +145,9 @@ class ClassifierModel(LayeredModel):
     lift : views, or None
     """
 
-    def __init__(self, first: Classifier, protocol: Protocol, backend: Backend = "numba", shift: int = 0) -> None:
+    def __init__(self, first: Predictor, protocol: Protocol, backend: Backend = "numba", shift: int = 0) -> None:
         super().__init__()
+        self.first = first
         self.arch, self.depth = first.net.arch, first.net.arch.depth
         self.protocol, self.backend, self.gain, self.shift = protocol, backend, first.head.gain, shift
         self.engine, self.steps = select(backend, first.net.dtype), updates.select(backend)
@@ -153,7 +158,7 @@ class ClassifierModel(LayeredModel):
         self._views, slopes = (_cut(flat, values) for flat in (self.theta, self._gradient))
         self.layer, self._layer_gradient = self._views["layer"], slopes["layer"]
         self.params = {name: self._views[name] for name in self.arch.shapes}
-        self.lift = None if first.lift is None else Lift(self._views["lift"], self._views["lift_bias"])
+        self.lift = None if first.lift is None else type(first.lift)(self._views["lift"], self._views["lift_bias"])
         self.split = self.theta.size - self.layer.size
         self._start = sum(part.size for part in self.lift or ())  # of the network's parameters
         self._inner = Adam()
@@ -162,8 +167,8 @@ class ClassifierModel(LayeredModel):
         """The network as it is now, a copy."""
         return Network(self.arch, self.params)
 
-    def batches(self, x: Array, labels: Array, order: Array, size: int) -> Iterator[tuple[Array, ...]]:
-        if self.lift is None:
+    def batches(self, x: Array, labels: Targets, order: Array, size: int) -> Iterator[tuple[Any, ...]]:
+        if not self.first.images:
             yield from super().batches(x, labels, order, size)
             return
         drawn = np.random.default_rng(order[:16].tolist())
@@ -171,15 +176,19 @@ class ClassifierModel(LayeredModel):
         for k, batch in enumerate(super().batches(x, labels, order, size)):
             yield *batch, shifts[k * size : (k + 1) * size]
 
-    def gradient(self, phase: str, x: Array, labels: Array, shifts: Array | None = None) -> tuple[float, int, Array]:
+    def gradient(
+        self, phase: str, x: Array, labels: Targets, shifts: Array | None = None
+    ) -> tuple[float, float, Array]:
         stages = self.arch.lower(self.params)
-        if self.lift is None:
-            loss, right, sums = self._of_points(phase, stages, x, labels)
-            found = self.arch.pullback(sums)
-        else:
+        of_lift: Lift | Dense | None
+        if isinstance(self.lift, Lift):
             moved = np.zeros((len(x), 2), np.int64) if shifts is None else shifts
             loss, right, of_lift, sums = self._of_images(self.lift, stages, x, labels, moved)
-            found = {"lift": of_lift.kernel, "lift_bias": of_lift.bias} | self.arch.pullback(sums)
+        else:
+            loss, right, of_lift, sums = self._of_points(phase, stages, x, labels)
+        found = self.arch.pullback(sums)
+        if of_lift is not None:
+            found |= {"lift": of_lift.kernel, "lift_bias": of_lift.bias}
         weights = self._gradient[: self.split]
         names = [name for name in self._views if name != "layer"]
         np.concatenate([found[name].ravel() for name in names], out=weights)
@@ -194,73 +203,92 @@ class ClassifierModel(LayeredModel):
         self._layer_gradient += self.protocol.alpha_c * self.layer
         return loss, right, self._gradient
 
-    def _of_points(self, phase: str, stages: AnyStages, x: Array, labels: Array) -> tuple[float, int, Any]:
-        """Loss, number of right ones and the gradients of the stages; fills the output layer's."""
-        passed = self.engine.run(stages, x)
+    def _of_points(
+        self, phase: str, stages: AnyStages, x: Array, labels: Targets
+    ) -> tuple[float, float, Dense | None, Any]:
+        """Loss, number of right ones and the gradients of lift and stages; fills the output layer's."""
+        passed = self.engine.run(stages, self._entering(x))
         y = np.ascontiguousarray(passed.output.T)
         if phase == "weights":
             self._fit(y, labels)
         delta = np.empty_like(y)
-        loss, right = self.steps.head(self.code, self.layer, y, labels, self._layer_gradient, delta)
-        return loss, right, self.engine.back(stages, passed, delta.T)[2]
+        loss, right = self._head_of(labels).head(self.code, self.layer, y, labels, self._layer_gradient, delta)
+        _, delta_0, sums = self.engine.back(stages, passed, delta.T)
+        return loss, right, self.lift.gradient(x, delta_0) if isinstance(self.lift, Dense) else None, sums
+
+    def _entering(self, x: Array) -> Array:
+        """y_0 of points."""
+        return x if self.lift is None else self.lift.apply(x)
+
+    def _head_of(self, labels: Targets) -> ModuleType:
+        """What computes the output layer: compiled for plain classes, in NumPy for values and weights."""
+        return self.steps if self.protocol.loss in CLASSES and not isinstance(labels, Weighted) else updates
 
     def _of_images(
-        self, lift: Lift, stages: AnyStages, x: Array, labels: Array, shifts: Array
-    ) -> tuple[float, int, Lift, Any]:  # fmt: skip
+        self, lift: Lift, stages: AnyStages, x: Array, labels: Targets, shifts: Array
+    ) -> tuple[float, float, Lift, Any]:  # fmt: skip
         """As ``_of_points``, and the gradient of the lift; an engine may do all of it in one kernel."""
         loss_of, rows = LOSSES[self.protocol.loss], np.arange(len(x))
         parts = Parts(lift, stages, *scaled(self.layer, self.gain))
-        loss, right, sums = self.engine.classifier_gradient(parts, loss_of, Pixels(x, labels, shifts, rows))
+        truth = labels
+        if isinstance(labels, Weighted):
+            truth, loss_of = labels.values, _weighted(loss_of, labels.weights)
+        loss, right, sums = self.engine.classifier_gradient(parts, loss_of, Pixels(x, truth, shifts, rows))
         gain = np.asarray(self.gain, self.theta.dtype)
         self._layer_gradient[:, :-1] = gain * sums.layer
         self._layer_gradient[:, -1] = gain * sums.mu
         return loss, right, sums.lift, sums.stages
 
     def epoch(
-        self, phase: str, descent: Descent, x: Array, labels: Array, order: Array, size: int, rates: Array
-    ) -> tuple[float, int]:
+        self, phase: str, descent: Descent, x: Array, labels: Targets, order: Array, size: int, rates: Array
+    ) -> tuple[float, float]:
         if phase != "output layer":
             return super().epoch(phase, descent, x, labels, order, size, rates)
         adam, slots = self._inner, (s.reshape(self.layer.shape) for s in descent.slots.values())
-        result = self.steps.fit_epoch(
+        result = self._head_of(labels).fit_epoch(
             self.code, self.layer, *slots, self.features(x), labels, order, size, descent.t, rates,
             self.protocol.alpha_c, adam.betas, adam.eps,
         )  # fmt: skip
         descent.t += len(rates)
         return result
 
-    def evaluate(self, phase: str, x: Array, labels: Array) -> tuple[float, int]:
-        if self.lift is None:
-            y = self.features(x) if phase == "output layer" else self.outputs(x)
-            return self.steps.head(self.code, self.layer, y, labels, np.empty_like(self.layer), np.empty_like(y))
+    def evaluate(self, phase: str, x: Array, labels: Targets) -> tuple[float, float]:
+        if not self.first.images:
+            y, steps = self.features(x) if phase == "output layer" else self.outputs(x), self._head_of(labels)
+            return steps.head(self.code, self.layer, y, labels, np.empty_like(self.layer), np.empty_like(y))
         parts = Parts(self.lift, self.arch.lower(self.params), *scaled(self.layer, self.gain))
         pieces = [x[start : start + PIECE] for start in range(0, len(x), PIECE)]
         z = np.concatenate([self.engine.logits(parts, piece) for piece in pieces])
-        return LOSSES[self.protocol.loss](z, labels)[0], int((z.argmax(axis=1) == labels).sum())
+        loss, right, _ = of_rows(self.protocol.loss, z.T, labels)
+        return loss, right
 
-    def deepen(self, prolongation: str) -> "ClassifierModel":
+    def deepen(self, prolongation: str) -> "PredictorModel":
         deeper = replace(self.classifier(History.of([])), net=multilevel.prolong(self.network(), prolongation))
-        return ClassifierModel(deeper, self.protocol, self.backend, self.shift)
+        return PredictorModel(deeper, self.protocol, self.backend, self.shift)
 
     def describe(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        header: dict[str, Any] = {"architecture": self.arch.config()}
-        return header | ({} if self.lift is None else {"gain": self.gain}), self._views
+        return self.first.describe()[0], self._views
 
-    def classifier(self, history: History) -> Classifier:
+    def classifier(self, history: History) -> Any:
         head = Head(self.layer.copy(), self.protocol.loss, self.gain)
-        lift = None if self.lift is None else Lift(*(part.copy() for part in self.lift))
-        return Classifier(self.network(), head, history, lift)
+        lift = None if self.lift is None else type(self.lift)(*(part.copy() for part in self.lift))
+        return replace(self.first, net=self.network(), head=head, history=history, lift=lift)
 
     def outputs(self, x: Array) -> Array:
         """y_N (n, B)."""
-        return np.ascontiguousarray(self.engine.forward(self.arch.lower(self.params), x).T)
+        return np.ascontiguousarray(self.engine.forward(self.arch.lower(self.params), self._entering(x)).T)
 
-    def _fit(self, y: Array, labels: Array) -> None:
+    def _fit(self, y: Array, labels: Targets) -> None:
         protocol, adam = self.protocol, self._inner
-        self.steps.fit(
+        self._head_of(labels).fit(
             self.code, self.layer, y, labels, protocol.inner_steps, protocol.layer_rate, protocol.alpha_c, adam.betas,
             adam.eps,
         )  # fmt: skip
+
+
+def _weighted(loss: Loss, weights: Array) -> Loss:
+    """A loss of samples with these weights."""
+    return lambda z, labels: loss(z, labels, weights)
 
 
 def _cut(flat: Array, like: Mapping[str, Array]) -> dict[str, Array]:

@@ -99,7 +99,8 @@ class Sensitivities(_Monitor):
 class Gradients(_Monitor):
     """Norms of the loss's gradients delta_j = dLoss/dy_j of the samples x (B, n) along a training.
 
-    The loss is that of single samples, so delta_j is a row of each sample's own.
+    The loss is that of single samples, so delta_j is a row of each sample's own. Labels (B,) are classes, or values
+    (B, C) in the units that the network is trained on.
 
     Attributes
     ----------
@@ -111,7 +112,9 @@ class Gradients(_Monitor):
 
     def __init__(self, x: object, labels: object, *, every: int = 1, backend: Backend = "numba") -> None:
         super().__init__(x, every, backend)
-        self.labels = _check.array("labels", labels, (len(self.x),)).astype(np.int64)
+        self.labels = _check.array("labels", labels, None)
+        if self.labels.shape[:1] != (len(self.x),):
+            raise ValueError(f"labels: expected {len(self.x)} of them, got shape {self.labels.shape}")
         self.norms: list[Array] = []
         self.ratios: list[Array] = []
         self.log_upper: list[Array] = []
@@ -121,8 +124,9 @@ class Gradients(_Monitor):
         classifier = epoch.classifier()
         net = classifier.net
         trace = net.trace(self.x, backend=self.backend)
-        logits = trace.output @ classifier.w + classifier.mu
-        _, dz = losses.LOSSES["logistic" if logits.ndim == 1 else "softmax"](logits, self.labels)
+        logits, loss = trace.output @ classifier.w + classifier.mu, classifier.head.loss
+        labels = self.labels.astype(np.int64) if loss in losses.CLASSES else self.labels.reshape(len(self.x), -1)
+        _, dz = losses.LOSSES[loss](logits, labels)
         output = len(self.x) * (np.outer(dz, classifier.w) if dz.ndim == 1 else dz @ classifier.w.T)
         delta = net.adjoint(trace, output, backend=self.backend).delta
         self.norms.append(np.linalg.norm(delta.astype(np.float64), axis=-1))

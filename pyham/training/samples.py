@@ -1,4 +1,4 @@
-"""Checks of the samples that a classifier is trained on, or asked about: points or images, and their labels."""
+"""Checks of the samples that are trained on: points, rows of tables or images, with labels or values, and weights."""
 
 from typing import Any
 
@@ -8,6 +8,7 @@ from pyham import _check
 from pyham.architectures.images import ImageArchitecture
 from pyham.architectures.interface import ArchitectureBase
 from pyham.network import Network
+from pyham.training.losses import VALUES
 
 Array = np.ndarray[Any, Any]
 
@@ -24,19 +25,25 @@ def pixels_of(argument: str, pixels: object, arch: ArchitectureBase) -> Array:
 
 
 def samples(
-    prefix: str, x: object, labels: object, net: Network, loss: str, classes: int | None = None
-) -> tuple[Array, Array]:
-    """x (B, n) in the network's dtype, or pixels (B, rows, columns), and labels (B,) as integers.
+    prefix: str, x: object, labels: object, net: Network, loss: str, classes: int | None = None,
+    features: int | None = None,
+) -> tuple[Array, Array]:  # fmt: skip
+    """x (B, F) in the network's dtype, or pixels (B, rows, columns), and labels (B,) as integers, or values (B, C).
 
     Labels are 0 and 1, or each of 0 .. C - 1 at least once; with ``classes`` they are C known ones, of which some may
-    be missing. In messages the arguments' names begin with ``prefix``.
+    be missing. Values may be (B,) too; with ``classes`` there are so many of them. ``features`` is F, the network's
+    width unless given; then x keeps its dtype, as it is still to be scaled. In messages the arguments' names begin with
+    ``prefix``.
     """
     images = isinstance(net.arch, ImageArchitecture)
     x_name, labels_name = f"{prefix}pixels" if images else f"{prefix}x", f"{prefix}labels"
     if images:
         data = pixels_of(x_name, x, net.arch)
     else:
-        data = _check.array(x_name, x, ("B", net.arch.width)).astype(net.dtype)
+        data = _check.array(x_name, x, ("B", net.arch.width if features is None else features))
+        data = data.astype(net.dtype) if features is None else data
+    if loss in VALUES:
+        return data, _values(labels_name, labels, len(data), loss, classes).astype(net.dtype)
     given = _check.array(labels_name, labels, (len(data),))
     if loss == "logistic" and not np.isin(given, (0, 1)).all():
         raise ValueError(f"{labels_name}: expected 0 and 1, got {given[~np.isin(given, (0, 1))][0]:g}")
@@ -52,8 +59,61 @@ def samples(
     return data, given.astype(np.int64)
 
 
+def _values(argument: str, values: object, count: int, loss: str, outputs: int | None) -> Array:
+    """Values (B, C) of a regression."""
+    given = _check.array(argument, values, None)
+    if given.ndim == 1:
+        given = given[:, None]
+    if given.dtype.kind != "f" or given.ndim != 2 or given.shape != (count, outputs or max(1, given.shape[-1])):
+        raise ValueError(f"{argument}: expected real numbers of shape {(count, outputs or 'C')}, got {given.shape}")
+    if not count:
+        raise ValueError(f"{argument}: expected at least one sample, got none")
+    if loss == "poisson" and given.min() < 0:
+        raise ValueError(f"{argument}: expected numbers >= 0 for the Poisson loss, got {given.min():g}")
+    return given
+
+
+def weights_of(
+    count: int, sample_weight: object = None, labels: Array | None = None, class_weight: object = None
+) -> Array | None:
+    """Weights (B,) of samples with the mean 1, or None where all are alike.
+
+    Parameters
+    ----------
+    sample_weight : None, or numbers (B,) >= 0, of which one at least is positive
+    labels, class_weight : integers (B,), and None, a number >= 0 for each class, or "balanced": B / (C B_c), so that
+        all classes weigh the same; a sample's weight is the product of both
+    """
+    if sample_weight is None and class_weight is None:
+        return None
+    weights = np.ones(count)
+    if sample_weight is not None:
+        weights = _check.array("sample_weight", sample_weight, (count,)).astype(np.float64)
+        if weights.min(initial=0) < 0:
+            raise ValueError(f"sample_weight: expected numbers >= 0, got {weights.min():g}")
+    if class_weight is not None:
+        if labels is None:
+            raise ValueError("class_weight: expected None in a regression, got weights")
+        classes = int(labels.max()) + 1
+        if isinstance(class_weight, str):
+            _check.choice("class_weight", class_weight, ("balanced",))
+            counts = np.bincount(labels, minlength=classes)
+            of_class = count / (np.count_nonzero(counts) * np.maximum(counts, 1))
+        else:
+            of_class = _check.array("class_weight", class_weight, ("C",))
+            if len(of_class) < classes or of_class.min() < 0:
+                raise ValueError(f"class_weight: expected {classes} numbers >= 0, got {of_class}")
+        weights = weights * of_class[labels]
+    total = weights.sum()
+    if not 0 < total < np.inf:
+        raise ValueError(f"sample_weight: expected a positive finite sum of all weights, got {total:g}")
+    return weights * (count / total)
+
+
 def outputs_of(labels: Array, loss: str) -> int:
-    """Rows of the output layer: one for the logistic loss, one for each class after softmax."""
+    """Rows of the output layer: one for the logistic loss, one for each class after softmax, one for each value."""
+    if loss in VALUES:
+        return labels.shape[1]
     return 1 if loss == "logistic" else int(labels.max()) + 1
 
 

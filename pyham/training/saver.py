@@ -11,8 +11,9 @@ from pyham import _check
 from pyham.architectures.register import description
 from pyham.files import archive, earlier
 from pyham.network import Network
-from pyham.training.classifier import Classifier
 from pyham.training.loop import Run
+from pyham.training.predictor import Predictor
+from pyham.training.trained import read
 
 Array = np.ndarray[Any, Any]
 
@@ -32,7 +33,7 @@ class Epoch(NamedTuple):
     loss: float
     phase: str
     network: Callable[[], Network]
-    classifier: Callable[[], Classifier]
+    classifier: Callable[[], Any]
     accuracy: float
     rate: float
     validation_loss: float
@@ -99,18 +100,19 @@ class Saver:
             raise self._other(error) from None
         return header, arrays
 
-    def reached(self, first: Classifier) -> Classifier:
+    def reached(self, first: Predictor) -> Predictor:
         """What the file has reached, or ``first`` if there is no file."""
         if self._found is None:
             return first
         try:
-            found = Classifier.read(*self._found)
+            found: Predictor = read(*self._found)
             if found.net.dtype != first.net.dtype:
                 raise ValueError(f"net: expected dtype {found.net.dtype}, as the training began, got {first.net.dtype}")
             if found.head.gain != first.head.gain:
                 raise ValueError(f"gain: expected {found.head.gain}, as the training began, got {first.head.gain}")
             if len(found.head.layer) != len(first.head.layer):
-                raise ValueError(f"classes: expected {found.classes}, as the training began, got {first.classes}")
+                rows = len(found.head.layer), len(first.head.layer)
+                raise ValueError(f"classes: expected {rows[0]}, as the training began, got {rows[1]}")
         except DAMAGED as error:
             raise self._other(error) from None
         return found

@@ -1,12 +1,13 @@
 """What training does apart from the network: steps of optimisers, and the linear output layer. In plain NumPy.
 
-``pyham.engines.compiled.updates`` is this file compiled: same names, same arguments, same steps. ``select`` chooses.
+``pyham.engines.compiled.updates`` is this file compiled: same names, same arguments, same steps, for integer labels
+without weights. ``select`` chooses.
 
 Symbols
 -------
 theta, gradient (P,) : parameters and the gradient of the objective; everything named first is changed in place
 layer (C, n + 1) : the output layer, rows (w_c, mu_c); logits z_c = w_c^T y + mu_c. C = 1 for the logistic loss
-y (n, B), labels (B,) : features, samples last, and integer labels
+y (n, B), labels : features, samples last; and integer labels (B,), values (B, C), or either with weights
 code : index of the loss in ``pyham.training.losses.LOSSES``
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pyham.engines.choice import Backend
-from pyham.training.losses import LOSSES, of_rows
+from pyham.training.losses import LOSSES, Weighted, of_rows
 
 Array = np.ndarray[Any, Any]
 
@@ -58,8 +59,8 @@ def adam(
 
 
 def head(
-    code: int, layer: Array, y: Array, labels: Array, gradient: Array, delta: Array
-) -> tuple[float, int]:  # fmt: skip
+    code: int, layer: Array, y: Array, labels: Array | Weighted, gradient: Array, delta: Array
+) -> tuple[float, float]:  # fmt: skip
     """Loss and number of samples classified right; gradient (C, n + 1) <- dLoss/dlayer, delta (n, B) <- dLoss/dy."""
     z = layer[:, :-1] @ y + layer[:, -1:]
     loss, right, dz = of_rows(list(LOSSES)[code], z, labels)
@@ -70,7 +71,7 @@ def head(
 
 
 def fit(
-    code: int, layer: Array, y: Array, labels: Array, steps: int, rate: float, alpha_c: float,
+    code: int, layer: Array, y: Array, labels: Array | Weighted, steps: int, rate: float, alpha_c: float,
     betas: tuple[float, float], eps: float,
 ) -> None:  # fmt: skip
     """layer <- what ``steps`` steps of Adam make of 0 on the fixed features y, with alpha_c / 2 ||layer||^2."""
@@ -82,15 +83,15 @@ def fit(
 
 
 def fit_epoch(
-    code: int, layer: Array, m: Array, v: Array, y: Array, labels: Array, order: Array, size: int, t: int,
+    code: int, layer: Array, m: Array, v: Array, y: Array, labels: Array | Weighted, order: Array, size: int, t: int,
     rates: Array, alpha_c: float, betas: tuple[float, float], eps: float,
-) -> tuple[float, int]:  # fmt: skip
+) -> tuple[float, float]:  # fmt: skip
     """An epoch of Adam on fixed features, in batches of ``size`` in the order ``order`` (B,), after t steps.
 
     ``rates`` has one rate for each batch. Returns the mean loss and the number of samples classified right, each
     taken before the step that it leads to.
     """
-    total, right = 0.0, 0
+    total, right = 0.0, 0.0
     gradient = np.empty_like(layer)
     for k, start in enumerate(range(0, len(order), size)):
         rows = order[start : start + size]

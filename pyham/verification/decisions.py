@@ -221,7 +221,7 @@ class _Layer:
         head = getattr(classifier, "head", None)
         if head is None or not isinstance(getattr(classifier, "net", None), Network):
             raise TypeError(f"classifier: expected a Classifier, got {type(classifier).__name__}")
-        if classifier.lift is not None:
+        if classifier.lift is not None or getattr(classifier, "inputs", None) is not None:
             raise ValueError(f"classifier: expected one of points, got {classifier!r}")
         layer = head.gain * head.layer.astype(np.float64)
         w, mu = layer[:, :-1], layer[:, -1]

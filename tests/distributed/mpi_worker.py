@@ -23,7 +23,7 @@ from pyham.distributed.mpi import MPITransport, guarded
 from pyham.distributed.readout import Readout
 from pyham.distributed.weights import restrict
 from pyham.training.classifier import Classifier
-from pyham.training.model import ClassifierModel
+from pyham.training.model import PredictorModel
 from pyham.training.optimizers import Descent
 from pyham.training.protocol import RECOMMENDED
 
@@ -81,7 +81,7 @@ def trained(net, steps, layout=None, backend="numba"):
         model.take(dict(net.gather().params), layer)
         mask = 1
     else:
-        model = ClassifierModel(Classifier.untrained(net, 2, "logistic"), RECOMMENDED, backend)
+        model = PredictorModel(Classifier.untrained(net, 2, "logistic"), RECOMMENDED, backend)
         model.layer[:] = layer
         ones = restrict(layout, {key: np.ones_like(value) for key, value in net.params.items()})
         mask = np.concatenate([ones[key].ravel() for key in net.arch.shapes] + [np.ones(layer.size)])

@@ -15,7 +15,7 @@ from pyham.distributed.training import train
 from pyham.distributed.weights import restrict
 from pyham.files import archive
 from pyham.training.classifier import Classifier
-from pyham.training.model import ClassifierModel
+from pyham.training.model import PredictorModel
 from pyham.training.optimizers import SGD, AdamW, Descent
 from pyham.training.protocol import RECOMMENDED, Protocol
 
@@ -37,7 +37,7 @@ def pair(arch, protocol, reads=None, outputs=1, graph="ring", seed=0):
         layer[:, :-1] *= np.isin(net.layout.blocks.owner, reads)
     one = DistributedModel(net, Readout(net.layout, reads, None, outputs, protocol.loss), protocol)
     one.take(dict(whole.params), layer)
-    other = ClassifierModel(Classifier.untrained(whole, outputs, protocol.loss), protocol, "reference")
+    other = PredictorModel(Classifier.untrained(whole, outputs, protocol.loss), protocol, "reference")
     other.layer[:] = layer
     return one, other
 

@@ -11,7 +11,7 @@ from pyham.engines.compiled.engine import COMPILED
 from pyham.engines.reference import REFERENCE
 from pyham.engines.results import Parts, Pixels
 from pyham.training.losses import softmax
-from pyham.training.model import ClassifierModel
+from pyham.training.model import PredictorModel
 from tests.oracles import equations
 from tests.oracles.recursion import applied, pulled, squeezed
 
@@ -150,7 +150,7 @@ def test_compiled_is_the_reference(name, count, dtype, rng, small_blocks):
 @pytest.mark.parametrize("name", ["ConvH2", "H1"])
 def test_gradients_have_the_same_bits_for_any_number_of_threads(name, rng, small_blocks):
     arch = ARCHITECTURES[name]
-    model = ClassifierModel(classifier(arch, rng, np.float32), images.RECOMMENDED)
+    model = PredictorModel(classifier(arch, rng, np.float32), images.RECOMMENDED)
     data = batch(arch, rng, 45)
     found = []
     before = pyham.get_num_threads()

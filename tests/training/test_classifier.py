@@ -9,7 +9,8 @@ import pyham
 from pyham import images
 from pyham.architectures.lift import Lift
 from pyham.training import images as training_images
-from pyham.training.classifier import Classifier, Head
+from pyham.training.classifier import Classifier
+from pyham.training.head import Head
 from pyham.training.protocol import Protocol
 from pyham.training.samples import pixels_of
 from pyham.training.trainer import train
@@ -22,8 +23,8 @@ KERNEL, BIAS = PICTURES.lift
 @pytest.mark.parametrize(
     ("first", "parts", "message"),
     [
-        (POINTS, {"lift": PICTURES.lift}, "lift: expected none for H2, got another"),
-        (PICTURES, {"lift": None}, "lift: expected one for ConvH2, got another"),
+        (POINTS, {"lift": PICTURES.lift}, "lift: expected no convolution for H2, got another"),
+        (PICTURES, {"lift": None}, "lift: expected a convolution for ConvH2, got another"),
         (POINTS, {"head": PICTURES.head}, r"layer: expected shape \(C, 5\), got \(3, 129\)"),
         (POINTS, {"head": Head(np.zeros((2, 5)), "logistic")}, r"layer: expected shape \(1, 5\), got \(2, 5\)"),
         (POINTS, {"head": Head(np.zeros((3, 5), np.float32))}, "layer: expected dtype float64, as .* got float32"),

@@ -23,14 +23,44 @@ def complex_step(function, z):
 
 
 @pytest.mark.parametrize("size", [1e-3, 1.0, 30.0])
-@pytest.mark.parametrize("name", ["logistic", "softmax"])
-def test_gradients_are_their_complex_steps_in_every_entry(name, size, rng):
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_gradients_are_their_complex_steps_in_every_entry(name, weighted, size, rng):
     z = size * rng.standard_normal(20 if name == "logistic" else (20, 5))
     labels = rng.integers(0, 2 if name == "logistic" else 5, 20)
-    loss, gradient = losses.LOSSES[name](z, labels)
-    step = complex_step(lambda moved: losses.LOSSES[name](moved, labels)[0], z)
+    if name in losses.VALUES:
+        labels = np.abs(size * rng.standard_normal(z.shape)) * (rng.random(z.shape) > 0.2)
+    weights = rng.random(20) * (rng.random(20) > 0.2) if weighted else None
+    loss, gradient = losses.LOSSES[name](z, labels, weights)
+    step = complex_step(lambda moved: losses.LOSSES[name](moved, labels, weights)[0], z)
     assert isinstance(loss, float) and gradient.dtype == np.float64
     assert np.abs(gradient - step).max() <= 1e-13 * np.abs(gradient).max()
+
+
+@pytest.mark.parametrize("name", losses.LOSSES)
+def test_a_weight_counts_as_so_many_equal_samples(name, rng):
+    z, labels = rng.standard_normal((6, 3)), rng.integers(0, 2, 6)
+    if name == "logistic":
+        z = z[:, 0]
+    values = rng.random((6, 3)) if name in losses.VALUES else labels
+    counts = np.array([1, 3, 0, 2, 5, 1])
+    loss, gradient = losses.LOSSES[name](z, values, counts / 2)  # of mean 1
+    repeated, slopes = losses.LOSSES[name](np.repeat(z, counts, axis=0), np.repeat(values, counts, axis=0))
+    assert loss == pytest.approx(repeated, rel=20 * EPS)
+    sums = np.add.reduceat(np.insert(slopes, 4, 0, axis=0), [0, 1, 4, 5, 7, 12])  # the third has no copy
+    np.testing.assert_allclose(gradient, sums, rtol=1e-13, atol=1e-16)
+
+
+def test_losses_of_values_against_their_formulas(rng):
+    from scipy.special import huber
+    from sklearn.metrics import mean_poisson_deviance
+
+    z, t = 2 * rng.standard_normal((30, 2)), rng.poisson(2.0, (30, 2)).astype(float)
+    assert losses.squared(z, t)[0] == pytest.approx(((z - t) ** 2).sum() / 60)
+    assert losses.huber(z, t)[0] == pytest.approx(huber(1.0, z - t).sum() / 30)
+    deviance = mean_poisson_deviance(t.ravel(), np.exp(z).ravel())
+    assert losses.poisson(z, t)[0] == pytest.approx(deviance)  # half of it, of two values each
+    assert losses.poisson(np.log(t + (t == 0)), t + (t == 0))[0] == pytest.approx(0, abs=1e-15)
 
 
 def test_every_entry_of_a_gradient_is_accurate_and_not_only_the_largest(rng):
@@ -68,10 +98,11 @@ def test_losses_neither_overflow_nor_lose_small_values():
     np.testing.assert_allclose(gradient[:, 1], np.array([1, -1, -np.exp(-50)]) / 3, rtol=4 * EPS)
 
 
-@pytest.mark.parametrize("name", ["logistic", "softmax"])
+@pytest.mark.parametrize("name", losses.LOSSES)
 def test_losses_of_no_samples_are_zero_and_gradients_keep_single_precision(name):
     z, labels = np.ones((3, 2), np.float32), np.array([0, 1, 1])
     z = z[:, 0] if name == "logistic" else z
+    labels = np.ones((3, 2), np.float32) if name in losses.VALUES else labels
     assert losses.LOSSES[name](z, labels)[1].dtype == np.float32
     loss, gradient = losses.LOSSES[name](z[:0], labels[:0])
     assert loss == 0 and gradient.shape == z[:0].shape

@@ -5,13 +5,14 @@ import pytest
 
 import pyham
 from pyham import images
-from pyham.architectures.lift import Lift, normalise, shifted
+from pyham.architectures.lift import Dense, normalise, shifted
 from pyham.training.classifier import Classifier
 from pyham.training.history import History
-from pyham.training.losses import LOSSES
-from pyham.training.model import ClassifierModel, _cut
+from pyham.training.losses import LOSSES, VALUES, Weighted
+from pyham.training.model import PredictorModel, _cut
 from pyham.training.optimizers import Adam, Descent
 from pyham.training.protocol import Protocol
+from pyham.training.trained import kind_of
 
 POINTS = {name: pyham.architecture(name, width=4, depth=3, step=0.3) for name in pyham.ARCHITECTURES}
 IMAGES = {
@@ -25,11 +26,12 @@ def objective(params, first, x, labels, protocol):
     """In complex arithmetic, by the formula of ``pyham.training.trainer``."""
     arch, layer, y = first.net.arch, params["layer"], x
     if first.lift is not None:
-        y = Lift(params["lift"], params["lift_bias"]).apply(x)
+        y = type(first.lift)(params["lift"], params["lift_bias"]).apply(x)
     inner = {name: params[name] for name in arch.shapes}
     y_N = pyham.Network(arch, inner)(y.astype(complex), backend="reference").reshape(len(y), -1)
     z = first.head.gain * (y_N @ layer[:, :-1].T + layer[:, -1])
-    loss, _ = LOSSES[protocol.loss](z[:, 0] if protocol.loss == "logistic" else z, labels)
+    truth, weights = (labels.values, labels.weights) if isinstance(labels, Weighted) else (labels, None)
+    loss, _ = LOSSES[protocol.loss](z[:, 0] if protocol.loss == "logistic" else z, truth, weights)
     smooth, _ = arch.smoothness(inner)
     squares = {name: (value * value).sum() for name, value in params.items()}
     last = squares.pop("layer")
@@ -53,12 +55,17 @@ def complex_steps(model, first, gradient, places, *data):
 @pytest.mark.parametrize("phase", ["joint", "weights"])
 @pytest.mark.parametrize("name", POINTS)
 def test_gradient_of_the_objective_is_its_complex_step(name, phase, loss, backend, rng):
+    """With a learnt matrix from three features before H2, and weighted samples where the loss is of values."""
     protocol = Protocol(alpha=0.3, alpha_c=0.2, decay=0.1, loss=loss)
     outputs = 1 if loss == "logistic" else 3
-    first = Classifier.untrained(POINTS[name].init(rng), outputs, loss)
-    model = ClassifierModel(first, protocol, backend)
+    lift = Dense(rng.standard_normal((4, 3)), rng.standard_normal(4)) if name == "H2" else None
+    first = kind_of(loss).untrained(POINTS[name].init(rng), outputs, loss, lift=lift)
+    model = PredictorModel(first, protocol, backend)
     model.layer[:] = rng.standard_normal(model.layer.shape)
-    x, labels = rng.standard_normal((6, 4)), rng.integers(0, max(2, outputs), 6)
+    x, labels = rng.standard_normal((6, 3 if lift else 4)), rng.integers(0, max(2, outputs), 6)
+    if loss in VALUES or name == "H1":
+        truth = rng.poisson(1.0, (6, 3)).astype(float) if loss in VALUES else labels
+        labels = Weighted(truth, rng.random(6))
     value, _, gradient = model.gradient(phase, x, labels)
     assert gradient.size == model.trained(phase).size
     assert value < complex_steps(model, first, gradient, range(gradient.size), x, labels, protocol)
@@ -71,7 +78,7 @@ def test_gradient_of_the_objective_of_images_is_its_complex_step(name, backend, 
     protocol = Protocol(loss="softmax", scheme="joint", alpha=0.3, alpha_c=0.2, decay=0.1)
     first = images.untrained(IMAGES[name], rng, classes=3, gain=0.7, initialization="scaled-normal", dtype=np.float64)
     first.head.layer[:] = rng.standard_normal(first.head.layer.shape)
-    model = ClassifierModel(first, protocol, backend, shift=2)
+    model = PredictorModel(first, protocol, backend, shift=2)
     pixels = rng.integers(0, 256, (7, *first.net.arch.shape[1:])).astype(np.uint8)
     labels, shifts = rng.integers(0, 3, 7), rng.integers(-2, 3, (7, 2))
     value, _, gradient = model.gradient("joint", pixels, labels, shifts)
@@ -82,7 +89,7 @@ def test_gradient_of_the_objective_of_images_is_its_complex_step(name, backend, 
 
 def test_images_are_moved_by_shifts_that_follow_from_the_order(rng):
     first = images.untrained(IMAGES["ConvH2"], 0, classes=3)
-    model = ClassifierModel(first, images.RECOMMENDED, shift=2)
+    model = PredictorModel(first, images.RECOMMENDED, shift=2)
     pixels, labels, order = np.arange(5 * 64, dtype=np.uint8).reshape(5, 8, 8), np.arange(5), rng.permutation(5)
     found = [list(model.batches(pixels, labels, order, 2)) for _ in range(2)]
     assert [len(batch[1]) for batch in found[0]] == [2, 2, 1]
@@ -98,7 +105,7 @@ def test_images_are_evaluated_in_pieces_of_any_size(rng, monkeypatch):
     first = images.untrained(IMAGES["ConvH2"], 0, classes=3, dtype=np.float64)
     first.head.layer[:] = rng.standard_normal(first.head.layer.shape)
     pixels, labels = rng.integers(0, 256, (5, 8, 8)).astype(np.uint8), rng.integers(0, 3, 5)
-    z, model = first.logits(pixels), ClassifierModel(first, images.RECOMMENDED)
+    z, model = first.logits(pixels), PredictorModel(first, images.RECOMMENDED)
     for piece in (2, 4, 1000):
         monkeypatch.setattr("pyham.training.model.PIECE", piece)
         loss, right = model.evaluate("joint", pixels, labels)
@@ -107,18 +114,18 @@ def test_images_are_evaluated_in_pieces_of_any_size(rng, monkeypatch):
 
 
 def test_adam_counts_the_steps_of_all_epochs_of_the_output_layer(rng):
-    model = ClassifierModel(Classifier.untrained(POINTS["H1"].init(rng), 2), Protocol(loss="softmax"))
+    model = PredictorModel(Classifier.untrained(POINTS["H1"].init(rng), 2), Protocol(loss="softmax"))
     descent, x = Descent(Adam(), model.trained("output layer"), model.steps), rng.standard_normal((6, 4))
     for epoch in (1, 2):
         model.epoch("output layer", descent, x, np.arange(6) % 2, np.arange(6), 2, np.full(3, 0.1))
         assert descent.t == 3 * epoch
     wide = Classifier.untrained(POINTS["H1"].init(rng, dtype=np.longdouble), 2)
     with pytest.raises((TypeError, ValueError), match="float"):
-        ClassifierModel(wide, Protocol())
+        PredictorModel(wide, Protocol())
 
 
 def test_features_are_kept_until_the_next_phase(rng):
-    model = ClassifierModel(Classifier.untrained(POINTS["H1"].init(rng), 2), Protocol(loss="softmax"))
+    model = PredictorModel(Classifier.untrained(POINTS["H1"].init(rng), 2), Protocol(loss="softmax"))
     x, kept = rng.standard_normal((6, 4)), []
     for phase in ("weights", "output layer"):
         model.begin(phase)
@@ -130,7 +137,7 @@ def test_features_are_kept_until_the_next_phase(rng):
 
 def test_parameters_are_views_of_one_array():
     net = pyham.H2(4, 3).init(0)
-    model = ClassifierModel(Classifier.untrained(net, 2), Protocol(loss="softmax"))
+    model = PredictorModel(Classifier.untrained(net, 2), Protocol(loss="softmax"))
     model.theta[:] = 7
     assert all((value == 7).all() for value in model.params.values()) and (model.layer == 7).all()
     assert model.theta.size == sum(v.size for v in net.params.values()) + 2 * 5
@@ -138,7 +145,7 @@ def test_parameters_are_views_of_one_array():
 
 
 def test_a_classifier_is_left_alone_by_further_training():
-    model = ClassifierModel(images.untrained(IMAGES["ConvH2"], 0, classes=3), images.RECOMMENDED)
+    model = PredictorModel(images.untrained(IMAGES["ConvH2"], 0, classes=3), images.RECOMMENDED)
     found = model.classifier(History.of([]))
     model.theta[:] = 7
     assert not any((array == 7).any() for array in found.describe()[1].values())
@@ -149,7 +156,7 @@ def test_a_deeper_model_has_the_prolonged_network_and_the_same_layer(prolongatio
     from pyham.training.multilevel import prolong
 
     net = pyham.H1(4, 3, 0.2).init(0)
-    model = ClassifierModel(Classifier.untrained(net, 2, "logistic"), Protocol())
+    model = PredictorModel(Classifier.untrained(net, 2, "logistic"), Protocol())
     model.layer[:] = 3
     deeper = model.deepen(prolongation)
     assert deeper.depth == 6 and (deeper.layer == 3).all()

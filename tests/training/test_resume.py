@@ -125,9 +125,7 @@ def test_ctrl_c_leaves_the_last_whole_epoch(moment, data, tmp_path, monkeypatch)
     options = start(Protocol(epochs=6, output_epochs=0, batch=32)) | data
     path = tmp_path / "run"
     calls = 0
-    target, name = (
-        (pyham.training.model.ClassifierModel, "gradient") if moment == "batch" else (replacing.os, "replace")
-    )
+    target, name = (pyham.training.model.PredictorModel, "gradient") if moment == "batch" else (replacing.os, "replace")
     exact = getattr(target, name)
 
     def interrupt(*arguments):

@@ -135,7 +135,7 @@ test_protocol__raises_on_impossible_numbers = refused(
     for options, error, message in [
         ({"alpha": np.nan}, ValueError, "alpha: expected a finite number, got nan"),
         ({"scheme": "both"}, ValueError, "scheme: expected one of 'alternating', 'joint', got 'both'"),
-        ({"loss": "hinge"}, ValueError, "loss: expected one of 'logistic', 'softmax', got 'hinge'"),
+        ({"loss": "hinge"}, ValueError, "loss: expected one of 'logistic', 'softmax', 'squared', .* got 'hinge'"),
         ({"prolongation": "cubic"}, ValueError, "prolongation: expected one of 'repeat', 'linear', got 'cubic'"),
         ({"levels": 17}, ValueError, "levels: expected at most 16, got more"),
         ({"inner_steps": 100_001}, ValueError, "inner_steps: expected at most 100000, got more"),

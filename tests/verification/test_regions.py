@@ -12,7 +12,7 @@ import pyham
 from pyham import regions
 from pyham.images import ConvH2
 from pyham.training import Classifier
-from pyham.training.classifier import Head
+from pyham.training.head import Head
 from pyham.training.history import History
 from pyham.verification import affine
 from tests.oracles import strategies
