@@ -61,13 +61,13 @@ def predictions(model: Any, table: tables.DataTable, probabilities: bool) -> tup
         values = model.predict(x).reshape(len(x), -1)
         count = values.shape[1]
         names = [f"y{i}" for i in range(count)] if columns is None else list(columns.targets)
-        return names, values.tolist()
+        return names, values.astype(str).tolist()
     found = model.predict(x)
     labels = found.tolist() if columns is None else columns.labels(found)
     name = "class" if columns is None else columns.targets[0]
     if not probabilities:
         return [name], [[label] for label in labels]
     known = range(model.classes) if columns is None or columns.classes is None else columns.classes
-    shares = model.probabilities(x).tolist()
+    shares = model.probabilities(x).astype(str).tolist()  # as short as can be read back
     rows = [[label, *more] for label, more in zip(labels, shares, strict=True)]
     return [name, *(f"probability_{label}" for label in known)], rows

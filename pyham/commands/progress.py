@@ -18,9 +18,11 @@ class Bar:
 
     def __call__(self, epoch: Epoch) -> None:
         """Show an epoch."""
-        note = f"{epoch.phase}: loss {epoch.loss:.4f}, accuracy {100 * epoch.accuracy:.2f} %"
-        if epoch.validation_loss == epoch.validation_loss:  # not NaN
-            note += f", validation {100 * epoch.validation_accuracy:.2f} %"
+        classes = epoch.accuracy == epoch.accuracy  # not NaN, as it is for values
+        note = f"{epoch.phase}: loss {epoch.loss:.4f}" + f", accuracy {100 * epoch.accuracy:.2f} %" * classes
+        if epoch.validation_loss == epoch.validation_loss:
+            share = f"{100 * epoch.validation_accuracy:.2f} %"
+            note += f", validation {share if classes else f'{epoch.validation_loss:.4f}'}"
         self._progress.update(self._task, total=epoch.total, completed=epoch.done, note=note)
 
     def __enter__(self) -> "Bar":

@@ -117,7 +117,7 @@ def drawn(measures: Mapping[int, Measures | None], format: Callable[[float], str
     console = Console(width=max(80, 14 * (1 + len(parts))), color_system=None)
     with console.capture() as capture:
         console.print(table)
-    return "\n".join(line.rstrip() for line in capture.get().strip().splitlines())
+    return "\n".join(line.rstrip() for line in capture.get().splitlines()).strip("\n")
 
 
 def _cell(value: float | None, format: Callable[[float], str]) -> str:

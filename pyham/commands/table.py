@@ -14,11 +14,13 @@ from pyham.commands.program import say
 from pyham.commands.progress import Bar
 from pyham.commands.protocol_options import named, option
 from pyham.data import tables
-from pyham.data.cells import are_words
+from pyham.data.cells import are_words, numbers
 from pyham.data.columns import Columns
 from pyham.data.tables import Column
 from pyham.files import archive, regular
-from pyham.training.protocol import RECOMMENDED, Protocol
+from pyham.training.losses import LOSSES
+from pyham.training.tables import LIFTS, RECOMMENDED
+from pyham.training.tables import fit as learn
 
 Array = np.ndarray[Any, Any]
 
@@ -33,10 +35,11 @@ EPILOG = (
 
 
 class Encoded(NamedTuple):
-    """A table as a training takes it: X (R, features) and targets (R,) or (R, T) to train on, and some to test with."""
+    """A table as a training takes it: X (R, features) and targets (R,) or (R, T) to train on, and others, if any."""
 
     columns: Columns
     train: tuple[Array, Array]
+    validation: tuple[Array, Array] | None
     test: tuple[Array, Array] | None
 
 
@@ -61,13 +64,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     seeds.add(parser, data, "of the split, weights and batches")
     network = parser.add_argument_group("network")
     network.add_argument("--architecture", choices=tuple(pyham.ARCHITECTURES), default="H2", help="(H2)")
-    network.add_argument("--width", type=int, metavar="INT", help="n (by the columns)")
-    network.add_argument("--depth", type=int, metavar="INT", help="layers N")
-    network.add_argument("--final-time", type=float, metavar="FLOAT", help="T = N h")
+    network.add_argument("--width", type=int, metavar="INT", help="n (32; with --lift zeros as many as needed)")
+    network.add_argument("--depth", type=int, default=8, metavar="INT", help="layers N (8)")
+    network.add_argument("--final-time", type=float, default=2.0, metavar="FLOAT", help="T = N h (2)")
+    network.add_argument(
+        "--lift", choices=LIFTS, default="learnt", help="from the columns to n channels: a matrix, or zeros (learnt)"
+    )
     add_kinds(network, "(tanh)")
-    network.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="(float64)")
-    protocol_options.add(parser, RECOMMENDED)
-    parser.set_defaults(loss=None)
+    network.add_argument("--dtype", choices=("float64", "float32"), default="float32", help="(float32)")
+    protocol_options.add(parser, RECOMMENDED, LOSSES, "of classes the first two, of values the others")
+    parser.set_defaults(loss=None)  # by the target
     files = parser.add_argument_group("files")
     files.add_argument("--save", type=Path, metavar="PATH", help="write the model there; predict and certify read it")
     files.add_argument("--json", type=Path, metavar="PATH", help="write options, history and results there (-: print)")
@@ -126,7 +132,7 @@ def format_of(columns: Columns) -> Any:
 
 def parts(options: argparse.Namespace) -> Encoded:
     """The table of the options, split and encoded."""
-    names = {"targets": "--target", "delimiter": "--delimiter", "test": "--test"}
+    names = {"targets": "--target", "delimiter": "--delimiter", "test": "--test", "validation": "--validation"}
     table = named(names, tables.read, options.file, options.delimiter)
     targets = options.target or [name for name in tables.TARGETS if name in table.columns and table.lines is None][:1]
     if not targets:
@@ -136,39 +142,47 @@ def parts(options: argparse.Namespace) -> Encoded:
         table.column(name)
     seen = [name for name in table.names if name not in {*targets, *dropped}]
     words = [table.columns[name] for name in seen if name in taken or are_words(table, name)]
+    for name in targets if options.regression else ():
+        numbers(table, name)
     told = None if options.regression else table.columns[targets[0]]
-    rows = named(names, split, len(table), told, words, options.test, stream(options, 1))
-    fitting, test = table.take(rows[0]), table.take(rows[1])
+    shares = {"test": options.test, "validation": options.validation}
+    rows = named(names, split, len(table), told, words, shares, stream(options, 1))
+    fitting, *others = (table.take(part) for part in rows)
     columns = named(names, Columns.fit, fitting, targets, regression=options.regression, words=taken, drop=dropped)
-    held_out = (columns.encode(test), columns.encode_targets(test)) if len(test) else None
-    return Encoded(columns, (columns.encode(fitting), columns.encode_targets(fitting)), held_out)
+    test, validation = ((columns.encode(part), columns.encode_targets(part)) if len(part) else None for part in others)
+    return Encoded(columns, (columns.encode(fitting), columns.encode_targets(fitting)), validation, test)
 
 
 def split(
-    count: int, told: Column | None, words: list[Column], share: float, rng: np.random.Generator
-) -> tuple[Array, Array]:
-    """Rows to train on and rows to test with, in their order: of each class a share, and one to train on.
+    count: int, told: Column | None, words: list[Column], shares: dict[str, float], rng: np.random.Generator
+) -> list[Array]:
+    """Rows to train on, and then those of every share, in their order: of each class as much, and one to train on.
 
     Rows that have a word which no row to train on has, in one of the columns ``words``, go there as well.
     """
-    if not 0 <= share < 1:
-        raise ValueError(f"test: expected a number from 0 to below 1, got {share}")
+    for name, share in shares.items():
+        if not 0 <= share < 1:
+            raise ValueError(f"{name}: expected a number from 0 to below 1, got {share}")
     classes: dict[str, list[int]] = {}
     for row in rng.permutation(count).tolist():
         classes.setdefault("" if told is None else str(told[row]), []).append(row)
-    tested = np.zeros(count, dtype=bool)
-    for rows in classes.values():
-        tested[rows[: min(round(share * len(rows)), len(rows) - 1)]] = True
+    part = np.zeros(count, dtype=int)
+    for number, share in enumerate(shares.values(), 1):
+        for rows in classes.values():
+            taken = min(round(share * len(rows)), len(rows) - 1)
+            part[rows[:taken]] = number
+            del rows[:taken]
     for column in words:
-        seen = {str(column[row]) for row in np.flatnonzero(~tested)}
-        tested &= np.array([str(cell) in seen for cell in column], dtype=bool)
-    return np.flatnonzero(~tested), np.flatnonzero(tested)
+        known = {str(column[row]) for row in np.flatnonzero(part == 0)}
+        part[[str(cell) not in known for cell in column]] = 0
+    return [np.flatnonzero(part == number) for number in range(len(shares) + 1)]
 
 
 def measures(model: Any, found: Encoded) -> dict[str, float | None]:
     """Share of samples classified right, or R^2, the mean over the targets; None where it is not defined."""
     values: dict[str, float | None] = {}
-    for name, part in (("train", found.train), ("test", found.test)):
+    for name in ("train", "validation", "test"):
+        part = getattr(found, name)
         if part is None:
             values[name] = None
         elif found.columns.classes is not None:
@@ -193,4 +207,20 @@ def fit(options: argparse.Namespace, found: Encoded) -> Any:
 
 
 def _fit(options: argparse.Namespace, found: Encoded, table: dict[str, Any], callback: Any) -> Any:
-    raise NotImplementedError(options, found, table, callback, Protocol, NETWORK, option)
+    """The trained model; errors name options."""
+    regression = found.columns.classes is None
+    options = argparse.Namespace(**vars(options) | {"loss": options.loss or ("squared" if regression else "softmax")})
+    if options.loss == "logistic" and found.columns.classes is not None and len(found.columns.classes) > 2:
+        raise ValueError(f"--loss: expected softmax for {len(found.columns.classes)} classes, got logistic")
+    given = {name: getattr(options, name) for name in NETWORK if getattr(options, name) is not None}
+    if options.width is not None:
+        given["width"] = options.width
+    plain = (*protocol_options.PLAIN, *NETWORK, "width", "depth", "loss", "lift")
+    names = {name: option(name) for name in (*plain, "final_time", "validation")}
+    names |= {"scheme": "--training", "features": "table", "targets": f"--target {' '.join(found.columns.targets)}"}
+    return named(
+        names, learn, *found.train, regression=regression, loss=options.loss,
+        protocol=protocol_options.protocol(options), rng=stream(options, 2), validation=found.validation,
+        callback=callback, architecture=options.architecture, depth=options.depth, final_time=options.final_time,
+        lift=options.lift, table=table, dtype=options.dtype, **given,
+    )  # fmt: skip

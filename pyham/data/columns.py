@@ -217,7 +217,8 @@ def _classes(table: DataTable, name: str, words: bool) -> tuple[Label, ...]:
         known = sorted(known, key=lambda word: (number(word), word))
         if all(INTEGER.fullmatch(word) for word in known):
             known = [int(word) for word in known]
-        _refuse_many(table, name, len(known), CLASSES["integers"], "classes that are integers")
+        what = "classes that are integers, more being numbers, for a regression"
+        _refuse_many(table, name, len(known), CLASSES["integers"], what)
     _refuse_many(table, name, len(known), CLASSES["words"], "classes")
     if len(known) < 2:
         raise ValueError(f"{table.source}: column {name!r}: expected at least two classes, got only {shown(known[0])}")
