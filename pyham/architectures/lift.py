@@ -1,6 +1,6 @@
 """What is before a network: from a sample to the state y_0.
 
-Images have a convolution from pixels, ``Lift``. Points and rows of tables may have a learnt first matrix, ``Dense``,
+Images have a convolution from pixels, ``Lift``. Points and rows of tables may have a learnt first matrix, ``DenseLift``,
 from any number of features to the network's width; without one the state is the sample itself, and further channels
 are 0. ``Scaling`` is fixed: it brings features of different units to one size.
 """
@@ -32,7 +32,7 @@ class Lift(NamedTuple):
         return Lift(kernel_gradient(x[:, None], delta_0, self.kernel.shape[-1]), delta_0.sum(axis=(0, 2, 3)))
 
 
-class Dense(NamedTuple):
+class DenseLift(NamedTuple):
     """y_0 = x kernel^T + bias (B, n), kernel (n, F) and bias (n,); x (B, F) are features."""
 
     kernel: Array
@@ -42,9 +42,9 @@ class Dense(NamedTuple):
         """y_0 (B, n) of x (B, F)."""
         return x @ self.kernel.T + self.bias
 
-    def gradient(self, x: Array, delta_0: Array) -> "Dense":
+    def gradient(self, x: Array, delta_0: Array) -> "DenseLift":
         """Gradients of kernel and bias from x (B, F) and delta_0 = dLoss/dy_0 (B, n)."""
-        return Dense(delta_0.T @ x, delta_0.sum(axis=0))
+        return DenseLift(delta_0.T @ x, delta_0.sum(axis=0))
 
 
 class Scaling(NamedTuple):

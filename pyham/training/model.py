@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pyham.architectures.lift import Dense, Lift
+from pyham.architectures.lift import DenseLift, Lift
 from pyham.architectures.stages import AnyStages
 from pyham.engines.choice import Backend, select
 from pyham.engines.results import Parts, Pixels
@@ -180,7 +180,7 @@ class PredictorModel(LayeredModel):
         self, phase: str, x: Array, labels: Targets, shifts: Array | None = None
     ) -> tuple[float, float, Array]:
         stages = self.arch.lower(self.params)
-        of_lift: Lift | Dense | None
+        of_lift: Lift | DenseLift | None
         if isinstance(self.lift, Lift):
             moved = np.zeros((len(x), 2), np.int64) if shifts is None else shifts
             loss, right, of_lift, sums = self._of_images(self.lift, stages, x, labels, moved)
@@ -205,7 +205,7 @@ class PredictorModel(LayeredModel):
 
     def _of_points(
         self, phase: str, stages: AnyStages, x: Array, labels: Targets
-    ) -> tuple[float, float, Dense | None, Any]:
+    ) -> tuple[float, float, DenseLift | None, Any]:
         """Loss, number of right ones and the gradients of lift and stages; fills the output layer's."""
         passed = self.engine.run(stages, self._entering(x))
         y = np.ascontiguousarray(passed.output.T)
@@ -214,7 +214,7 @@ class PredictorModel(LayeredModel):
         delta = np.empty_like(y)
         loss, right = self._head_of(labels).head(self.code, self.layer, y, labels, self._layer_gradient, delta)
         _, delta_0, sums = self.engine.back(stages, passed, delta.T)
-        return loss, right, self.lift.gradient(x, delta_0) if isinstance(self.lift, Dense) else None, sums
+        return loss, right, self.lift.gradient(x, delta_0) if isinstance(self.lift, DenseLift) else None, sums
 
     def _entering(self, x: Array) -> Array:
         """y_0 of points."""

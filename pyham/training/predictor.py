@@ -16,7 +16,7 @@ import numpy as np
 from pyham import _check
 from pyham.architectures.described import described
 from pyham.architectures.images import ImageArchitecture
-from pyham.architectures.lift import Dense, Lift, Scaling, normalise, padded
+from pyham.architectures.lift import DenseLift, Lift, Scaling, normalise, padded
 from pyham.architectures.register import description
 from pyham.engines.choice import Backend, select
 from pyham.engines.results import Parts
@@ -41,7 +41,7 @@ class Predictor:
     net : the network
     head : the output layer
     history : of the training; empty before one
-    lift : of images, the convolution that makes y_0; else None, or a learnt matrix (``pyham.architectures.lift.Dense``)
+    lift : of images, the convolution that makes y_0; else None, or a learnt matrix (``pyham.architectures.lift.DenseLift``)
     inputs : None, or the scaling of the features (B, F); without a lift at most as many as the network has channels
     units : None, or the scaling of a regression's values: the network is trained on scaled ones
     table : None, or JSON data that say what features and outputs are, kept in files
@@ -55,7 +55,7 @@ class Predictor:
     net: Network
     head: Head
     history: History
-    lift: Lift | Dense | None = None
+    lift: Lift | DenseLift | None = None
     inputs: Scaling | None = None
     units: Scaling | None = None
     table: Mapping[str, Any] | None = None
@@ -101,7 +101,7 @@ class Predictor:
         loss: str = "softmax",
         *,
         gain: float = 1.0,
-        lift: Lift | Dense | None = None,
+        lift: Lift | DenseLift | None = None,
         **further: Any,
     ) -> Self:
         """With an output layer that is 0: of two classes the logistic loss has one row, softmax one for each class."""
@@ -117,7 +117,7 @@ class Predictor:
     @property
     def features(self) -> int:
         """F, how many numbers a sample that is no image has."""
-        if isinstance(self.lift, Dense):
+        if isinstance(self.lift, DenseLift):
             return int(self.lift.kernel.shape[1])
         return len(self.inputs.mean) if self.inputs is not None else int(self.net.arch.shape[0])
 
@@ -165,7 +165,7 @@ class Predictor:
         ready, kind = self.prepared(given), dtype or self.net.dtype
         if self.lift is None:
             return ready.astype(kind)
-        return Dense(*(part.astype(kind) for part in self.lift)).apply(ready.astype(kind))
+        return DenseLift(*(part.astype(kind) for part in self.lift)).apply(ready.astype(kind))
 
     def logits(self, x: object, *, backend: Backend = "numba") -> Array:
         """The output layer's z (B, C), or (B,) after the logistic loss, of x (B, F) or pixels (B, rows, columns)."""
@@ -207,7 +207,7 @@ class Predictor:
         head = Head(params.pop("layer"), loss_of(header), header.get("gain", 1.0))
         lift = (params.pop("lift"), params.pop("lift_bias")) if "lift" in params else None
         net = Network(described(header["architecture"], params), params)
-        kind = Lift if isinstance(net.arch, ImageArchitecture) else Dense
+        kind = Lift if isinstance(net.arch, ImageArchitecture) else DenseLift
         scalings = {name: Scaling.from_config(name, header[name]) for name in ("inputs", "units") if name in header}
         table = header.get("table")
         if table is not None and not isinstance(table, dict):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from pyham import _check
-from pyham.architectures.lift import Dense, Scaling
+from pyham.architectures.lift import DenseLift, Scaling
 from pyham.architectures.vectors import architecture as named
 from pyham.engines.choice import Backend
 from pyham.training.losses import VALUES
@@ -81,7 +81,7 @@ def untrained(
     first = None
     if lift == "learnt":
         kernel = generator.standard_normal((n, F)) / np.sqrt(F)
-        first = Dense(kernel.astype(dtype), np.zeros(n, dtype))
+        first = DenseLift(kernel.astype(dtype), np.zeros(n, dtype))
     net = arch.init(generator, initialization="scaled-normal", dtype=dtype)
     net = net.replace({name: np.zeros_like(v) if name.startswith("b") else v for name, v in net.params.items()})
     scaling = Scaling.none(F) if inputs is None else inputs
@@ -119,7 +119,7 @@ def fit(
     scale : whether columns, and values but for the Poisson loss, are scaled to mean 0 and variance 1 first, with the
         scaling kept in the result
     network : options of ``untrained``
-    sample_weight, class_weight, validation, callback, backend, checkpoint, resume : as ``pyham.training.train`` has them
+    sample_weight, class_weight, validation, callback, backend, checkpoint, resume : as of ``pyham.training.train``
 
     Returns
     -------

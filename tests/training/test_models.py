@@ -5,7 +5,7 @@ import pytest
 
 import pyham
 from pyham import images
-from pyham.architectures.lift import Dense, normalise, shifted
+from pyham.architectures.lift import DenseLift, normalise, shifted
 from pyham.training.classifier import Classifier
 from pyham.training.history import History
 from pyham.training.losses import LOSSES, VALUES, Weighted
@@ -58,7 +58,7 @@ def test_gradient_of_the_objective_is_its_complex_step(name, phase, loss, backen
     """With a learnt matrix from three features before H2, and weighted samples where the loss is of values."""
     protocol = Protocol(alpha=0.3, alpha_c=0.2, decay=0.1, loss=loss)
     outputs = 1 if loss == "logistic" else 3
-    lift = Dense(rng.standard_normal((4, 3)), rng.standard_normal(4)) if name == "H2" else None
+    lift = DenseLift(rng.standard_normal((4, 3)), rng.standard_normal(4)) if name == "H2" else None
     first = kind_of(loss).untrained(POINTS[name].init(rng), outputs, loss, lift=lift)
     model = PredictorModel(first, protocol, backend)
     model.layer[:] = rng.standard_normal(model.layer.shape)
