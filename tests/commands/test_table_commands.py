@@ -54,7 +54,7 @@ def test_a_csv_file_becomes_a_model_that_tells_the_classes_of_new_rows(flowers, 
     assert float(test[1]) > 90 and f"{100 * result['accuracy']['test']:.2f}" == test[1] and result["rows"] == [72, 18]
     data = tables.read(flowers)
     loaded = pyham.load(model)
-    assert loaded.table["configuration"] == result["configuration"] and loaded.net.depth == 3
+    assert loaded.table["configuration"] == result["configuration"] and loaded.net.arch.depth == 3
     kinds = np.array(data.columns["kind"])
     numbers = [np.array(data.columns[name], dtype=float) for name in NAMES[:2]]
     X = np.stack([*numbers, kinds == "flat", kinds == "round"], axis=1)
