@@ -2,24 +2,15 @@
 
 import json
 import re
-from concurrent.futures import Executor, Future
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pyham.commands import cli, configuration, images, planar, program, seeds, table
+from tests.oracles.executors import Here
 
 SMALL = ["train", "swiss-roll", "--samples", "40", "--depth", "2", "--epochs", "2"]
-
-
-class Here(Executor):
-    """An executor that does everything at once, in this process."""
-
-    def submit(self, function, /, *arguments, **options):
-        future = Future()
-        future.set_result(function(*arguments, **options))
-        return future
 
 
 def options_of(monkeypatch, *words):

@@ -12,7 +12,7 @@ import pyham
 from pyham.commands import cli, seeds, table
 from pyham.data import tables
 from pyham.data.columns import Columns
-from tests.commands.test_configuration import Here
+from tests.oracles.executors import Here
 
 QUICK = ["--epochs", "12", "--depth", "3", "--width", "8", "--rate", "0.02"]
 NAMES = ["height, cm", "mass", "kind"]
