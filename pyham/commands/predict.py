@@ -7,12 +7,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pyham.commands.program import STANDARD_OUTPUT, say
 from pyham.commands.saved import columns_of, samples
 from pyham.data import tables
 from pyham.files.replacing import replace_file
 from pyham.loading import load
 from pyham.network import Network
+
+Array = np.ndarray[Any, Any]
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -55,14 +59,17 @@ def predictions(model: Any, table: tables.DataTable, probabilities: bool) -> tup
     """Names of columns, and of every row of the table a row of what the model says."""
     x, columns = samples(model, table), columns_of(model)
     classifies = hasattr(model, "classes")
+    with np.errstate(all="ignore"):
+        _refuse_large(model, table, model.lifted(x))
+        found = model.predict(x)
+        _refuse_large(model, table, np.column_stack([found, model.logits(x)]))
     if probabilities and not classifies:
         raise ValueError("--probabilities: expected a classifier, got a regression")
     if not classifies:
-        values = model.predict(x).reshape(len(x), -1)
+        values = np.column_stack([found])
         count = values.shape[1]
         names = [f"y{i}" for i in range(count)] if columns is None else list(columns.targets)
         return names, values.astype(str).tolist()
-    found = model.predict(x)
     labels = found.tolist() if columns is None else columns.labels(found)
     name = "class" if columns is None else columns.targets[0]
     if not probabilities:
@@ -71,3 +78,10 @@ def predictions(model: Any, table: tables.DataTable, probabilities: bool) -> tup
     shares = model.probabilities(x).astype(str).tolist()  # as short as can be read back
     rows = [[label, *more] for label, more in zip(labels, shares, strict=True)]
     return [name, *(f"probability_{label}" for label in known)], rows
+
+
+def _refuse_large(model: Any, table: tables.DataTable, values: Array) -> None:
+    """Refuse rows (B, ..) that the model's dtype cannot hold."""
+    for row in np.flatnonzero(~np.isfinite(values).all(axis=1)).tolist():
+        expected = f"numbers near those of the training, which {model.net.dtype} holds on their way"
+        raise ValueError(f"{table.source}: {table.where(row)}: expected {expected}, got larger ones")

@@ -217,7 +217,7 @@ def _fit(options: argparse.Namespace, found: Encoded, table: dict[str, Any], cal
         given["width"] = options.width
     plain = (*protocol_options.PLAIN, *NETWORK, "width", "depth", "loss", "lift")
     names = {name: option(name) for name in (*plain, "final_time", "validation")}
-    names |= {"scheme": "--training", "features": "table", "targets": f"--target {' '.join(found.columns.targets)}"}
+    names |= {"features": "table", "targets": f"--target {' '.join(found.columns.targets)}"}
     return named(
         names, learn, *found.train, regression=regression, loss=options.loss,
         protocol=protocol_options.protocol(options), rng=stream(options, 2), validation=found.validation,

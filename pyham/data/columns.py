@@ -18,6 +18,7 @@ Array = np.ndarray[Any, Any]
 Label = bool | int | str
 
 LEVELS = 100  # words of a column, at most
+SMALLEST, LARGEST = 1e-150, 1e150  # of a column's numbers: squares of others are 0 or infinite
 CLASSES = {"words": 1000, "integers": 50}  # at most
 
 
@@ -93,10 +94,14 @@ class Columns:
         if regression:
             for name in targets:
                 numbers(table, name)
-        else:
-            classes = _classes(table, targets[0], targets[0] in words)
-        found = cls(features, tuple(targets), None if regression else classes, levels)
-        found.encode(table)
+        classes = None if regression else _classes(table, targets[0], targets[0] in words)
+        found = cls(features, tuple(targets), classes, levels)
+        X = found.encode(table)
+        values = X if classes is not None else np.column_stack([X, found.encode_targets(table)])
+        for name, largest in zip([*found.names, *targets], np.abs(values).max(axis=0).tolist(), strict=False):
+            if largest and not SMALLEST <= largest <= LARGEST:
+                expected = f"numbers of which the largest is between {SMALLEST:g} and {LARGEST:g}, or 0"
+                raise ValueError(f"{table.source}: column {name!r}: expected {expected}, got {largest:g}")
         return found
 
     @property

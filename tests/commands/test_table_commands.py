@@ -170,6 +170,15 @@ def test_the_certificate_of_a_model_is_that_of_its_network_on_the_states_of_its_
     assert "x.csv: expected a column 'height, cm', got none" in capsys.readouterr().err
 
 
+def test_rows_that_are_too_large_for_the_model_are_refused(flowers, tmp_path, capsys):
+    assert run("train", flowers, "--target", "name", *QUICK, "--save", tmp_path / "m") == 0
+    new = write(tmp_path / "new.csv", NAMES, [[100, 0, "flat"], ["1e300", 0, "flat"]])
+    assert run("predict", tmp_path / "m", new) == 2
+    assert f"{new}: line 3: expected numbers near those of the training, which float32" in capsys.readouterr().err
+    assert run("predict", tmp_path / "m", write(tmp_path / "none.csv", NAMES, [])) == 0
+    assert capsys.readouterr().out == "name\n"
+
+
 def test_info_says_what_there_is(flowers, tmp_path, capsys):
     assert run("train", flowers, "--target", "name", *QUICK, "--save", tmp_path / "m") == 0
     capsys.readouterr()
@@ -232,6 +241,10 @@ def test_a_training_of_tables_can_be_had_again_from_its_configuration_and_with_s
         (["--target", "name", "--test", "1"], "--test: expected a number from 0 to below 1, got 1.0"),
         (["--target", "name", "--validation", "-0.1"], "--validation: expected a number from 0 to below 1, got -0.1"),
         (["--target", "name", "--delimiter", ""], "--delimiter: expected one character"),
+        (
+            ["--target", "name", "--scheme", "verlet", "--architecture", "H1"],
+            "--scheme: expected one of the options of H1",
+        ),
         (["--target", "name", "--loss", "huber"], "--loss: expected one of classes, got 'huber'"),
         (["--target", "name", "--loss", "logistic"], "--loss: expected softmax for 3 classes, got logistic"),
         (["--target", "name", "--width", "3"], "--width: expected an even number"),
