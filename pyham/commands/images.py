@@ -16,6 +16,7 @@ from pyham.images import INITIALIZATIONS, ImageArchitecture
 from pyham.training.images import untrained
 from pyham.training.optimizers import Adam
 from pyham.training.samples import split
+from pyham.training.saver import CONFIGURATION
 
 Array = np.ndarray[Any, Any]
 
@@ -91,6 +92,7 @@ def run(options: argparse.Namespace) -> int:
         initialization=options.initialization, dtype=options.dtype,
     )  # fmt: skip
     about = {option(name): getattr(options, name) for name in ("seed", "validation", "initialization")}
+    about[CONFIGURATION] = configuration.effective(options)
     where = f"{options.architecture}, {first.net.arch.depth} layers"
     classifier = trained(
         options, first, fitting, where, protocol, shift=options.shift, validation=validation, about=about

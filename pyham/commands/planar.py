@@ -16,6 +16,7 @@ from pyham.network import Network
 from pyham.training.classifier import Classifier
 from pyham.training.protocol import RECOMMENDED, Protocol
 from pyham.training.samples import split as held_out
+from pyham.training.saver import CONFIGURATION
 from pyham.training.trainer import train
 
 Array = np.ndarray[Any, Any]
@@ -106,7 +107,7 @@ def learnt(
     """The trained classifier, and the samples that it was trained on, validated and to be tested with."""
     fitting, validation, test = split(options)
     about = {option(name): getattr(options, name) for name in ("data", "samples", "seed", "validation")}
-    about[option("initialization")] = options.initialization
+    about |= {option("initialization"): options.initialization, CONFIGURATION: configuration.effective(options)}
     classifier = trained(options, net, fitting, title, protocol, validation=validation, about=about)
     return classifier, {"train": fitting, "validation": validation, "test": test}
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from pyham.commands import cli, configuration, images, planar, program, seeds, table
+from pyham.files import archive
 from tests.oracles.executors import Here
 
 SMALL = ["train", "swiss-roll", "--samples", "40", "--depth", "2", "--epochs", "2"]
@@ -79,6 +80,8 @@ def test_a_result_can_be_had_again_from_its_configuration(tmp_path, capsys):
     assert cli.main(words) == 0
     assert json.loads((tmp_path / "b.json").read_text()) == first
     assert first["architecture"]["step"] == 0.25 and "final-time" not in first["configuration"]
+    assert cli.main([*words, "--checkpoint", str(tmp_path / "run")]) == 0
+    assert archive.read(tmp_path / "run")[0]["about"]["configuration"] == first["configuration"]
 
 
 @pytest.mark.parametrize(
