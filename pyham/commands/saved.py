@@ -27,6 +27,10 @@ def columns_of(model: Any) -> Columns | None:
     columns = Columns.from_config(table["columns"])
     if len(columns.names) != model.features:
         raise ValueError(f"table: expected {model.features} features, as the model has, got {len(columns.names)}")
+    outputs = len(columns.targets) if columns.classes is None else len(columns.classes)
+    expected = getattr(model, "classes", len(model.head.layer))
+    if outputs != expected or (columns.classes is None) == hasattr(model, "classes"):
+        raise ValueError(f"table: expected {expected} classes or values, as the model has, got {outputs}")
     return columns
 
 

@@ -12,6 +12,7 @@ import pyham
 from pyham.commands import cli, seeds, table
 from pyham.data import tables
 from pyham.data.columns import Columns
+from pyham.files import archive
 from tests.oracles.executors import Here
 
 QUICK = ["--epochs", "12", "--depth", "3", "--width", "8", "--rate", "0.02"]
@@ -179,6 +180,23 @@ def test_rows_that_are_too_large_for_the_model_are_refused(flowers, tmp_path, ca
     assert capsys.readouterr().out == "name\n"
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"features": ["mass"]}, {"classes": ["p", "q"]}, {"classes": None}, {"levels": {"kind": ["flat"]}},
+        {"targets": []}, {"features": None}, None, [],
+    ],
+)  # fmt: skip
+def test_a_file_whose_table_does_not_fit_its_model_is_refused(damage, flowers, tmp_path, capsys):
+    assert run("train", flowers, "--target", "name", *QUICK, "--save", tmp_path / "m") == 0
+    header, arrays = archive.read(tmp_path / "m")
+    columns = header["table"]["columns"]
+    header["table"]["columns"] = columns | damage if isinstance(damage, dict) else damage
+    archive.write(tmp_path / "m", header, arrays)
+    for words in (["predict", tmp_path / "m", flowers], ["info", tmp_path / "m"]):
+        assert run(*words) == 2 and ": expected " in capsys.readouterr().err.splitlines()[-1]
+
+
 def test_info_says_what_there_is(flowers, tmp_path, capsys):
     assert run("train", flowers, "--target", "name", *QUICK, "--save", tmp_path / "m") == 0
     capsys.readouterr()
@@ -250,7 +268,6 @@ def test_a_training_of_tables_can_be_had_again_from_its_configuration_and_with_s
         (["--target", "name", "--width", "3"], "--width: expected an even number"),
         (["--target", "name", "--width", "2", "--lift", "zeros"], "--width: expected at least 4, as many as there are"),
         (["--target", "name", "--final-time", "0"], "--final-time: expected a positive finite number, got 0.0"),
-        (["--target", "name", "--rate", "-1"], "--rate: expected a positive finite number, got -1.0"),
         (["--target", "name", "--seed", "-1"], "--seed: expected an integer >= 0, got -1"),
         (["--target", "name", "--seeds", "3-1"], "--seeds: expected seeds such as"),
         (["--target", "name", "--save", "/no/where"], "No such file or directory: '/no/where'"),
