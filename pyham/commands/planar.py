@@ -75,6 +75,7 @@ def add_kinds(group: Any, activation: str) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, and print the accuracies."""
     check_files(options)
+    seeds.check(options)
     protocol = protocol_options.protocol(options)
     net = network(options, protocol.levels)
     where = f"{options.architecture}, {options.depth} layers"

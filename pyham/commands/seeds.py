@@ -60,6 +60,23 @@ def parse(text: str) -> list[int]:
     return found
 
 
+def check(options: argparse.Namespace) -> None:
+    """Refuse options that go with one seed only, or with several only.
+
+    Raises
+    ------
+    ValueError
+        Naming the option.
+    """
+    several = options.seeds is not None
+    for name in ("checkpoint", "save", "resume") if several else ("jobs", "outcomes"):
+        if getattr(options, name, None) not in (None, False):
+            wanted = "a training with one seed, got --seeds" if several else "--seeds as well, got none"
+            raise ValueError(f"--{name}: expected {wanted}")
+    if options.jobs is not None and options.jobs < 1:
+        raise ValueError(f"--jobs: expected an integer >= 1, got {options.jobs}")
+
+
 def run(
     options: argparse.Namespace, function: Callable[[dict[str, Any]], Any], data: Mapping[str, Any], title: str,
     format: Callable[[float], str],
@@ -68,12 +85,7 @@ def run(
 
     ``function`` takes the effective configuration and ``data``, as JSON data, and returns ``Measures``.
     """
-    for name in ("checkpoint", "save", "resume"):
-        if getattr(options, name, None):
-            raise ValueError(f"--{name}: expected a training with one seed, got --seeds")
     seeds = parse(options.seeds)
-    if options.jobs is not None and options.jobs < 1:
-        raise ValueError(f"--jobs: expected an integer >= 1, got {options.jobs}")
     base = {name: value for name, value in configuration.effective(options).items() if name != "seed"}
     runs = [{**data, "options": base | {"seed": seed}} for seed in seeds]
     with tempfile.TemporaryDirectory() as folder:

@@ -85,6 +85,7 @@ def run(options: argparse.Namespace) -> int:
     """Train, and print how well the model does."""
     if options.seed < 0:
         raise ValueError(f"--seed: expected an integer >= 0, got {options.seed}")
+    seeds.check(options)
     found = parts(options)
     measure = "R^2" if found.columns.classes is None else "accuracy"
     where = f"{options.file.name}, {options.architecture}"
@@ -97,8 +98,8 @@ def run(options: argparse.Namespace) -> int:
         model.save(options.save)
     values = measures(model, found)
     words = [f"{name} {number(value)}" for name, value in values.items() if value is not None]
-    depth, rows = model.net.arch.depth, [len(part[0]) for part in (found.train, found.test) if part is not None]
-    line = f"{where}, {depth} layers, seed {options.seed}: {measure} {', '.join(words)}"
+    rows = {name: len(part[0]) for name, part in found._asdict().items() if isinstance(part, tuple)}
+    line = f"{where}, {model.net.arch.depth} layers, seed {options.seed}: {measure} {', '.join(words)}"
     result = {
         "pyham": pyham.__version__, "data": str(options.file), "rows": rows, "columns": found.columns.config(),
         "architecture": model.net.arch.config(), measure: values, "history": model.history.to_dict(),
