@@ -9,8 +9,10 @@ import numpy as np
 import pyham
 from pyham import _check, images
 from pyham.architectures.images import ImageArchitecture
+from pyham.commands import saved
 from pyham.commands.program import say
 from pyham.data import plane as datasets
+from pyham.data import tables
 from pyham.files.numpy_files import is_npz, read_npy
 from pyham.interop import arrays
 from pyham.loading import load
@@ -27,7 +29,12 @@ def add(parser: argparse.ArgumentParser) -> None:
         "code 1 when something that theory guarantees does not hold, or a control does not fail."
     )
     parser.add_argument("file", type=Path, metavar="FILE")
-    parser.add_argument("--samples", type=Path, metavar="NPY", help="samples x (B, n) as an .npy file")
+    parser.add_argument(
+        "--samples",
+        type=Path,
+        metavar="PATH",
+        help="samples x (B, n) as an .npy file or a table of n columns; of models of tables, rows with their columns",
+    )
     parser.add_argument(
         "--data", type=Path, metavar="PATH", help="image networks: folder with MNIST's files (PYHAM_DATA, or a cache)"
     )
@@ -53,19 +60,18 @@ def run(options: argparse.Namespace) -> int:
     if isinstance(found, Predictor) and found.images:
         certificate = of_images(found, options)
     else:
-        certificate = of_vectors(found.net if isinstance(found, Predictor) else found, options)
+        certificate = of_vectors(found, options)
     say([certificate], options.json, certificate.to_dict())
     return 0 if certificate.passed else 1
 
 
-def of_vectors(net: Network, options: argparse.Namespace) -> Certificate:
-    """The certificate of a network of vectors, on given samples or random ones."""
+def of_vectors(model: Any, options: argparse.Namespace) -> Certificate:
+    """The certificate of a network of vectors, alone or in a trained model, on given samples or random states."""
+    net: Network = model if isinstance(model, Network) else model.net
     if isinstance(net.arch, ImageArchitecture):
         raise ValueError(f"{options.file}: expected a classifier, whose lift makes states of images, got a network")
     if options.samples:
-        x = read_npy(options.samples)
-        if x.dtype.kind not in "biuf":
-            raise TypeError(f"--samples: expected an array of real numbers, got {x.dtype}")
+        x = states(model, options.samples, options.dtype)
     else:
         if options.random < 0 or options.seed < 0:
             raise ValueError(f"--random, --seed: expected integers >= 0, got {options.random}, {options.seed}")
@@ -74,6 +80,17 @@ def of_vectors(net: Network, options: argparse.Namespace) -> Certificate:
     arithmetic = "balls" if options.balls else "float"
     samples = np.asarray(x).astype(options.dtype)
     return pyham.certify(net, samples, arithmetic=arithmetic, digits=options.digits, radius=options.radius)
+
+
+def states(model: Any, path: Path, dtype: str) -> Any:
+    """y_0 (B, n) of the samples in a file: states themselves, or what a trained model makes of rows."""
+    if saved.columns_of(model) is None and path.suffix.lower() not in (".csv", ".npz"):
+        x = read_npy(path)
+        if x.dtype.kind not in "biuf":
+            raise TypeError(f"--samples: expected an array of real numbers, got {x.dtype}")
+    else:
+        x = saved.samples(model, tables.read(path))
+    return x if isinstance(model, Network) else model.lifted(x, np.dtype(dtype))
 
 
 def of_images(classifier: Any, options: argparse.Namespace) -> Certificate:

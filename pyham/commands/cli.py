@@ -1,10 +1,10 @@
-"""The command line: ``python -m pyham``."""
+"""The command line: ``python -m pyham``, or ``pyham`` where it is installed."""
 
 import argparse
 import sys
 
 import pyham
-from pyham.commands import certify, distributed, playground, program, train, warmup
+from pyham.commands import certify, completion, distributed, info, playground, predict, program, train, warmup
 
 ELSEWHERE = (
     "Validation, figures and benchmarks are no commands of the installed package, but programs of its source: in a "
@@ -12,17 +12,22 @@ ELSEWHERE = (
 )
 
 
-def parser() -> program.Parser:
-    """Commands and their options."""
-    parser = program.Parser(prog="python -m pyham", description="Hamiltonian deep neural networks.", epilog=ELSEWHERE)
-    parser.add_argument("--version", action="version", version=pyham.__version__)
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+def parser(prog: str | None = None) -> program.Parser:
+    """Commands and their options; ``prog`` is the program's name, that by which it was called unless given."""
+    whole = program.Parser(
+        prog=prog or program.called(), description="Hamiltonian deep neural networks.", epilog=ELSEWHERE
+    )
+    whole.add_argument("--version", action="version", version=pyham.__version__)
+    completion.add(whole, lambda: parser("pyham"))
+    commands = whole.add_subparsers(dest="command", required=True, metavar="COMMAND")
     certify.add(commands.add_parser("certify", help="say what holds for a network on given samples, and by how much"))
     train.add(commands.add_parser("train", help="train a network on a data set; a run that was stopped goes on"))
+    predict.add(commands.add_parser("predict", help="what a trained network says of the rows of a table"))
+    info.add(commands.add_parser("info", help="what is in a file"))
     distributed.add(commands.add_parser("distributed", help="train a network whose nodes exchange messages on a graph"))
     playground.add(commands.add_parser("playground", help="see in the browser how gradients travel through networks"))
     warmup.add(commands.add_parser("warmup", help="compile everything once, so that no later call has to"))
-    return parser
+    return whole
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,8 +38,8 @@ def main(argv: list[str] | None = None) -> int:
     if words and words[0] in ("validation", "figures", "benchmarks"):
         program.tell(ELSEWHERE)
         return 2
-    options = parser().parse_args(words)
-    return program.run(f"python -m pyham {options.command}", _run, options)
+    options = parser().parse_args(train.routed(words))
+    return program.run(f"{program.called()} {options.command}", _run, options)
 
 
 def _run(options: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 
 import pyham
 from pyham import images
-from pyham.commands import protocol_options
+from pyham.commands import configuration, protocol_options
 from pyham.commands.planar import NETWORK, add_kinds, check_files, report, stream, trained
 from pyham.commands.protocol_options import named, option
 from pyham.data import plane as datasets
@@ -16,6 +16,7 @@ from pyham.images import INITIALIZATIONS, ImageArchitecture
 from pyham.training.images import untrained
 from pyham.training.optimizers import Adam
 from pyham.training.samples import split
+from pyham.training.saver import CONFIGURATION
 
 Array = np.ndarray[Any, Any]
 
@@ -66,6 +67,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(**dict.fromkeys(BY_ARCHITECTURE))
     files = protocol_options.files(parser, "keep the training there", "settings, history and accuracies")
     files.add_argument("--save", type=Path, metavar="PATH", help="write the classifier there; pyham.load reads it")
+    configuration.add(parser)
     parser.set_defaults(run=run)
 
 
@@ -90,6 +92,7 @@ def run(options: argparse.Namespace) -> int:
         initialization=options.initialization, dtype=options.dtype,
     )  # fmt: skip
     about = {option(name): getattr(options, name) for name in ("seed", "validation", "initialization")}
+    about[CONFIGURATION] = configuration.effective(options)
     where = f"{options.architecture}, {first.net.arch.depth} layers"
     classifier = trained(
         options, first, fitting, where, protocol, shift=options.shift, validation=validation, about=about

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import pyham
-from pyham.commands import protocol_options
+from pyham.commands import configuration, protocol_options, seeds
 from pyham.commands.program import say
 from pyham.commands.progress import Bar
 from pyham.commands.protocol_options import named, option
@@ -16,6 +16,7 @@ from pyham.network import Network
 from pyham.training.classifier import Classifier
 from pyham.training.protocol import RECOMMENDED, Protocol
 from pyham.training.samples import split as held_out
+from pyham.training.saver import CONFIGURATION
 from pyham.training.trainer import train
 
 Array = np.ndarray[Any, Any]
@@ -31,7 +32,8 @@ EPILOG = (
     "held out for validation. The defaults were chosen by its accuracy, for H1 and H2; the papers' own are --training "
     "alternating --schedule constant --rate 0.05 --epochs 50 --final-time 1.2. Everything follows from --seed. With "
     "--checkpoint, a run that was stopped, or killed, goes on with the same command and --resume, and ends with the "
-    "same bits. Exit code 0, or 2 for wrong options or files or numbers that overflow, or 130 after Ctrl-C."
+    "same bits. Exit code 0, or 1 when a training of --seeds failed, or 2 for "
+    "wrong options or files or numbers that overflow, or 130 after Ctrl-C."
 )
 NETWORK = ("activation", "scheme", "order", "interconnection")  # options that some architectures have
 
@@ -45,7 +47,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     data.add_argument(
         "--validation", type=float, default=0.1, metavar="FLOAT", help="share of the others that is held out (0.1)"
     )
-    data.add_argument("--seed", type=int, default=0, metavar="INT", help="of data, weights and batches (0)")
+    seeds.add(parser, data, "of data, weights and batches")
     network = parser.add_argument_group("network")
     network.add_argument("--architecture", choices=tuple(pyham.ARCHITECTURES), default="H2", help="(H2)")
     network.add_argument("--width", type=int, default=4, metavar="INT", help="n (4)")
@@ -58,6 +60,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     network.add_argument("--dtype", choices=("float64", "float32"), default="float64", help="(float64)")
     protocol_options.add(parser, RECOMMENDED)
     protocol_options.files(parser, "keep the training there; pyham.load reads it", "settings, history and accuracies")
+    configuration.add(parser)
     parser.set_defaults(run=run)
 
 
@@ -72,16 +75,42 @@ def add_kinds(group: Any, activation: str) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train, and print the accuracies."""
     check_files(options)
+    seeds.check(options)
     protocol = protocol_options.protocol(options)
     net = network(options, protocol.levels)
+    where = f"{options.architecture}, {options.depth} layers"
+    if options.seeds is not None:
+        return seeds.run(options, outcome, {"data": options.data}, f"{options.data}, {where}: accuracy", percent)
+    classifier, sets = learnt(options, net, where, protocol)
+    settings = ("samples", "validation", "seed", "initialization", "dtype")
+    report(options, protocol, classifier, sets, where, settings)
+    return 0
+
+
+def outcome(run: dict[str, Any]) -> dict[str, float | None]:
+    """Accuracies of a training in a sweep, from its data set and its options."""
+    parser = configuration.ConfiguredParser()
+    add(parser)
+    options = parser.parse_args(configuration.words(parser, run["options"]))
+    options.data, options.silent = run["data"], True
+    protocol = protocol_options.protocol(options)
+    return accuracies(*learnt(options, network(options, protocol.levels), "", protocol))
+
+
+def percent(share: float) -> str:
+    """A share in a table."""
+    return f"{100 * share:.2f} %"
+
+
+def learnt(
+    options: argparse.Namespace, net: Network, title: str, protocol: Protocol
+) -> tuple[Classifier, dict[str, tuple[Array, Array] | None]]:
+    """The trained classifier, and the samples that it was trained on, validated and to be tested with."""
     fitting, validation, test = split(options)
     about = {option(name): getattr(options, name) for name in ("data", "samples", "seed", "validation")}
-    about[option("initialization")] = options.initialization
-    where = f"{options.architecture}, {options.depth} layers"
-    classifier = trained(options, net, fitting, where, protocol, validation=validation, about=about)
-    settings = ("samples", "validation", "seed", "initialization", "dtype")
-    report(options, protocol, classifier, {"train": fitting, "validation": validation, "test": test}, where, settings)
-    return 0
+    about |= {option("initialization"): options.initialization, CONFIGURATION: configuration.effective(options)}
+    classifier = trained(options, net, fitting, title, protocol, validation=validation, about=about)
+    return classifier, {"train": fitting, "validation": validation, "test": test}
 
 
 def trained(
@@ -90,7 +119,7 @@ def trained(
 ) -> Classifier:  # fmt: skip
     """The classifier that training leads to, with a bar on the way."""
     names = {name: option(name) for name in ("rate", "patience", "save_every", "shift", "validation", "loss", "levels")}
-    with Bar(title) as bar:
+    with Bar(title, visible=not getattr(options, "silent", False)) as bar:
         classifier: Classifier = named(
             names | {"scheme": "--training"}, train, first, *data, protocol=protocol, rng=stream(options, 3),
             callback=bar, checkpoint=options.checkpoint, save_every=options.save_every, resume=options.resume,
@@ -148,13 +177,18 @@ def split(
     return *parts, (x_test, labels_test)
 
 
+def accuracies(classifier: Classifier, sets: dict[str, Any]) -> dict[str, float | None]:
+    """Shares of samples classified right, None for a set that there is not."""
+    return {name: None if data is None else classifier.accuracy(*data) for name, data in sets.items()}
+
+
 def report(
     options: argparse.Namespace, protocol: Protocol, classifier: Classifier, sets: dict[str, Any], where: str,
     settings: tuple[str, ...], further: Sequence[str] = (), **more: Any,
 ) -> None:  # fmt: skip
     """The file of --json, with these options, what all trainings have, and more; then the last lines."""
-    accuracy = {name: classifier.accuracy(*data) if data is not None else None for name, data in sets.items()}
-    words = [f"{name} {100 * value:.2f} %" for name, value in accuracy.items() if value is not None]
+    accuracy = accuracies(classifier, sets)
+    words = [f"{name} {percent(value)}" for name, value in accuracy.items() if value is not None]
     result = {"pyham": pyham.__version__, "data": options.data} | {name: getattr(options, name) for name in settings}
     result |= {
         "architecture": classifier.net.arch.config(),
@@ -163,5 +197,7 @@ def report(
         "history": classifier.history.to_dict(),
         **more,
     }
+    if hasattr(options, "parser"):
+        result["configuration"] = configuration.effective(options)
     line = f"{options.data}, {where}, seed {options.seed}: accuracy {', '.join(words)}"
     say([line, *further], options.json, result)

@@ -16,10 +16,15 @@ from typing import Any, NoReturn
 from pyham.files.replacing import check_writable, replace_file
 
 STANDARD_OUTPUT = Path("-")
-OUTPUTS = ("checkpoint", "json", "save", "output")  # options that may name a file to be written
+OUTPUTS = ("checkpoint", "json", "save", "output", "outcomes")  # options that may name a file to be written
 
 #: What is wrong with arguments, files and numbers, and is told in a sentence.
 WRONG = (ArithmeticError, ImportError, MemoryError, OSError, TypeError, ValueError)
+
+
+def called() -> str:
+    """How this program was called: by its name, or as a module."""
+    return "pyham" if sys.argv and Path(sys.argv[0]).stem == "pyham" else "python -m pyham"
 
 
 class Parser(argparse.ArgumentParser):

@@ -11,16 +11,18 @@ from pyham.training import Epoch
 class Bar:
     """A callback of ``train`` that shows epochs, loss and accuracy, as a context manager."""
 
-    def __init__(self, description: str) -> None:
+    def __init__(self, description: str, visible: bool = True) -> None:
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[note]}")
-        self._progress = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True))
+        self._progress = Progress(*columns, TimeElapsedColumn(), console=Console(stderr=True), disable=not visible)
         self._task = self._progress.add_task(description, total=None, note="compiling on first use")
 
     def __call__(self, epoch: Epoch) -> None:
         """Show an epoch."""
-        note = f"{epoch.phase}: loss {epoch.loss:.4f}, accuracy {100 * epoch.accuracy:.2f} %"
-        if epoch.validation_loss == epoch.validation_loss:  # not NaN
-            note += f", validation {100 * epoch.validation_accuracy:.2f} %"
+        classes = epoch.accuracy == epoch.accuracy  # not NaN, as it is for values
+        note = f"{epoch.phase}: loss {epoch.loss:.4f}" + f", accuracy {100 * epoch.accuracy:.2f} %" * classes
+        if epoch.validation_loss == epoch.validation_loss:
+            share = f"{100 * epoch.validation_accuracy:.2f} %"
+            note += f", validation {share if classes else f'{epoch.validation_loss:.4f}'}"
         self._progress.update(self._task, total=epoch.total, completed=epoch.done, note=note)
 
     def __enter__(self) -> "Bar":

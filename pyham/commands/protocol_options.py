@@ -1,7 +1,7 @@
 """Options that say how to train, and the ``Protocol`` that they make, with its defaults; and those of files."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -50,15 +50,18 @@ def files(parser: argparse.ArgumentParser, checkpoint: str, json: str) -> Any:
     return group
 
 
-def add(parser: argparse.ArgumentParser, defaults: Protocol) -> None:
-    """Declare the options, with these defaults."""
+def add(
+    parser: argparse.ArgumentParser, defaults: Protocol, losses: Iterable[str] = CLASSES,
+    loss: str = "two classes, or any number",
+) -> None:  # fmt: skip
+    """Declare the options, with these defaults, and with these losses, of which ``loss`` tells more."""
     group = parser.add_argument_group("training")
 
     def choice(name: str, kinds: Any, default: str, text: str) -> None:
         group.add_argument(f"--{name}", choices=tuple(kinds), default=default, help=f"{text} ({default})")
 
     choice("training", ("alternating", "joint"), defaults.scheme, "the papers' scheme, or weights and layer together")
-    choice("loss", CLASSES, defaults.loss, "two classes, or any number")
+    choice("loss", losses, defaults.loss, loss)
     choice("optimizer", OPTIMIZERS, type(defaults.optimizer).__name__.lower(), "of the weights")
     choice("schedule", SCHEDULES, type(defaults.schedule).__name__.lower(), "of the rate")
     choice("prolongation", KINDS, defaults.prolongation, "how weights are carried to twice the depth")

@@ -58,12 +58,23 @@ def write(path: str | PathLike[str], header: Mapping[str, Any], arrays: Mapping[
     for name, array in arrays.items():
         if array.dtype.kind not in "fiu" or array.dtype.itemsize > 8:
             raise TypeError(f"{name}: expected a real dtype of at most 64 bits, got {array.dtype}")
+    replace_file(path, _encode(str(VERSION), check_header(header, len(arrays)), dict(arrays)))
+
+
+def check_header(header: Mapping[str, Any], arrays: int = 0) -> str:
+    """The text of ``header`` in a file with so many arrays.
+
+    Raises
+    ------
+    ValueError
+        If it is larger than a reader accepts.
+    """
     text = json.dumps(header, sort_keys=True)
     if _levels(text) > LEVELS - 8:
         raise ValueError(f"header: expected less than {LEVELS - 8} levels of brackets, got more")
-    if 2 * len(text) > HEADER_BYTES or text.count("[") + text.count("{") > BRACKETS - 3 * len(arrays) - 8:
+    if 2 * len(text) > HEADER_BYTES or text.count("[") + text.count("{") > BRACKETS - 3 * arrays - 8:
         raise ValueError(f"header: expected less than {HEADER_BYTES // 2} bytes and {BRACKETS} brackets, got more")
-    replace_file(path, _encode(str(VERSION), text, dict(arrays)))
+    return text
 
 
 def read(path: str | PathLike[str]) -> tuple[dict[str, Any], dict[str, Array]]:

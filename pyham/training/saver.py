@@ -18,6 +18,7 @@ from pyham.training.trained import read
 Array = np.ndarray[Any, Any]
 
 DAMAGED = (ArithmeticError, AttributeError, IndexError, KeyError, TypeError, ValueError)
+CONFIGURATION = "configuration"  # in ``about``, by which no training is told from another
 
 
 class Epoch(NamedTuple):
@@ -49,7 +50,8 @@ class Saver:
     every : after how many epochs the file is written
     resume : whether to go on from the file, if there is one
     net : the network that the training begins with, of which the file states the architecture; it has ``arch``
-    about : JSON data that the file keeps; only a training with the same is continued
+    about : JSON data that the file keeps; only a training with the same is continued, what is called ``CONFIGURATION``
+        left aside: a command's options, for readers
     distribution : where the nodes of a distributed network are; None in one place
 
     Raises
@@ -86,7 +88,7 @@ class Saver:
         if header.get("kind") not in ("training", "image training"):
             raise ValueError(f"{path}: expected the checkpoint of a training, got a network")
         stated = header.get("about")
-        for name, value in self.header["about"].items():
+        for name, value in ((name, value) for name, value in self.header["about"].items() if name != CONFIGURATION):
             came = stated.get(name) if isinstance(stated, dict) else None
             if came != value:
                 raise ValueError(f"{path}: expected a training with {name} {value}, got one with {came}")

@@ -11,6 +11,7 @@ Exit code 1 if a command line breaks these rules; it is printed.
 
 import argparse
 import contextlib
+import csv
 import io
 import json
 import multiprocessing
@@ -28,17 +29,25 @@ from typing import Any
 import numpy as np
 
 import pyham
-from pyham.commands import cli, program
+from pyham.commands import cli, program, seeds
 from pyham.data import idx, mnist
 from pyham.files import archive
+from tests.commands.absurd import COLUMNS, NUMBERS, ODD, PATHS, SEEDS, TOML, WORDS
 from tests.files.test_numpy_files import HOSTILE
+from tests.oracles.executors import Here
 
 HANG = 60.0  # after which it is a violation not to have ended
 ADDRESS_SPACE = 3 << 30
 
 TINY = ["--samples", "12", "--depth", "2", "--epochs", "1", "--output-epochs", "1"]
+SHORT = ["--depth", "2", "--width", "4", "--epochs", "1", "--output-epochs", "1"]
 COMMANDS = {
     "certify": ["net.pyham"],
+    "certify table": ["model.pyham", "--samples", "t.csv"],
+    "info": ["model.pyham"],
+    "predict": ["model.pyham", "t.csv"],
+    "train t.csv": [*SHORT, "--target", "y"],
+    "train t.csv values": [*SHORT, "--target", "a", "--regression"],
     "train swiss-roll": TINY,
     "train double-moons": [*TINY, "--levels", "2"],
     "train double-circles": [*TINY, "--loss", "softmax", "--training", "joint"],
@@ -48,16 +57,10 @@ COMMANDS = {
     "playground": [],
     "": [],
 }
+WORDS_OF = {"certify table": 1, "train t.csv values": 2}  # of a command; others have two at most
+PARSER_OF = {"train t.csv": "train FILE"}
+FILES = {"certify": (1,), "info": (1,), "predict": (1, 2), "train t.csv": (1,)}  # which words are files
 ARCHITECTURE = {"train mnist ConvH2": ["--architecture", "ConvH2"]}
-NUMBERS = ["-1", "0", "1", "2", "3", "7", "1e400", "-1e400", "nan", "inf", "-inf", "2147483648", "-2147483649"]
-NUMBERS += ["9" * 30, "9" * 400, "0.5", "1e-320", "0x10", "1_0", "1e3", "²"]
-WORDS = ["", " ", "x" * 5000, "é", "a\nb", "--", "-", "*", "%s", "{}", "\udcff", "H1", "relu", "ring", "joint"]
-PATHS = [
-    "new.out", "new.out", "-", "/dev/null", "/dev/full", "/dev/zero", "/no/where", "", ".", "folder", "old.json",
-    "locked.json", "link", "dangling", "circle", "net.pyham", "net.npz", "run.pyham", "text.txt", "empty", "x.npy",
-    "complex.npy", "dates.npy", "n" * 255, "n" * 256, "pipe", *(f"hostile{i}.npy" for i in range(len(HOSTILE))),
-    "hostile.npz", "digits",
-]  # fmt: skip
 
 
 def furnish(folder: Path, warm: bool) -> None:
@@ -80,6 +83,15 @@ def furnish(folder: Path, warm: bool) -> None:
     Path("empty").touch()
     Path("folder").mkdir()
     os.mkfifo("pipe")
+    table = "a,b,y\n" + "".join(f"{rng.standard_normal():.3f},{'uv'[i % 2]},{'pq'[i % 3 == 0]}\n" for i in range(30))
+    Path("t.csv").write_text(table)
+    np.savez("t.npz", X=rng.standard_normal((20, 2)), y=np.arange(20) % 2)
+    for kind, texts in (("csv", ODD), ("toml", TOML)):
+        for i, text in enumerate(texts):
+            Path(f"odd{i}.{kind}").write_text(text)
+    Path("run.toml").write_text("epochs = 1\ndepth = 2\nrate = 0.01\n")
+    if cli.main(["train", "t.csv", *COMMANDS["train t.csv"], "--save", "model.pyham"]):
+        raise ValueError("t.csv: expected a table that can be learnt, got another")
     for name, target in (("link", "old.json"), ("dangling", "nothing.out"), ("circle", "circle")):
         os.symlink(target, name)
     Path("digits").mkdir()
@@ -90,10 +102,15 @@ def furnish(folder: Path, warm: bool) -> None:
     if warm:  # Ctrl-C in the middle of compiling would leave this process without the function
         cli.main(["warmup"])
     for command, options in COMMANDS.items() if warm else ():
-        words = [*command.split()[:2], *options, *ARCHITECTURE.get(command, [])]
+        words = [*first_words(command), *options, *ARCHITECTURE.get(command, [])]
         if words and cli.main(words) not in (0, 1):
             raise ValueError(f"{words}: expected a command that works, got one that does not")
     cli.main(["train", "swiss-roll", *TINY, "--checkpoint", "run.pyham"])
+
+
+def first_words(command: str) -> list[str]:
+    """The words of a command, without what only tells it from others here."""
+    return command.split()[: WORDS_OF.get(command, 2)]
 
 
 def parsers() -> dict[str, argparse.ArgumentParser]:
@@ -114,23 +131,25 @@ def parsers() -> dict[str, argparse.ArgumentParser]:
 def line(rng: np.random.Generator, known: dict[str, argparse.ArgumentParser]) -> list[str]:
     """A command line."""
     command = str(rng.choice(list(COMMANDS)))
-    words = command.split()[:2]
+    words = first_words(command)
     given = [*words, *COMMANDS[command], *ARCHITECTURE.get(command, [])]
-    parser = known.get(" ".join(words)) or known[words[0]]
+    name = " ".join(words)
+    parser = known[PARSER_OF.get(name, name)] if PARSER_OF.get(name, name) in known else known[words[0]]
     actions = [action for action in parser._actions if action.option_strings]
     for _ in range(rng.integers(0, 5)):
         action = actions[rng.integers(len(actions))]
-        name = max(action.option_strings, key=len)
+        option = max(action.option_strings, key=len)
         if rng.random() < 0.03:
-            name = name[: rng.integers(3, max(4, len(name)))]
+            option = option[: rng.integers(3, max(4, len(option)))]
         values = [value(rng, action) for _ in range(count(rng, action))]
         place = int(rng.integers(len(words), len(given) + 1)) if rng.random() < 0.2 else len(given)
-        joined = [f"{name}={values[0]}"] if len(values) == 1 and rng.random() < 0.2 else [name, *values]
+        joined = [f"{option}={values[0]}"] if len(values) == 1 and rng.random() < 0.2 else [option, *values]
         given[place:place] = joined
     if rng.random() < 0.02:
         given.insert(int(rng.integers(len(given) + 1)), str(rng.choice(WORDS)))
-    if words == ["certify"] and rng.random() < 0.3:
-        given[1:2] = [str(rng.choice(PATHS))]
+    for place in FILES.get(name, ()):
+        if rng.random() < 0.3:
+            given[place : place + 1] = [str(rng.choice(PATHS))]
     return [word for word in given if word != "mpi"]  # which would end the whole process, as it must
 
 
@@ -149,6 +168,10 @@ def value(rng: np.random.Generator, action: argparse.Action) -> str:
         return str(rng.choice([str(choice) for choice in action.choices]))
     if action.type is Path and kind < 0.9:
         return str(rng.choice(PATHS))
+    if action.dest in ("target", "drop", "words") and kind < 0.8:
+        return str(rng.choice(COLUMNS))
+    if action.dest == "seeds" and kind < 0.8:
+        return str(rng.choice(SEEDS))
     if action.type in (int, float) and kind < 0.9:
         return str(rng.choice(NUMBERS))
     return str(rng.choice([*NUMBERS, *WORDS, *PATHS]))
@@ -215,8 +238,11 @@ def whole(path: Path) -> bool:
     content = path.read_bytes()
     if content.startswith(b"<!"):
         return content.rstrip().endswith(b"</html>")
+    if content.split(b"\n")[0].split(b",")[0] in (b"a", b"y", b"class"):
+        return len({len(row) for row in csv.reader(content.decode().splitlines())}) == 1
+    lines = content.splitlines() if content.startswith((b'{"format"', b'{"run"')) else [content]  # of a sweep
     try:
-        return content.startswith(b"{") and json.loads(content) is not None
+        return all(line.startswith(b"{") and json.loads(line) is not None for line in lines)
     except ValueError:
         return False
 
@@ -233,6 +259,7 @@ def work(job: tuple[int, int, float]) -> tuple[Counter[str], list[str]]:
     """Lines number ``first`` and following, in a process and folder of their own."""
     first, many, seconds = job
     counts, violations = Counter[str](), []
+    seeds.EXECUTOR = Here  # processes of this one may have none of their own
     webbrowser.open = lambda *arguments, **options: False
     with tempfile.TemporaryDirectory(prefix="fuzz_commands_") as name, contextlib.redirect_stderr(io.StringIO()):
         with contextlib.redirect_stdout(io.StringIO()):

@@ -136,10 +136,12 @@ def test_only_what_is_written_for_the_compiler_imports_numba():
 def test_core_needs_no_extra():
     allowed = {"numpy", "scipy", "numba", "llvmlite", "safetensors", "matplotlib", "rich"}
     # mpmath: only for those who bring its numbers; mpi4py: only for those who ask for that transport; flint: for proofs
+    # shtab: only for those who ask for completion
     # torch: for those who import its bridge, or read a file that it wrote
     optional = {
         "pyham._check": {"mpmath"},
         "pyham.architectures.activations": {"mpmath"},
+        "pyham.commands.completion": {"shtab"},
         "pyham.distributed.mpi": {"mpi4py"},
         "pyham.interop.hamiltoniannet": {"torch"},
         "pyham.interop.sklearn": {"sklearn"},
