@@ -19,7 +19,7 @@ from pyham.data.columns import Columns
 from pyham.data.tables import Column
 from pyham.files import archive, regular
 from pyham.training.losses import LOSSES
-from pyham.training.tables import LIFTS, RECOMMENDED
+from pyham.training.tables import LIFTS, RECOMMENDED, REGRESSION
 from pyham.training.tables import fit as learn
 
 Array = np.ndarray[Any, Any]
@@ -64,16 +64,16 @@ def add(parser: argparse.ArgumentParser) -> None:
     seeds.add(parser, data, "of the split, weights and batches")
     network = parser.add_argument_group("network")
     network.add_argument("--architecture", choices=tuple(pyham.ARCHITECTURES), default="H2", help="(H2)")
-    network.add_argument("--width", type=int, metavar="INT", help="n (32; with --lift zeros as many as needed)")
-    network.add_argument("--depth", type=int, default=8, metavar="INT", help="layers N (8)")
-    network.add_argument("--final-time", type=float, default=2.0, metavar="FLOAT", help="T = N h (2)")
+    network.add_argument("--width", type=int, metavar="INT", help="n (64; with --lift zeros as many as needed)")
+    network.add_argument("--depth", type=int, default=4, metavar="INT", help="layers N (4)")
+    network.add_argument("--final-time", type=float, default=4.0, metavar="FLOAT", help="T = N h (4)")
     network.add_argument(
         "--lift", choices=LIFTS, default="learnt", help="from the columns to n channels: a matrix, or zeros (learnt)"
     )
     add_kinds(network, "(tanh)")
     network.add_argument("--dtype", choices=("float64", "float32"), default="float32", help="(float32)")
     protocol_options.add(parser, RECOMMENDED, LOSSES, "of classes the first two, of values the others")
-    parser.set_defaults(loss=None)  # by the target
+    parser.set_defaults(loss=None, optimizer=None)  # by the target
     files = parser.add_argument_group("files")
     files.add_argument("--save", type=Path, metavar="PATH", help="write the model there; predict and certify read it")
     files.add_argument("--json", type=Path, metavar="PATH", help="write options, history and results there (-: print)")
@@ -85,6 +85,7 @@ def run(options: argparse.Namespace) -> int:
     """Train, and print how well the model does."""
     if options.seed < 0:
         raise ValueError(f"--seed: expected an integer >= 0, got {options.seed}")
+    complete(options)
     seeds.check(options)
     found = parts(options)
     measure = "R^2" if found.columns.classes is None else "accuracy"
@@ -115,10 +116,20 @@ def outcome(run: dict[str, Any]) -> dict[str, float | None]:
     add(parser)
     options = parser.parse_args([*configuration.words(parser, run["options"]), "--", run["data"]])
     options.silent = True
+    complete(options)
     if digest(options.file) != run["sha256"]:
         raise ValueError(f"{options.file}: expected the file with which the sweep began, got another")
     found = parts(options)
     return measures(fit(options, found), found)
+
+
+def complete(options: argparse.Namespace) -> None:
+    """Choose the optimiser where none was named: of classes ``RECOMMENDED``'s, of values ``REGRESSION``'s."""
+    if options.optimizer is None:
+        usual = (REGRESSION if options.regression else RECOMMENDED).optimizer
+        options.optimizer = type(usual).__name__.lower()
+        if options.regression and options.shrink is None:
+            options.shrink = usual.decay
 
 
 def digest(path: Path) -> str:
