@@ -126,7 +126,7 @@ def outcome(run: dict[str, Any]) -> dict[str, float | None]:
 def complete(options: argparse.Namespace) -> None:
     """Choose the optimiser where none was named: of classes ``RECOMMENDED``'s, of values ``REGRESSION``'s."""
     if options.optimizer is None:
-        usual = (REGRESSION if options.regression else RECOMMENDED).optimizer
+        usual: Any = (REGRESSION if options.regression else RECOMMENDED).optimizer
         options.optimizer = type(usual).__name__.lower()
         if options.regression and options.shrink is None:
             options.shrink = usual.decay
