@@ -4,8 +4,8 @@ Data that scikit-learn ships (digits, wine, breast cancer; diabetes) or makes (F
 sines of five features among ten). Every learner is asked twice: with its defaults, and tuned by a grid of four to nine
 settings. Cross-validation is nested: five outer folds give the scores; a tuned learner chooses its settings by three
 inner folds of the training part alone. All but the trees get scaled features and values, as they need them. Scores are
-accuracy and R^2, mean and standard deviation over the folds; times are those of a fit on one core, the choice of settings
-included. Results go to benchmarks/results/tables.json and tables.md.
+accuracy and R^2, mean and standard deviation over the folds; times are those of a fit on one core, the choice of
+settings included. Results go to benchmarks/results/tables.json and tables.md.
 """
 
 import json
@@ -71,9 +71,9 @@ def learners(regression: bool) -> dict[str, tuple[Callable[[], Any], dict[str, l
     mlp, svm = (MLPRegressor, SVR) if regression else (MLPClassifier, SVC)
     place = "regressor__" if regression else ""
     before = f"{place}{mlp.__name__.lower()}__", f"{place}{svm.__name__.lower()}__"
-    decays = [0.1, 1.0, 5.0] if regression else [0.0, 0.1, 1.0]
+    further = {"weight_decay": [0.1, 1.0, 5.0]} if regression else {"noise": [0.0, 0.2, 0.4]}
     return {
-        own: (lambda: kind(random_state=0), {"depth": [2, 4, 8], "weight_decay": decays}),
+        own: (lambda: kind(random_state=0), {"depth": [2, 4, 8], **further}),
         mlp.__name__: (
             scaled(mlp, random_state=0),
             {before[0] + "hidden_layer_sizes": [(100,), (64, 64, 64)], before[0] + "alpha": [1e-4, 1e-1, 10.0]},

@@ -14,6 +14,8 @@ from pyham.architectures.convolution import convolve, kernel_gradient
 
 Array = np.ndarray[Any, Any]
 
+SPAN = 4.0  # of scaled columns at most; normal ones of a thousand rows would span 6.5
+
 MEAN, SPREAD = 0.1307, 0.3081  # of MNIST's pixels, as shares of 255
 
 
@@ -54,10 +56,16 @@ class Scaling(NamedTuple):
     scale: Array
 
     @classmethod
-    def of(cls, x: Array, weights: Array | None = None) -> "Scaling":
-        """To mean 0 and variance 1 over x (B, F), with weights (B,) if given; columns that do not vary keep scale 1."""
+    def of(cls, x: Array, weights: Array | None = None, span: float = SPAN) -> "Scaling":
+        """To mean 0 and variance 1 over x (B, F), with weights (B,) if given; columns that do not vary keep scale 1.
+
+        A column that is nearly always the same, as a pixel at the border of an image, has a small variance, and its few
+        other values would become very large. So no column spans more than ``span`` units: then its variance is below 1.
+        """
         mean = np.average(x, axis=0, weights=weights)
         scale = np.sqrt(np.average((x - mean) ** 2, axis=0, weights=weights))
+        counted = x if weights is None else x[weights > 0]
+        scale = np.maximum(scale, np.ptp(counted, axis=0) / span)
         varies = scale > 10 * np.finfo(x.dtype).eps * np.abs(mean)
         return cls(mean, np.where(varies, scale, 1.0))
 

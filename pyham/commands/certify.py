@@ -13,7 +13,9 @@ from pyham.commands import saved
 from pyham.commands.program import say
 from pyham.data import plane as datasets
 from pyham.data import tables
+from pyham.files import archive
 from pyham.files.numpy_files import is_npz, read_npy
+from pyham.files.replacing import check_writable
 from pyham.interop import arrays
 from pyham.loading import load
 from pyham.network import Network
@@ -51,16 +53,25 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--digits", type=int, default=40, help="of the proofs (40)")
     parser.add_argument("--radius", type=float, help="prove bounds for every input within this distance of a sample")
     parser.add_argument("--json", type=Path, metavar="PATH", help="write the certificate there, too")
+    parser.add_argument("--store", action="store_true", help="keep the certificate in FILE, where info shows it")
     parser.set_defaults(run=run)
 
 
 def run(options: argparse.Namespace) -> int:
     """Print the certificate of a file; 0 if it passed, else 1."""
-    found = arrays.read_arrays(options.file) if is_npz(options.file) else load(options.file)
+    foreign = is_npz(options.file)
+    if options.store:
+        if foreign:
+            raise ValueError(f"--store: expected a file that pyham has written, got {options.file}")
+        check_writable(options.file)
+    found = arrays.read_arrays(options.file) if foreign else load(options.file)
     if isinstance(found, Predictor) and found.images:
         certificate = of_images(found, options)
     else:
         certificate = of_vectors(found, options)
+    if options.store:
+        header, content = archive.read(options.file)
+        archive.write(options.file, header | {"certificate": certificate.to_dict()}, content)
     say([certificate], options.json, certificate.to_dict())
     return 0 if certificate.passed else 1
 

@@ -122,10 +122,21 @@ def lines(found: Mapping[str, Any]) -> dict[str, str]:
             rows["classes"] = _few([str(label) for label in columns["classes"]])
     elif "classes" in found:
         rows["classes"] = str(found["classes"])
-    for name in ("table", "protocol", "about", "certificate", "distributed"):
+    for name in ("table", "protocol", "about", "distributed"):
         if found.get(name):
             rows[name] = _pairs(found[name])
+    if isinstance(found.get("certificate"), Mapping):
+        rows["certificate"] = _certified(found["certificate"])
     return rows
+
+
+def _certified(stored: Mapping[str, Any]) -> str:
+    """What a stored certificate says, in short."""
+    checks = [check for check in stored.get("checks") or [] if isinstance(check, Mapping)]
+    held = sum(check.get("holds") is True for check in checks)
+    verdict = "passed" if stored.get("passed") is True else "not passed"
+    counts = f"{held} of {len(checks)} checks hold, {stored.get('undecided')} undecided"
+    return f"{verdict}, on {stored.get('samples')} samples in {stored.get('dtype')}: {counts}"
 
 
 def drawn(rows: Mapping[str, str]) -> str:

@@ -22,6 +22,7 @@ PLAIN: dict[str, tuple[type[Any], str]] = {
     "output_epochs": (int, "alternating: epochs of the output layer alone, at the end"),
     "alpha": (float, "factor of the smoothness penalty"),
     "alpha_c": (float, "factor of the penalty on the output layer"),
+    "noise": (float, "standard deviation of noise in the features, of points and tables"),
     "decay": (float, "factor of the penalty on the weights"),
     "levels": (int, "depths to train, each twice the one before; --depth is the last"),
     "patience": (int, "end a phase after that many epochs without a lower validation loss (never)"),

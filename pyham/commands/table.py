@@ -34,6 +34,9 @@ EPILOG = (
 )
 
 
+BY_TARGET = ("epochs", "batch", "rate", "noise")  # defaults that are others for values than for classes
+
+
 class Encoded(NamedTuple):
     """A table as a training takes it: X (R, features) and targets (R,) or (R, T) to train on, and others, if any."""
 
@@ -73,7 +76,7 @@ def add(parser: argparse.ArgumentParser) -> None:
     add_kinds(network, "(tanh)")
     network.add_argument("--dtype", choices=("float64", "float32"), default="float32", help="(float32)")
     protocol_options.add(parser, RECOMMENDED, LOSSES, "of classes the first two, of values the others")
-    parser.set_defaults(loss=None, optimizer=None)  # by the target
+    parser.set_defaults(loss=None, optimizer=None, **dict.fromkeys(BY_TARGET))  # with --regression others than shown
     files = parser.add_argument_group("files")
     files.add_argument("--save", type=Path, metavar="PATH", help="write the model there; predict and certify read it")
     files.add_argument("--json", type=Path, metavar="PATH", help="write options, history and results there (-: print)")
@@ -124,12 +127,17 @@ def outcome(run: dict[str, Any]) -> dict[str, float | None]:
 
 
 def complete(options: argparse.Namespace) -> None:
-    """Choose the optimiser where none was named: of classes ``RECOMMENDED``'s, of values ``REGRESSION``'s."""
+    """Choose what was not given: of classes as ``RECOMMENDED`` does, of values as ``REGRESSION``."""
+    protocol = REGRESSION if options.regression else RECOMMENDED
+    for name in BY_TARGET:
+        if getattr(options, name) is None:
+            setattr(options, name, getattr(protocol, name))
     if options.optimizer is None:
-        usual: Any = (REGRESSION if options.regression else RECOMMENDED).optimizer
+        usual: Any = protocol.optimizer
         options.optimizer = type(usual).__name__.lower()
-        if options.regression and options.shrink is None:
-            options.shrink = usual.decay
+        for name, value in (("beta1", usual.beta1), ("beta2", usual.beta2), ("shrink", usual.decay)):
+            if getattr(options, name) is None:
+                setattr(options, name, value)
 
 
 def digest(path: Path) -> str:

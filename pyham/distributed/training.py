@@ -83,6 +83,8 @@ def train(
     settings = protocol or Protocol()
     if settings.levels > 1:
         raise ValueError(f"levels: expected 1 for a distributed network, got {settings.levels}")
+    if settings.noise:
+        raise ValueError(f"noise: expected 0 for a distributed network, got {settings.noise}")
     whole = net.gather()
     data, target = samples("", x, labels, whole, settings.loss)
     outputs = outputs_of(target, settings.loss)

@@ -39,9 +39,10 @@ PARAMETERS = """Parameters
     lift : "learnt", a matrix from the features to the channels, or "zeros", channels behind the features
     scale : whether features, and values of a regression, are scaled to mean 0 and variance 1 first
     loss : {losses}
-    epochs, batch_size, learning_rate, alpha : passes over the rows, rows a step, the first step's rate, which falls to
-        0 as a cosine, and the factor of the smoothness penalty of the papers
-    weight_decay : by which every step shrinks the parameters, times the rate (AdamW)
+    epochs, batch_size, learning_rate, noise, weight_decay : passes over the rows; rows a step; the first step's rate,
+        which falls to 0 as a cosine; standard deviation of what is added to the scaled features in every epoch, at
+        random; and by what every step shrinks the parameters, times the rate (AdamW). None for those of {protocol}
+    alpha : factor of the papers' smoothness penalty
     early_stopping, validation_fraction, n_iter_no_change : whether to hold out a share of the rows, stop when their
         loss has not fallen for so many epochs, and keep the parameters of the lowest one
     warm_start : whether ``fit`` goes on from the present parameters
@@ -59,7 +60,7 @@ PARAMETERS = """Parameters
 class HamiltonianClassifier(ClassifierMixin, Base):  # type: ignore[misc]
     __doc__ = f"""A Hamiltonian network that tells classes apart, any labels, two or many.
 
-    {PARAMETERS.format(losses='"auto", "logistic" for two classes and "softmax" for more; or one of these')}
+    {PARAMETERS.format(protocol="RECOMMENDED", losses='"logistic" for two classes, "softmax" for any; "auto" chooses')}
     classes_ : the labels, sorted
 
     ``class_weight`` is None, "balanced" or a dict, as in scikit-learn.
@@ -71,15 +72,17 @@ class HamiltonianClassifier(ClassifierMixin, Base):  # type: ignore[misc]
     def __init__(
         self, architecture: str = "H2", width: int | None = None, depth: int = 4, final_time: float = 4.0, *,
         activation: str = "tanh", options: dict[str, Any] | None = None, lift: str = "learnt", scale: bool = True,
-        loss: str = "auto", epochs: int = RECOMMENDED.epochs, batch_size: int = RECOMMENDED.batch,
-        learning_rate: float = RECOMMENDED.rate, alpha: float = 0.0, weight_decay: float = 0.0,
-        class_weight: Any = None, early_stopping: bool = False, validation_fraction: float = 0.1,
+        loss: str = "auto", epochs: int | None = None, batch_size: int | None = None,
+        learning_rate: float | None = None, noise: float | None = None, weight_decay: float | None = None,
+        alpha: float = 0.0, class_weight: Any = None, early_stopping: bool = False, validation_fraction: float = 0.1,
         n_iter_no_change: int = 10, warm_start: bool = False, random_state: Any = None, verbose: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(
-            architecture, width, depth, final_time, activation, options, lift, scale, loss, epochs, batch_size,
-            learning_rate, alpha, weight_decay, early_stopping, validation_fraction, n_iter_no_change, warm_start,
-            random_state, verbose,
+            architecture, width, depth, final_time, activation=activation, options=options, lift=lift, scale=scale,
+            loss=loss, epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, noise=noise,
+            weight_decay=weight_decay, alpha=alpha, early_stopping=early_stopping,
+            validation_fraction=validation_fraction, n_iter_no_change=n_iter_no_change, warm_start=warm_start,
+            random_state=random_state, verbose=verbose,
         )  # fmt: skip
         self.class_weight = class_weight
 
@@ -152,26 +155,12 @@ class HamiltonianClassifier(ClassifierMixin, Base):  # type: ignore[misc]
 class HamiltonianRegressor(RegressorMixin, Base):  # type: ignore[misc]
     __doc__ = f"""A Hamiltonian network that predicts numbers, one or several for every row.
 
-    {PARAMETERS.format(losses='"squared"; "huber", which outliers pull less; "poisson", for counts and rates >= 0')}
+    {PARAMETERS.format(protocol="REGRESSION", losses='"squared" ("auto"); "huber", against outliers; "poisson"')}
     """
 
     _protocol = REGRESSION
     _names = VALUES
     _numeric = True
-
-    def __init__(
-        self, architecture: str = "H2", width: int | None = None, depth: int = 4, final_time: float = 4.0, *,
-        activation: str = "tanh", options: dict[str, Any] | None = None, lift: str = "learnt", scale: bool = True,
-        loss: str = "squared", epochs: int = REGRESSION.epochs, batch_size: int = REGRESSION.batch,
-        learning_rate: float = REGRESSION.rate, alpha: float = 0.0, weight_decay: float = 1.0,
-        early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: int = 10,
-        warm_start: bool = False, random_state: Any = None, verbose: bool = False,
-    ) -> None:  # fmt: skip
-        super().__init__(
-            architecture, width, depth, final_time, activation, options, lift, scale, loss, epochs, batch_size,
-            learning_rate, alpha, weight_decay, early_stopping, validation_fraction, n_iter_no_change, warm_start,
-            random_state, verbose,
-        )  # fmt: skip
 
     def _more(self) -> dict[str, Any]:
         return {"flat": self._flat}
@@ -186,7 +175,7 @@ class HamiltonianRegressor(RegressorMixin, Base):  # type: ignore[misc]
         return values.reshape(len(values), -1)
 
     def _outputs(self, targets: Array) -> tuple[str, int]:
-        return self.loss, targets.shape[1]
+        return "squared" if self.loss == "auto" else self.loss, targets.shape[1]
 
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """One epoch on these rows, from the present parameters, at the rate ``learning_rate``.
@@ -214,25 +203,11 @@ class HamiltonianTransformer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, 
     With y the network is trained first, on classes or values as y has them; without y it keeps its initial weights, and
     the map from y_0 to y_N can be undone, as every such network's can.
 
-    {PARAMETERS.format(losses='"auto", as y has classes or values; or the name of one')}
+    {PARAMETERS.format(protocol="RECOMMENDED", losses='"auto", as y has classes or values; or the name of one')}
     """
 
     _protocol = RECOMMENDED
     _names = CLASSES | VALUES
-
-    def __init__(
-        self, architecture: str = "H2", width: int | None = None, depth: int = 4, final_time: float = 4.0, *,
-        activation: str = "tanh", options: dict[str, Any] | None = None, lift: str = "learnt", scale: bool = True,
-        loss: str = "auto", epochs: int = RECOMMENDED.epochs, batch_size: int = RECOMMENDED.batch,
-        learning_rate: float = RECOMMENDED.rate, alpha: float = 0.0, weight_decay: float = 0.0,
-        early_stopping: bool = False, validation_fraction: float = 0.1, n_iter_no_change: int = 10,
-        warm_start: bool = False, random_state: Any = None, verbose: bool = False,
-    ) -> None:  # fmt: skip
-        super().__init__(
-            architecture, width, depth, final_time, activation, options, lift, scale, loss, epochs, batch_size,
-            learning_rate, alpha, weight_decay, early_stopping, validation_fraction, n_iter_no_change, warm_start,
-            random_state, verbose,
-        )  # fmt: skip
 
     def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
         """Train on rows X (B, F) and y, or without y scale the features and draw the weights."""

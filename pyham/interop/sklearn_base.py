@@ -14,7 +14,7 @@ from pyham.architectures.lift import Scaling
 from pyham.loading import load
 from pyham.training.losses import Weighted
 from pyham.training.model import PredictorModel
-from pyham.training.optimizers import Adam, AdamW, Descent
+from pyham.training.optimizers import Descent
 from pyham.training.protocol import Protocol
 from pyham.training.samples import weights_of
 from pyham.training.saver import Epoch
@@ -37,15 +37,17 @@ class Base(BaseEstimator):  # type: ignore[misc]
     _numeric: ClassVar[bool] = False  # whether y are numbers
 
     def __init__(
-        self, architecture: str, width: int | None, depth: int, final_time: float, activation: str,
-        options: dict[str, Any] | None, lift: str, scale: bool, loss: str, epochs: int, batch_size: int,
-        learning_rate: float, alpha: float, weight_decay: float, early_stopping: bool, validation_fraction: float,
-        n_iter_no_change: int, warm_start: bool, random_state: Any, verbose: bool,
+        self, architecture: str = "H2", width: int | None = None, depth: int = 4, final_time: float = 4.0, *,
+        activation: str = "tanh", options: dict[str, Any] | None = None, lift: str = "learnt", scale: bool = True,
+        loss: str = "auto", epochs: int | None = None, batch_size: int | None = None,
+        learning_rate: float | None = None, noise: float | None = None, weight_decay: float | None = None,
+        alpha: float = 0.0, early_stopping: bool = False, validation_fraction: float = 0.1,
+        n_iter_no_change: int = 10, warm_start: bool = False, random_state: Any = None, verbose: bool = False,
     ) -> None:  # fmt: skip
         self.architecture, self.width, self.depth, self.final_time = architecture, width, depth, final_time
         self.activation, self.options, self.lift, self.scale, self.loss = activation, options, lift, scale, loss
         self.epochs, self.batch_size, self.learning_rate = epochs, batch_size, learning_rate
-        self.alpha, self.weight_decay = alpha, weight_decay
+        self.noise, self.weight_decay, self.alpha = noise, weight_decay, alpha
         self.early_stopping, self.validation_fraction = early_stopping, validation_fraction
         self.n_iter_no_change, self.warm_start = n_iter_no_change, warm_start
         self.random_state, self.verbose = random_state, verbose
@@ -130,10 +132,13 @@ class Base(BaseEstimator):  # type: ignore[misc]
         )  # fmt: skip
 
     def _settings(self, loss: str) -> Protocol:
-        optimizer = AdamW(decay=self.weight_decay) if self.weight_decay else Adam()
+        usual: Any = self._protocol
+        given = {"epochs": self.epochs, "batch": self.batch_size, "rate": self.learning_rate, "noise": self.noise}
+        if self.weight_decay is not None:
+            given["optimizer"] = replace(usual.optimizer, decay=self.weight_decay)
         return replace(
-            self._protocol, loss=loss, epochs=self.epochs, batch=self.batch_size, rate=self.learning_rate,
-            alpha=self.alpha, optimizer=optimizer, patience=self.n_iter_no_change if self.early_stopping else None,
+            usual, loss=loss, alpha=self.alpha, patience=self.n_iter_no_change if self.early_stopping else None,
+            **{name: value for name, value in given.items() if value is not None},
         )  # fmt: skip
 
     def _keep(self, model: Any) -> Self:

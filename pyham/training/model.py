@@ -135,8 +135,8 @@ class PredictorModel(LayeredModel):
     Of points x is what ``Predictor.prepared`` gives. Labels are integers (B,), or values (B, C); or ``Weighted``.
 
     With ``shift`` s, every image of an epoch is moved by a random number of pixels from -s to s, down and to the right.
-    The shifts are drawn from a generator seeded with the epoch's order of images, which decides them: a training that
-    goes on from a file has the same ones.
+    The shifts, and the noise of the protocol, are drawn from a generator seeded with the epoch's order of samples,
+    which decides them: a training that goes on from a file has the same ones.
 
     Attributes
     ----------
@@ -168,10 +168,12 @@ class PredictorModel(LayeredModel):
         return Network(self.arch, self.params)
 
     def batches(self, x: Array, labels: Targets, order: Array, size: int) -> Iterator[tuple[Any, ...]]:
-        if not self.first.images:
-            yield from super().batches(x, labels, order, size)
-            return
         drawn = np.random.default_rng(order[:16].tolist())
+        if not self.first.images:
+            for rows, truth in super().batches(x, labels, order, size):
+                noise = self.protocol.noise
+                yield (rows + noise * drawn.standard_normal(rows.shape, x.dtype) if noise else rows), truth
+            return
         shifts = drawn.integers(-self.shift, self.shift, (len(order), 2), endpoint=True)
         for k, batch in enumerate(super().batches(x, labels, order, size)):
             yield *batch, shifts[k * size : (k + 1) * size]

@@ -35,8 +35,11 @@ class Protocol:
     inner_steps : steps of Adam that fit a fresh output layer to every batch (alternating scheme)
     output_epochs : of the output layer alone, at the end (alternating scheme)
     alpha : factor of the smoothness penalty;  alpha_c : of ||output layer||^2 / 2;  decay : of ||weights||^2 / 2
+    noise : standard deviation of normal numbers that are added to the features in every epoch, new ones each time, but
+        not while the output layer alone is trained: a small one makes the result smooth in the features (C. M. Bishop,
+        Neural Computation 7(1), 1995)
     scheme : "alternating" or "joint"
-    loss : "logistic" for two classes or "softmax" for any number
+    loss : "logistic" for two classes or "softmax" for any number; "squared", "huber" or "poisson" for values
     optimizer : of the weights, and in the joint scheme of all; output layers of the alternating scheme have Adam
     schedule : of the rate, over the epochs of each phase; inner steps have the full rate
     levels : 1, or how many depths to train, each twice the one before, from the given network's
@@ -66,6 +69,7 @@ class Protocol:
     prolongation: str = "repeat"
     patience: int | None = None
     inner_rate: float | None = None
+    noise: float = 0.0
 
     def __post_init__(self) -> None:
         counts = {"epochs": 0, "batch": 1, "inner_steps": 1, "output_epochs": 0, "levels": 1}
@@ -76,8 +80,10 @@ class Protocol:
         _check.positive("rate", self.rate)
         if self.inner_rate is not None:
             _check.positive("inner_rate", self.inner_rate)
-        for name in ("alpha", "alpha_c", "decay"):
+        for name in ("alpha", "alpha_c", "decay", "noise"):
             _check.number(name, getattr(self, name))
+        if self.noise < 0:
+            raise ValueError(f"noise: expected a number >= 0, got {self.noise}")
         _check.choice("scheme", self.scheme, ("alternating", "joint"))
         _check.choice("loss", self.loss, LOSSES)
         _check.choice("prolongation", self.prolongation, ("repeat", "linear"))

@@ -130,7 +130,7 @@ def _refuse(net: Network | Predictor, protocol: Protocol) -> None:
     """Refuse what cannot be trained, or not by this protocol."""
     arch, dtype = (net.net.arch, net.net.dtype) if isinstance(net, Predictor) else (net.arch, net.dtype)
     if isinstance(net, Predictor) and net.images:
-        for name, only in (("scheme", "joint"), ("loss", "softmax"), ("levels", 1)):
+        for name, only in (("scheme", "joint"), ("loss", "softmax"), ("levels", 1), ("noise", 0)):
             if getattr(protocol, name) != only:
                 raise ValueError(f"{name}: expected {only!r} for images, got {getattr(protocol, name)!r}")
     elif len(arch.shape) > 1:

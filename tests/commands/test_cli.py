@@ -98,13 +98,14 @@ def test_every_option_of_the_protocol_reaches_it(capsys):
     options = argparse_options(
         "--training", "joint", "--loss", "softmax", "--optimizer", "sgd", "--momentum", 0.5, "--nesterov",
         "--schedule", "step", "--factor", 0.5, "--every", 3, "--prolongation", "linear", "--batch", 7, "--rate", 0.3,
-        "--inner-steps", 3, "--inner-rate", 0.7, "--alpha", 0.1, "--alpha-c", 0.2, "--decay", 0.3,
+        "--inner-steps", 3, "--inner-rate", 0.7, "--alpha", 0.1, "--alpha-c", 0.2, "--decay", 0.3, "--noise", 0.1,
         "--levels", 2, "--patience", 4,
     )  # fmt: skip
     found = planar.protocol_options.protocol(options).config()
     assert found == {
         "epochs": 3, "batch": 7, "rate": 0.3, "inner_steps": 3, "output_epochs": 2, "alpha": 0.1, "alpha_c": 0.2,
-        "decay": 0.3, "scheme": "joint", "loss": "softmax", "levels": 2, "prolongation": "linear", "patience": 4,
+        "decay": 0.3, "noise": 0.1, "scheme": "joint", "loss": "softmax", "levels": 2, "prolongation": "linear",
+        "patience": 4,
         "optimizer": {"name": "sgd", "momentum": 0.5, "nesterov": True},
         "schedule": {"name": "step", "factor": 0.5, "every": 3}, "inner_rate": 0.7,
     }  # fmt: skip

@@ -175,6 +175,22 @@ def test_the_certificate_of_a_model_is_that_of_its_network_on_the_states_of_its_
     assert "x.csv: expected a column 'height, cm', got none" in capsys.readouterr().err
 
 
+def test_a_certificate_is_kept_in_the_file_and_the_model_with_it(flowers, tmp_path, capsys):
+    model, words = tmp_path / "model", ["--samples", flowers, "--json", tmp_path / "c.json"]
+    assert run("train", flowers, "--target", "name", *QUICK, "--save", model) == 0
+    before = pyham.load(model)
+    assert run("certify", model, *words, "--store") == 0
+    header, _ = archive.read(model)
+    assert header["certificate"] == json.loads((tmp_path / "c.json").read_text()) and header["certificate"]["passed"]
+    for name, value in before.describe()[1].items():
+        np.testing.assert_array_equal(pyham.load(model).describe()[1][name], value)
+    capsys.readouterr()
+    assert run("info", model) == 0 and "passed, on 90 samples in float64" in capsys.readouterr().out
+    np.savez(tmp_path / "foreign.npz", K=np.zeros((1, 2, 2)), b=np.zeros((1, 2)), h=0.1)
+    assert run("certify", tmp_path / "foreign.npz", "--store") == 2
+    assert "--store: expected a file that pyham has written" in capsys.readouterr().err
+
+
 def test_rows_that_are_too_large_for_the_model_are_refused(flowers, tmp_path, capsys):
     assert run("train", flowers, "--target", "name", *QUICK, "--save", tmp_path / "m") == 0
     new = write(tmp_path / "new.csv", NAMES, [[100, 0, "flat"], ["1e300", 0, "flat"]])

@@ -24,7 +24,9 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 @pytest.mark.parametrize(
-    ("code", "lines"), [*zip(EXAMPLES, (4, 3, 1, 1), strict=True)], ids=["ten lines", "distributed", "graph", "PyTorch"]
+    ("code", "lines"),
+    [*zip(EXAMPLES, (4, 3, 1, 2, 1), strict=True)],
+    ids=["ten lines", "distributed", "graph", "scikit-learn", "PyTorch"],
 )
 def test_example_prints_its_comments(code, lines):
     for optional in ("networkx", "torch"):
@@ -50,7 +52,7 @@ def test_first_example_has_ten_lines_and_quick_start_is_two_commands():
 def test_train_command_is_understood():
     """It runs in the tests of the command line; here, that the README's words are its words."""
     commands = [line.split()[3:] for line in README.splitlines() if line.startswith("python -m pyham train")]
-    assert len(commands) == 2
+    assert len(commands) == 3
     for words in commands:
         with pytest.raises(SystemExit) as stop, contextlib.redirect_stdout(io.StringIO()):
             cli.main([*words, "--help"])

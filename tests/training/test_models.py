@@ -101,6 +101,20 @@ def test_images_are_moved_by_shifts_that_follow_from_the_order(rng):
     assert np.abs(moved[0]).max() == 2 and not np.array_equal(moved[0], others)
 
 
+def test_noise_follows_from_the_order_and_is_new_in_every_epoch(rng):
+    first = kind_of("squared").untrained(POINTS["H2"].init(rng), 1, "squared")
+    x, values, order = rng.standard_normal((4000, 4)), np.zeros((4000, 1)), rng.permutation(4000)
+    noisy, still = (PredictorModel(first, Protocol(loss="squared", noise=noise)) for noise in (0.3, 0.0))
+
+    def seen(model, order):
+        return np.concatenate([rows for rows, _ in model.batches(x, values, order, 100)])
+
+    noise = seen(noisy, order) - x[order]
+    assert abs(noise.std() - 0.3) < 0.01 and abs(noise.mean()) < 0.01 and not (seen(still, order) - x[order]).any()
+    np.testing.assert_array_equal(seen(noisy, order) - x[order], noise)
+    assert np.abs(np.corrcoef(noise.ravel(), (seen(noisy, order[::-1]) - x[order[::-1]]).ravel())[0, 1]) < 0.05
+
+
 def test_images_are_evaluated_in_pieces_of_any_size(rng, monkeypatch):
     first = images.untrained(IMAGES["ConvH2"], 0, classes=3, dtype=np.float64)
     first.head.layer[:] = rng.standard_normal(first.head.layer.shape)

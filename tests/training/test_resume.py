@@ -17,6 +17,7 @@ from tests.oracles.sampling import first
 PROTOCOLS = {
     "alternating": Protocol(epochs=3, output_epochs=2, batch=32),
     "joint": Protocol(epochs=4, batch=32, scheme="joint", optimizer=AdamW(), schedule=Cosine()),
+    "noisy": Protocol(epochs=3, output_epochs=1, batch=32, noise=0.3),
     "momentum": Protocol(epochs=3, batch=32, scheme="joint", optimizer=SGD(momentum=0.9), rate=0.01),
     "multilevel": Protocol(epochs=2, output_epochs=2, batch=50, levels=3, prolongation="linear"),
     "patient": Protocol(epochs=8, output_epochs=4, batch=20, patience=2, rate=0.3),

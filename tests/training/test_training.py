@@ -141,6 +141,7 @@ test_protocol__raises_on_impossible_numbers = refused(
         ({"inner_steps": 100_001}, ValueError, "inner_steps: expected at most 100000, got more"),
         ({"epochs": 2**31}, ValueError, "epochs: expected at most 2147483647, got more"),
         ({"patience": 0}, ValueError, "patience: expected an integer >= 1, got 0"),
+        ({"noise": -0.1}, ValueError, "noise: expected a number >= 0, got -0.1"),
         ({"epochs": -1}, ValueError, "epochs: expected an integer >= 0, got -1"),
         ({"batch": 0}, ValueError, "batch: expected an integer >= 1, got 0"),
         ({"inner_rate": -1.0}, ValueError, "inner_rate: expected a positive finite number, got -1.0"),
