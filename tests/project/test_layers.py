@@ -136,12 +136,14 @@ def test_only_what_is_written_for_the_compiler_imports_numba():
 def test_core_needs_no_extra():
     allowed = {"numpy", "scipy", "numba", "llvmlite", "safetensors", "matplotlib", "rich"}
     # mpmath: only for those who bring its numbers; mpi4py: only for those who ask for that transport; flint: for proofs
-    # torch: for those who import its bridge, or read a file that it wrote
+    # torch, jax: for those who import the bridge, or read a file that PyTorch wrote
     optional = {
         "pyham._check": {"mpmath"},
         "pyham.architectures.activations": {"mpmath"},
         "pyham.distributed.mpi": {"mpi4py"},
         "pyham.interop.hamiltoniannet": {"torch"},
+        "pyham.interop.jax": {"jax"},
+        "pyham.interop.jax_passes": {"jax"},
         "pyham.interop.torch": {"torch"},
         "pyham.interop.torch_operators": {"torch"},
         "pyham.interop.torch_passes": {"torch"},
