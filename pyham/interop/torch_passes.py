@@ -52,7 +52,7 @@ class Program:
 
     def stages(self, params: Sequence[Tensor], dtype: Any) -> Any:
         """The stages of these parameters in this dtype."""
-        return self._lowering.stages([p.detach().numpy() for p in params], dtype)
+        return self._lowering.stages(list(map(array, params)), dtype)
 
 
 class Recorded(torch.autograd.Function):
@@ -80,6 +80,9 @@ class Recorded(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
         raise RuntimeError(FORWARD_MODE)
+
+
+_record: Any = super(torch.autograd.Function, Recorded).apply  # without what only transforms of torch.func need
 
 
 class Mapped(torch.autograd.Function):
@@ -160,7 +163,7 @@ def apply(program: Program, x: Tensor, params: Sequence[Tensor]) -> Tensor:
     if watched(x):
         return operators.forward(x, params, program.key)
     if torch.is_grad_enabled() and (x.requires_grad or any([p.requires_grad for p in params])):
-        return Recorded.apply(program, x, *params)
+        return _record(program, x, *params)
     if forward_ad._current_level >= 0:  # to be refused, should x be a dual number
         return Recorded.apply(program, x, *params)
     y = array(x)

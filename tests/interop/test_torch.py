@@ -70,6 +70,21 @@ def test_gradients_follow_the_parameters_however_they_are_changed():
         output.sum().backward()
 
 
+class Doubled(torch.nn.Module):
+    def forward(self, value):
+        return 2 * value
+
+
+def test_parameters_may_be_computed_from_others():
+    module = bridge.to_torch(NET)
+    torch.nn.utils.parametrize.register_parametrization(module, "Kp", Doubled())
+    x, g = tensors()
+    expected = NET.replace({"Kp": 2 * NET.params["Kp"]}).gradient(x.detach().numpy(), g.numpy())
+    output = module(x)
+    (of_original,) = torch.autograd.grad(output, module.parametrizations.Kp.original, g)
+    same([output.detach().numpy(), of_original.numpy()], [expected.output, 2 * expected.params["Kp"]])
+
+
 def test_nothing_is_computed_for_what_needs_no_gradient(monkeypatch):
     module = bridge.to_torch(NET)
     x, g = tensors()
