@@ -1,1 +1,1 @@
-"""Networks from elsewhere and for elsewhere: arrays, the papers' public code, PyTorch. May import everything below."""
+"""Networks from elsewhere and for elsewhere: arrays, papers' code, PyTorch, JAX. May import everything below."""

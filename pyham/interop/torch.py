@@ -62,7 +62,8 @@ class HamiltonianLayers(torch.nn.Module):
         shape = program.shape
         before = passes.leading(x, shape)
         rows = _wide(passes.rows_of(x, before, shape))
-        params = [_wide(getattr(self, name)) for name in program.names]
+        own = self._parameters  # faster than as attributes, which they become where PyTorch computes them from others
+        params = [_wide(own[name] if name in own else getattr(self, name)) for name in program.names]
         y = passes.apply(program, rows, params)
         y = y if len(before) == 1 else y.reshape(*before, *y.shape[1:])
         return y.to(x.dtype) if x.dtype in HALF else y

@@ -16,6 +16,7 @@ import torch
 
 from pyham.architectures.interface import ArchitectureBase
 from pyham.engines.choice import select
+from pyham.interop.bridging import lowered
 
 Array = np.ndarray[Any, Any]
 Tensor = Any
@@ -46,7 +47,7 @@ def _of(key: str) -> ArchitectureBase:
 
 def array(tensor: Tensor) -> Array:
     """The tensor's memory as an array."""
-    found: Array = tensor.detach().numpy()
+    found: Array = tensor.numpy(force=True)  # which is quicker than detach().numpy(), and as little a copy
     return found
 
 
@@ -55,15 +56,6 @@ def tensor_of(values: Array, like: Tensor = None) -> Tensor:
     own = values if values.base is None and values.flags.c_contiguous else values.copy()
     found = torch.from_numpy(own)
     return found if like is None or found.dtype == like.dtype else found.to(like.dtype)
-
-
-def lowered(arch: ArchitectureBase, names: Sequence[str], params: Sequence[Array], dtype: Any) -> Any:
-    """The stages in this dtype, lowered in the wider of that and the parameters' own, as a network does it."""
-    values = dict(zip(names, params, strict=True))
-    if any([p.dtype != dtype for p in params]):
-        wide = np.result_type(dtype, *[p.dtype for p in params])
-        values = {name: p.astype(wide, copy=False) for name, p in values.items()}
-    return arch.lower(values).astype(dtype)
 
 
 def collected(

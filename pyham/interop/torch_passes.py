@@ -21,8 +21,9 @@ from torch.autograd import forward_ad
 
 from pyham.architectures.interface import ArchitectureBase
 from pyham.engines.choice import select
+from pyham.interop import bridging
 from pyham.interop import torch_operators as operators
-from pyham.interop.torch_operators import array, collected, key_of, lowered, tensor_of
+from pyham.interop.torch_operators import array, collected, key_of, tensor_of
 
 Tensor = Any
 
@@ -41,7 +42,7 @@ class Program:
     def __init__(self, arch: ArchitectureBase) -> None:
         self.arch, self.key = arch, key_of(arch)
         self.shape, self.names = arch.shape, tuple(arch.shapes)
-        self._last: tuple[Any, Any, Any] = None, None, None
+        self._lowering = bridging.Lowering(arch)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.arch,)
@@ -50,15 +51,8 @@ class Program:
         return type(self)(self.arch)
 
     def stages(self, params: Sequence[Tensor], dtype: Any) -> Any:
-        """Lowered anew where a number has changed, which is looked for in all of them: writers need not tell."""
-        arrays = [p.detach().numpy() for p in params]
-        numbers, dtypes = [a.tobytes() for a in arrays], [dtype, *[a.dtype for a in arrays]]
-        last_numbers, last_dtypes, stages = self._last
-        if numbers != last_numbers or dtypes != last_dtypes:
-            own = [np.frombuffer(n, a.dtype).reshape(a.shape) for n, a in zip(numbers, arrays, strict=True)]
-            stages = lowered(self.arch, self.names, own, dtype)
-            self._last = numbers, dtypes, stages  # at once, as threads may share this
-        return stages
+        """The stages of these parameters in this dtype."""
+        return self._lowering.stages(list(map(array, params)), dtype)
 
 
 class Recorded(torch.autograd.Function):
@@ -86,6 +80,9 @@ class Recorded(torch.autograd.Function):
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:
         raise RuntimeError(FORWARD_MODE)
+
+
+_record: Any = super(torch.autograd.Function, Recorded).apply  # without what only transforms of torch.func need
 
 
 class Mapped(torch.autograd.Function):
@@ -166,7 +163,7 @@ def apply(program: Program, x: Tensor, params: Sequence[Tensor]) -> Tensor:
     if watched(x):
         return operators.forward(x, params, program.key)
     if torch.is_grad_enabled() and (x.requires_grad or any([p.requires_grad for p in params])):
-        return Recorded.apply(program, x, *params)
+        return _record(program, x, *params)
     if forward_ad._current_level >= 0:  # to be refused, should x be a dual number
         return Recorded.apply(program, x, *params)
     y = array(x)
@@ -183,15 +180,12 @@ def leading(x: Tensor, shape: tuple[int, ...]) -> tuple[int, ...]:
     """
     if not isinstance(x, torch.Tensor):
         raise TypeError(f"x: expected a tensor, got {type(x).__name__}")
-    at = x.ndim - len(shape)
-    if at < 0 or x.shape[at:] != shape:
-        expected = ", ".join(["..", *map(str, shape)])
-        raise ValueError(f"x: expected shape ({expected}), got {tuple(x.shape)}")
+    before = bridging.leading(x, shape)
     if x.dtype not in NUMBERS:
         raise TypeError(f"x: expected float64, float32, bfloat16 or float16, got {x.dtype}")
     if not x.is_cpu:
         raise ValueError(f"x: expected a tensor in main memory, as pyham computes there, got one on {x.device}")
-    return x.shape[:at]
+    return before
 
 
 def rows_of(x: Tensor, before: tuple[int, ...], shape: tuple[int, ...]) -> Tensor:

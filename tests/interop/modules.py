@@ -1,13 +1,10 @@
 """What tests of the bridge to PyTorch share. Without PyTorch, importing this skips them."""
 
-import numpy as np
 import pytest
 
-import pyham
+from tests.interop.networks import NET, samples
 
 torch = pytest.importorskip("torch")
-
-NET = pyham.H2(4, 5, 0.3).init(0)
 
 
 @pytest.fixture(autouse=True)
@@ -19,11 +16,6 @@ def one_thread_of_pytorch():
     torch.set_num_threads(before)
 
 
-def samples(arch, dtype=np.float64, batch=6, seed=1):
-    rng = np.random.default_rng(seed)
-    return (rng.standard_normal((batch, *shape)).astype(dtype) for shape in (arch.shape, arch.output_shape))
-
-
 def tensors(arch=NET.arch, **options):
     """x, which requires a gradient, and g."""
     x, g = map(torch.from_numpy, samples(arch, **options))
@@ -33,10 +25,3 @@ def tensors(arch=NET.arch, **options):
 def gradients(module, x, g):
     """Of x and of the parameters."""
     return [found.numpy() for found in torch.autograd.grad(module(x), [x, *module.parameters()], g)]
-
-
-def same(found, expected):
-    assert len(found) == len(expected)
-    for one, other in zip(found, expected, strict=True):
-        np.testing.assert_array_equal(one, other)
-        assert one.dtype == other.dtype

@@ -9,27 +9,14 @@ import pytest
 
 import pyham
 from benchmarks import torch_bridge
-from pyham import images
-from tests.interop.modules import NET, gradients, one_thread_of_pytorch, same, samples, tensors  # noqa: F401
+from tests.interop.modules import gradients, one_thread_of_pytorch, tensors  # noqa: F401
+from tests.interop.networks import ARCHITECTURES, NET, same, samples
 from tests.oracles.refusals import refused
 
 torch = pytest.importorskip("torch")
 bridge = pytest.importorskip("pyham.interop.torch")
 
 from pyham.interop import torch_operators as operators  # noqa: E402
-
-X = [[1.0, 0.5], [0.2, -0.7]]
-ARCHITECTURES = [
-    pyham.H1(4, 5, 0.3, interconnection="J2"),
-    pyham.H2(4, 5, 0.3, X=X),
-    pyham.MS1(4, 5, 0.3, scheme="verlet"),
-    pyham.MS2(4, 5, 0.3),
-    pyham.MS3(4, 5, 0.3, order="q-first"),
-    pyham.MLP(4, 5),
-    pyham.H2(4, 3, 0.3, graph="ring", nodes=2),
-    images.ConvH2(rows=4, columns=4, depths=(1, 1), activation="tanh"),
-    images.image_architecture("H2", depth=2, step=0.5, rows=3, columns=2),
-]
 
 
 @pytest.mark.parametrize("arch", ARCHITECTURES, ids=str)
@@ -81,6 +68,21 @@ def test_gradients_follow_the_parameters_however_they_are_changed():
         module.Kp.add_(1.0)
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         output.sum().backward()
+
+
+class Doubled(torch.nn.Module):
+    def forward(self, value):
+        return 2 * value
+
+
+def test_parameters_may_be_computed_from_others():
+    module = bridge.to_torch(NET)
+    torch.nn.utils.parametrize.register_parametrization(module, "Kp", Doubled())
+    x, g = tensors()
+    expected = NET.replace({"Kp": 2 * NET.params["Kp"]}).gradient(x.detach().numpy(), g.numpy())
+    output = module(x)
+    (of_original,) = torch.autograd.grad(output, module.parametrizations.Kp.original, g)
+    same([output.detach().numpy(), of_original.numpy()], [expected.output, 2 * expected.params["Kp"]])
 
 
 def test_nothing_is_computed_for_what_needs_no_gradient(monkeypatch):

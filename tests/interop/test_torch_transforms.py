@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tests.interop.modules import NET, gradients, one_thread_of_pytorch, same, tensors  # noqa: F401
+from tests.interop.modules import gradients, one_thread_of_pytorch, tensors  # noqa: F401
+from tests.interop.networks import NET, same
 
 torch = pytest.importorskip("torch")
 bridge = pytest.importorskip("pyham.interop.torch")
@@ -106,6 +107,7 @@ class Outputs(torch.utils.data.Dataset):
             return self.module(self.x[i])
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")  # by JAX, where that was imported too
 def test_workers_of_a_data_loader_compute_it():
     module = bridge.to_torch(NET)
     x = tensors()[0].detach()

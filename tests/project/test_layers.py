@@ -136,6 +136,7 @@ def test_only_what_is_written_for_the_compiler_imports_numba():
 def test_core_needs_no_extra():
     allowed = {"numpy", "scipy", "numba", "llvmlite", "safetensors", "matplotlib", "rich"}
     # mpmath: only for those who bring its numbers; mpi4py: only for those who ask for that transport; flint: for proofs
+    # torch, jax: for those who import the bridge, or read a file that PyTorch wrote
     # shtab: only for those who ask for completion
     # torch: for those who import its bridge, or read a file that it wrote
     optional = {
@@ -144,6 +145,8 @@ def test_core_needs_no_extra():
         "pyham.commands.completion": {"shtab"},
         "pyham.distributed.mpi": {"mpi4py"},
         "pyham.interop.hamiltoniannet": {"torch"},
+        "pyham.interop.jax": {"jax"},
+        "pyham.interop.jax_passes": {"jax"},
         "pyham.interop.sklearn": {"sklearn"},
         "pyham.interop.sklearn_base": {"sklearn"},
         "pyham.interop.torch": {"torch"},
