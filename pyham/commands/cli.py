@@ -4,7 +4,7 @@ import argparse
 import sys
 
 import pyham
-from pyham.commands import certify, distributed, playground, program, train, warmup
+from pyham.commands import certify, distributed, explain, playground, program, train, warmup
 
 ELSEWHERE = (
     "Validation, figures and benchmarks are no commands of the installed package, but programs of its source: in a "
@@ -20,6 +20,7 @@ def parser() -> program.Parser:
     certify.add(commands.add_parser("certify", help="say what holds for a network on given samples, and by how much"))
     train.add(commands.add_parser("train", help="train a network on a data set; a run that was stopped goes on"))
     distributed.add(commands.add_parser("distributed", help="train a network whose nodes exchange messages on a graph"))
+    explain.add(commands.add_parser("explain", help="show every number of one backward pass, with formula and check"))
     playground.add(commands.add_parser("playground", help="see in the browser how gradients travel through networks"))
     warmup.add(commands.add_parser("warmup", help="compile everything once, so that no later call has to"))
     return parser

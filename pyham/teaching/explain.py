@@ -20,11 +20,10 @@ import numpy as np
 
 from pyham import _check
 from pyham.network import Network
+from pyham.teaching.explain_checks import checked
 from pyham.teaching.explain_faults import FAULTS, PlantedFault
-from pyham.teaching.explain_oracle import recomputed
 from pyham.teaching.explain_passes import Passes
 from pyham.teaching.explain_quantities import Agreement, Quantity
-from pyham.teaching.explain_steps import ComplexSteps
 from pyham.teaching.explain_structure import LayerOfNetwork, layers_of
 
 Array = np.ndarray[Any, Any]
@@ -126,7 +125,7 @@ class Explanation:
             scale = max(np.abs(value).max(initial=0), np.abs(right).max(initial=0))
             if not np.abs(value - right).max(initial=0) > VISIBLE * scale > 0:
                 return None
-        quantities = _checked(passes, self.target, self.delta_N, self.layers)
+        quantities = checked(passes, self.target, self.delta_N, self.layers)
         return replace(self, quantities=quantities, fault=fault, revealed=False)
 
     def check_answer(self, answer: str) -> bool:
@@ -153,8 +152,8 @@ class Explanation:
         if self.fault is None:
             return ""
         return (
-            "One formula of the backward pass was computed wrongly: a sign, or a missing factor. What follows from it is "
-            "consistent. Which quantity is it?"
+            "One formula of the backward pass was computed wrongly: a sign, or a missing factor. What follows from it "
+            "is consistent. Which quantity is it?"
         )
 
     @property
@@ -168,7 +167,7 @@ class Explanation:
         right = Passes(self.net, self.x, self.target, self.delta_N).found[q.key]
         return (
             f"{q.symbol} ({q.key}), {q.name}: {self.fault.wrong}. {q.symbol} = {q.formula} is "
-            f"{numbers(right.value)[0]}, shown was {numbers(q.value)[0]}."
+            f"{', '.join(numbers(right.value))}, shown was {', '.join(numbers(q.value))}."
         )
 
     def __str__(self) -> str:
@@ -246,7 +245,7 @@ def explain(
     shown = _layers(net.arch.depth, layers)
     with np.errstate(all="ignore"):  # what overflows does not hold, and is shown as inf or NaN
         passes = Passes(net, sample, of_output["target"], of_output["delta_N"])
-        quantities = _checked(passes, of_output["target"], of_output["delta_N"], shown)
+        quantities = checked(passes, of_output["target"], of_output["delta_N"], shown)
     return Explanation(net, sample, of_output["target"], of_output["delta_N"], shown, quantities)
 
 
@@ -267,41 +266,3 @@ def _layers(depth: int, layers: int | Sequence[int] | None) -> tuple[int, ...]:
             raise ValueError(f"layers: expected integers from {-depth} to {depth - 1}, got {j}")
         found.add(j % depth)
     return tuple(sorted(found))
-
-
-def _checked(
-    passes: Passes, target: Array | None, delta_N: Array | None, layers: Sequence[int]
-) -> tuple[Quantity, ...]:
-    """The quantities of these layers, and the states and adjoints that they begin and end with, with their checks."""
-    N = len(passes.layers)
-    ends = {f"{name}{j + i}" for j in layers for i in (0, 1) for name in ("y", "delta", "Phi")}
-    ends |= {"y0", f"y{N}", "target", "loss", f"delta{N}"}
-    groups = {passes.layers[j].J for j in layers}
-    shown = [q for q in passes.found.values() if q.key in ends | groups or (q.layer in layers and q.kind != "J")]
-    steps = ComplexSteps(passes, target, delta_N)
-    return tuple(replace(q, agreements=_agreements(passes, steps, q)) for q in shown)
-
-
-def _agreements(passes: Passes, steps: ComplexSteps, q: Quantity) -> tuple[Agreement, ...]:
-    eps = float(np.finfo(q.value.dtype).eps)
-    wide = steps.dtype.type(0).real.dtype
-    found = []
-    again = recomputed(passes, q, wide)
-    if again is not None:
-        size = (again.terms + 2) * eps * float(np.max(again.size, initial=0))
-        shown = q.value if again.columns is None else q.value[:, again.columns]
-        how = "the formula in NumPy, from the numbers shown"
-        found.append(_agreement("formula", how, shown, again.value, size, q.value.size))
-    derivative = steps.derivative(q)
-    if derivative is not None:
-        entries, values, size = derivative
-        rows = q.value[entries] if q.kind == "Phi" else q.value.ravel()[entries]
-        how = "Im f(v + i t) / t, t = 1e-100, through the forward pass"
-        found.append(_agreement("complex step", how, rows, values, eps * size, q.value.size))
-    return tuple(found)
-
-
-def _agreement(kind: str, how: str, value: Array, other: Array, size: float, of: int) -> Agreement:
-    scale = float(np.abs(other).max(initial=0)) or 1.0
-    difference = float(np.abs(value.astype(other.dtype) - other).max(initial=0))
-    return Agreement(kind, how, difference / scale, size / scale, int(np.size(value)), of)

@@ -48,7 +48,14 @@ def draw(e: Any, path: str | PathLike[str] | None = None) -> Any:
     axes[2].set_title("← backward  norms of the adjoints δ = dL/dy", color=BACKWARD, loc="left")
     spots = [(position[layer.node(of.number - 1)[0]] + 0.5, of) for layer, of in stages]
     for shift, name, colour, hatch in ((-0.17, "dA", BACKWARD, ""), (0.17, "dW", "#f0b27a", "//")):
-        bars(axes[3], [(x + shift, e[f"{name}{of.key}"], name) for x, of in spots], colour, few and count <= 8, 0.3, hatch)
+        bars(
+            axes[3],
+            [(x + shift, e[f"{name}{of.key}"], name) for x, of in spots],
+            colour,
+            few and count <= 8,
+            0.3,
+            hatch,
+        )
     axes[3].set_title("norms of the stages' gradients: dA (full), dW (hatched)", color=BACKWARD, loc="left")
     chain(axes[1], spots, nodes, few)
     axes[3].set_xlim(-0.6, len(nodes) - 0.4)
@@ -65,7 +72,9 @@ def bars(axis: Any, values: list[Any], colour: str, named: bool, width: float = 
     """Norms as bars, with their numbers on top where there are few."""
     heights = [q.norms()["norm"] for _, q, _ in values]
     heights = [height if np.isfinite(height) else 0.0 for height in heights]
-    drawn = axis.bar([x for x, _, _ in values], heights, width, color=colour, hatch=hatch, edgecolor="white", linewidth=0)
+    drawn = axis.bar(
+        [x for x, _, _ in values], heights, width, color=colour, hatch=hatch, edgecolor="white", linewidth=0
+    )
     if named:
         axis.bar_label(drawn, [f"{q.norms()['norm']:.3g}" for _, q, _ in values], fontsize=8, padding=2)
     axis.spines[["top", "right"]].set_visible(False)
@@ -81,10 +90,17 @@ def chain(axis: Any, spots: list[Any], nodes: list[tuple[str, str]], named: bool
         axis.plot(i, 0, "o", markersize=22 if named else 4, color="white", markeredgecolor=GREY)
         if named:
             axis.text(i, 0, f"y{index}", ha="center", va="center", fontsize=8)
+        elif i % (1 + len(nodes) // 12) == 0:
+            axis.text(i, 0.28, f"y{index}", ha="center", va="center", fontsize=8)
+    for i in range(len(nodes) - 1):
+        if named and i + 0.5 not in [x for x, _ in spots]:
+            axis.text(i + 0.5, 0, "squeeze", ha="center", va="center", fontsize=8, color=GREY)
     for x, of in spots:
         words = f"{of.updates} ← {of.reads}" if of.reads else f"layer {of.layer}"
         if named:
             box = {"boxstyle": "round,pad=0.3", "facecolor": "#eeeeee", "edgecolor": "none"}
             axis.text(x, 0, words, ha="center", va="center", fontsize=8, bbox=box)
         for y, colour, style in ((0.62, FORWARD, "->"), (-0.62, BACKWARD, "<-")):
-            axis.annotate("", (x + 0.45, y), (x - 0.45, y), arrowprops={"arrowstyle": style, "color": colour, "linewidth": 1.6})
+            axis.annotate(
+                "", (x + 0.45, y), (x - 0.45, y), arrowprops={"arrowstyle": style, "color": colour, "linewidth": 1.6}
+            )

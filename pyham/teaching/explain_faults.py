@@ -4,7 +4,10 @@
 for each kind of quantity the wrong ones, by what is wrong with them in words.
 """
 
+# ruff: noqa: RUF001  formulas have the letters of mathematics
+
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -99,12 +102,12 @@ FAULTS["delta"] = {
     "what the stage keeps is missing": lambda stage, delta, g: of_delta(stage, delta, g, keep=False),
 }
 FAULTS["Phi"] = {
-    "the factor σ′(a) is missing": lambda *arguments: of_Phi(*arguments, slopes=False),
-    "the sign of Aᵀ is wrong": lambda *arguments: of_Phi(*arguments, sign=-1),
+    "the factor σ′(a) is missing": partial(of_Phi, slopes=False),
+    "the sign of Aᵀ is wrong": partial(of_Phi, sign=-1),
 }
 FAULTS["dK"] = {
     SIGN: _negative("dK"),
-    "the sign of the term with dW is wrong": lambda *arguments: of_block(*arguments, sign=-1),
-    "the term with dW is missing": lambda *arguments: of_block(*arguments, sign=0),
-    "the term dA is missing": lambda *arguments: of_block(*arguments, direct=False),
+    "the sign of the term with dW is wrong": partial(of_block, sign=-1),
+    "the term with dW is missing": partial(of_block, sign=0),
+    "the term dA is missing": partial(of_block, direct=False),
 }

@@ -52,9 +52,7 @@ def applied(kind: Map, M: Array, y: Array) -> Array:
     if not isinstance(kind, Convolution):
         return np.einsum("rk,k->r", matrix(kind, M), y)
     t = M.shape[-1] // 2
-    return sum(
-        np.einsum("rk,kvw->rvw", M[:, :, e, f], shifts(y, e - t, f - t)) for e, f in np.ndindex(M.shape[2:])
-    )  # type: ignore[return-value]
+    return sum(np.einsum("rk,kvw->rvw", M[:, :, e, f], shifts(y, e - t, f - t)) for e, f in np.ndindex(M.shape[2:]))
 
 
 def pulled(kind: Map, M: Array, g: Array) -> Array:
@@ -62,9 +60,7 @@ def pulled(kind: Map, M: Array, g: Array) -> Array:
     if not isinstance(kind, Convolution):
         return np.einsum("rk,r->k", matrix(kind, M), g)
     t = M.shape[-1] // 2
-    return sum(
-        np.einsum("rk,rvw->kvw", M[:, :, e, f], shifts(g, t - e, t - f)) for e, f in np.ndindex(M.shape[2:])
-    )  # type: ignore[return-value]
+    return sum(np.einsum("rk,rvw->kvw", M[:, :, e, f], shifts(g, t - e, t - f)) for e, f in np.ndindex(M.shape[2:]))
 
 
 def products(kind: Map, g: Array, y: Array) -> Array:
@@ -136,9 +132,7 @@ def _W(passes: Passes, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Re
 
 def _a(passes: Passes, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
     kind, space = of.stage.maps[0], of.stage.maps[0].space
-    value, size = _both(
-        lambda A, y, c: applied(kind, A, y[of.src]) + c.reshape(-1, *(1,) * space), *inputs
-    )
+    value, size = _both(lambda A, y, c: applied(kind, A, y[of.src]) + c.reshape(-1, *(1,) * space), *inputs)
     return Recomputed(value, size, _terms(of, 0) + 1)
 
 

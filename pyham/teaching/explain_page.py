@@ -1,4 +1,4 @@
-"""An explanation as one HTML page that needs neither a network nor a server: ``explain.html`` with the numbers in it."""
+"""An explanation as one HTML page, ``explain.html`` with the numbers in it; it needs neither a network nor a server."""
 
 import json
 from os import PathLike
@@ -24,7 +24,7 @@ def page(e: Any, path: str | PathLike[str] | None = None) -> str:
     heading = ""
     for q, entry in zip(e, data["quantities"], strict=True):
         heading = title(q, e) or heading
-        alone = q.stage is None and q.kind in ("loss", "delta_N", "target", "J") or q.key == "y0" or not q.inputs
+        alone = not q.inputs or q.kind in ("loss", "delta_N")
         entry["title"] = title(q, e) or ("" if alone else heading)
         entry["of"] = None if q.stage is None else e.structure[q.layer].stages[q.stage - 1].key
     data["stages"] = [

@@ -4,6 +4,8 @@
 everything that it meets on the way. With a planted fault one formula is wrong, and all that follows uses what it gives.
 """
 
+# ruff: noqa: RUF001  formulas have the letters of mathematics
+
 from typing import Any
 
 import numpy as np
@@ -54,9 +56,8 @@ class Passes:
         self.about: dict[str, Any] = {}  # by key: the StageOfLayer or LayerOfNetwork whose formula it is
         self.states: dict[str, Array] = {}  # with the axis of samples
         self.inner: dict[str, tuple[Array, Array, Array]] = {}  # of each stage a, sigma(a), sigma'(a)
-        N = len(self.layers)
-        y = self._forward(x)
-        last = at("y" + low(N), "")
+        N, y = len(self.layers), self._forward(x)
+        last = "y" + low(N)
         if target is not None:
             self._add("target", "target", "target", "what the output should be", "given", target[0], "given")
             value, start = ((y - target) ** 2).sum() / 2, y - target
@@ -75,9 +76,8 @@ class Passes:
         of: StageOfLayer | LayerOfNetwork | None = None, inputs: tuple[str, ...] = (), where: CodePlace | None = None,
     ) -> None:  # fmt: skip
         stage = of if isinstance(of, StageOfLayer) else None
-        layer = None if of is None else stage.layer if stage else of.number  # type: ignore[union-attr]
-        number = None if stage is None else stage.number
-        half = stage.updates if stage else ""
+        layer = of.layer if isinstance(of, StageOfLayer) else None if of is None else of.number
+        number, half = (stage.number, stage.updates) if stage else (None, "")
         where = where or CodePlace("given", 0, "given", "")
         self.about[key] = of
         self.found[key] = Quantity(
@@ -94,8 +94,8 @@ class Passes:
         self._add("y0", "y₀", "y", "input", "x", y[0], "given")
         self.states["0"] = y
         for layer in self.layers:
-            if layer.local == 0 and layer.coupled and len(layer.arch.J) <= LARGE:
-                J = layer.arch.J.astype(y.dtype)
+            if layer.local == 0 and layer.coupled and len(layer.matrix) <= LARGE:
+                J = layer.matrix.astype(y.dtype)
                 self._add(layer.J, layer.J, "J", "interconnection matrix", "given", J, "given", of=layer)
             z = self.stages.enter(layer.number, y)
             if layer.squeezed:
@@ -132,10 +132,10 @@ class Passes:
         ):  # fmt: skip
             self._add(key + k, symbol, kind, name, formula, value[0], "forward", of=of, inputs=inputs, where=where)
         name = "state" if of.number < of.many else "state behind the layer"
-        words, where = added(f"y{before[1]}", stage.keep, of.updates, f"u{i}", of.updates), "z[stage.dst] ="
+        words = added(f"y{before[1]}", stage.keep, of.updates, f"u{i}", of.updates)
         self._add(
             f"y{after[0]}", f"y{after[1]}", "y", name, words, z[0], "forward", of=of,
-            inputs=(f"y{before[0]}", f"u{k}"), where=place(reference.layer, where),
+            inputs=(f"y{before[0]}", f"u{k}"), where=place(reference.layer, "z[stage.dst] ="),
         )  # fmt: skip
         self.states[after[0]] = z
         self.inner[k] = a, s, slope
@@ -154,7 +154,14 @@ class Passes:
         given = (
             ("A", f"K{j}{block}", of.stage.A, "weights that the stage reads with", (), lines[0]),
             ("c", at("b" + j, of_rows), of.stage.c, "biases", (), lines[1]),
-            ("W", words, of.stage.W, "weights of the update", (layer.J, f"A{k}") if layer.J in self.found else (), lines[2]),
+            (
+                "W",
+                words,
+                of.stage.W,
+                "weights of the update",
+                (layer.J, f"A{k}") if layer.J in self.found else (),
+                lines[2],
+            ),
         )
         for name, formula, value, meaning, inputs, where in given:
             self._add(name + k, name + i, name, meaning, formula, value, "given", of=of, inputs=inputs, where=where)
@@ -169,11 +176,9 @@ class Passes:
             inputs=inputs, where=here,
         )  # fmt: skip
         columns = None
-        n = start.size
-        if n <= LARGE:
+        if (n := start.size) <= LARGE:
             columns = np.eye(n, dtype=start.dtype).reshape(n, *start.shape)
-            words = f"I, as y{low(N)} = y{low(N)}"
-            self._add_phi(N, words, columns, None, (), place(reference.Reference.sensitivity, "np.eye(n)"))
+            self._add_phi(N, "I", columns, None, (), place(reference.Reference.sensitivity, "np.eye(n)"))
         for layer in reversed(self.layers):
             for of in reversed(layer.stages):
                 delta = self._stage_back(layer, of, delta)
@@ -227,10 +232,14 @@ class Passes:
         blocks, keys, formulas, inputs, names = [], [], [], [], []
         for number, part in enumerate(arch.parts):
             stages = [of for of in layer.stages if of.part == number]
-            names.append(f"dK{{}}[{half_of(layer, part.rows)},{half_of(layer, part.src)}]" if stages[0].reads else "dK{}")
+            names.append(
+                f"dK{{}}[{half_of(layer, part.rows)},{half_of(layer, part.src)}]" if stages[0].reads else "dK{}"
+            )
             coupling = f"J[{half_of(layer, part.dst)},{half_of(layer, part.src)}]" if stages[0].reads else "J"
             terms = [
-                f"dA{of.index} + {layer.step(of.fraction)} dW{of.index}ᵀ {coupling}" if layer.coupled else f"dA{of.index}"
+                f"dA{of.index} + {layer.step(of.fraction)} dW{of.index}ᵀ {coupling}"
+                if layer.coupled
+                else f"dA{of.index}"
                 for of in stages
             ]
             formulas.append(" + ".join(terms))
@@ -267,7 +276,8 @@ class Passes:
                 key, symbol = layer.parameter(name)
                 value = self._rule(key, "dparameter")(value[0])
                 self._add(
-                    key, symbol, "dparameter", f"gradient of {name}", collected(arch.name, [n.format(j) for n in names]),
+                    key, symbol, "dparameter", f"gradient of {name}",
+                    collected(arch.name, [block.format(j) for block in names]),
                     value, "backward", of=layer, inputs=tuple(keys), where=place(type(arch).collect, "return"),
                 )  # fmt: skip
 

@@ -1,5 +1,7 @@
 """Which stage of a network does what: layers and their stages, with the names of halves, parts and coefficients."""
 
+# ruff: noqa: RUF001  formulas have the letters of mathematics
+
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,8 +28,8 @@ SIGMA = {
 class StageOfLayer:
     """Stage ``number`` = 1 .. ``many`` of a layer.
 
-    ``stage`` are its numbers, ``src`` and ``dst`` the slices of channels, ``part`` and ``fraction`` those of the scheme:
-    it applies that part of the field for ``fraction`` times the step.
+    ``stage`` are its numbers, ``src`` and ``dst`` the slices of channels; it applies the scheme's ``part`` of the field
+    for ``fraction`` times the step.
     """
 
     layer: int
@@ -85,12 +87,19 @@ class LayerOfNetwork:
         """Key and symbol of the gradient of a free parameter in this layer."""
         if self.group:
             return (f"d{name}{self.group}[{self.local}]",) * 2
-        return f"d{name}{self.number}", f"d{name}{low(self.number)}"
+        prime = "'" if name in ("A", "c", "W") and len(self.stages) == 1 else ""  # the stage's gradient has that name
+        return f"d{name}{self.number}{prime}", f"d{name}{low(self.number)}{prime}"
 
     @property
     def coupled(self) -> bool:
         """Whether W = f h J A^T."""
         return self.arch.interconnected
+
+    @property
+    def matrix(self) -> Array:
+        """J (n, n)."""
+        assert self.arch.J is not None
+        return self.arch.J
 
     @property
     def J(self) -> str:
@@ -99,8 +108,7 @@ class LayerOfNetwork:
 
     def block_of_J(self, part: int) -> Array:
         """J[dst, src] as a matrix, of the part's slices."""
-        assert self.arch.J is not None
-        return self.arch.J[self.arch.parts[part].dst, self.arch.parts[part].src]
+        return self.matrix[self.arch.parts[part].dst, self.arch.parts[part].src]
 
     def step(self, fraction: float) -> str:
         """f h in words."""

@@ -1,5 +1,7 @@
 """An explanation as text: ``table`` for terminals of any width, ``wall`` for a projector's page of 100 x 40."""
 
+# ruff: noqa: RUF001  formulas have the letters of mathematics
+
 import shutil
 import textwrap
 from collections.abc import Sequence
@@ -8,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pyham.teaching.explain_quantities import Quantity, low
-from pyham.teaching.explain_structure import at
+from pyham.teaching.explain_quantities import Quantity, high, low
 
 Array = np.ndarray[Any, Any]
 
@@ -75,7 +76,7 @@ def title(q: Quantity, e: Any) -> str:
     if q.stage is None or q.layer is None:
         if q.layer is None or q.kind in ("J", "squeeze", "unsqueeze"):
             return ""
-        return f"layer {q.layer}, parameters"
+        return f"layer {q.layer}: parameters and sensitivity"
     of = e.structure[q.layer].stages[q.stage - 1]
     words = f"layer {q.layer}" + (f", stage {q.stage} of {of.many}" if of.many > 1 else "")
     return words + (f": {of.updates} is updated from {of.reads}" if of.reads else "")
@@ -99,15 +100,19 @@ def table(e: Any, width: int | None = None) -> str:
         if q.place.line:
             places[Path(q.place.file).name] = q.place.file
         lines += row(q, mark(q, hidden), columns)
-    lines += ["", *legend(columns, hidden), *textwrap.wrap("Files: " + ", ".join(sorted(places.values())) + ".", columns)]
+    lines += [
+        "",
+        *legend(columns, hidden),
+        *textwrap.wrap("Files: " + ", ".join(sorted(places.values())) + ".", columns),
+    ]
     return "\n".join(line.rstrip() for line in lines)
 
 
 def legend(columns: int, hidden: bool) -> list[str]:
     words = (
         "Behind each quantity: the largest deviation from the same number computed otherwise (by its formula in NumPy; "
-        "derivatives by a complex step through the forward pass, too), relative to the largest entry, and where the code "
-        "computes it."
+        "derivatives by a complex step through the forward pass, too), relative to the largest entry, and where the "
+        "code computes it."
     )
     return textwrap.wrap("? stands where checks are hidden." if hidden else words, columns)
 
@@ -170,7 +175,7 @@ def page(e: Any, stages: Sequence[Any], columns: int) -> list[str]:
     """The table of these stages."""
     cell = min(40, (columns - LABEL) // len(stages))
     layers = {of.layer: e.structure[of.layer] for of in stages}
-    names = [f"layer {j}" if len(layer.stages) == 1 else f"{j}, {of.number}: {at('', of.updates)[1:-1]} ← {of.reads}"
+    names = [f"layer {j}" if len(layer.stages) == 1 else f"{j}{high(of.number)} {of.updates} ← {of.reads}"
              for of in stages for j, layer in [(of.layer, layers[of.layer])]]  # fmt: skip
     lines = ["forward →".ljust(LABEL) + "".join(name.ljust(cell) for name in names)]
 
@@ -224,7 +229,7 @@ def across(label: str, values: list[Array], widths: list[int]) -> list[str]:
     cells = []
     for value, width in zip(values, widths, strict=True):
         found = numbers(value, 4, width - 1)
-        if len(found) > 1 and value.ndim == 1 or max(map(len, found)) >= width:
+        if (len(found) > 1 and value.ndim == 1) or max(map(len, found)) >= width:
             found = [f"[{number(v, 4)}]" for v in value.ravel()[:3]] + ([".."] if value.size > 3 else [])
         cells.append([line[: width - 1] for line in found])
     count = max(map(len, cells))

@@ -29,8 +29,9 @@ OUTSIDE = {  # what each package may import of this repository
     "figures": {"pyham", "validation", "figures"},
     "benchmarks": {"pyham", "figures", "benchmarks"},
 }
-#: The one import that looks up: ``arch.init(rng)`` makes a network.
-UPWARD = {("pyham.architectures.interface", "pyham.network")}
+#: The imports that look up: ``arch.init(rng)`` makes a network, and ``net.explain(x)`` is a function of teaching that
+#: users look for where everything else is asked of a network.
+UPWARD = {("pyham.architectures.interface", "pyham.network"), ("pyham.network", "pyham.teaching.explain")}
 
 
 def modules(package):
