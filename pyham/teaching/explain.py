@@ -22,8 +22,8 @@ from pyham import _check
 from pyham.network import Network
 from pyham.teaching.explain_checks import checked
 from pyham.teaching.explain_faults import FAULTS, PlantedFault
-from pyham.teaching.explain_passes import Passes
-from pyham.teaching.explain_quantities import Agreement, Quantity
+from pyham.teaching.explain_passes import ExplainedPasses
+from pyham.teaching.explain_quantities import Agreement, Quantity, plain
 from pyham.teaching.explain_structure import LayerOfNetwork, layers_of
 
 Array = np.ndarray[Any, Any]
@@ -54,15 +54,20 @@ class Explanation:
     fault: PlantedFault | None = None
     revealed: bool = True
 
+    def __repr__(self) -> str:
+        return f"<Explanation of {self.net.arch}, {len(self.quantities)} quantities>"
+
     def __getitem__(self, name: str) -> Quantity:
-        for q in self.quantities:
-            if name in (q.key, q.symbol):
-                return q
-        keys = ", ".join(q.key for q in self.quantities)
-        raise KeyError(f"expected one of {keys}, got {name!r}")
+        if name not in self._by_name:
+            raise KeyError(f"expected one of {', '.join(q.key for q in self.quantities)}, got {name!r}")
+        return self._by_name[name]
 
     def __contains__(self, name: object) -> bool:
-        return any(name in (q.key, q.symbol) for q in self.quantities)
+        return name in self._by_name
+
+    @cached_property
+    def _by_name(self) -> dict[str, Quantity]:
+        return {q.symbol: q for q in self.quantities} | {q.key: q for q in self.quantities}
 
     def __iter__(self) -> Iterator[Quantity]:
         return iter(self.quantities)
@@ -119,9 +124,9 @@ class Explanation:
     def with_fault(self, fault: PlantedFault) -> "Explanation | None":
         """The same passes with this fault, or None where it would not be seen."""
         with np.errstate(all="ignore"):
-            passes = Passes(self.net, self.x, self.target, self.delta_N, fault)
+            passes = ExplainedPasses(self.net, self.x, self.target, self.delta_N, fault)
             value = passes.found[fault.key].value
-            right = Passes(self.net, self.x, self.target, self.delta_N).found[fault.key].value
+            right = ExplainedPasses(self.net, self.x, self.target, self.delta_N).found[fault.key].value
             scale = max(np.abs(value).max(initial=0), np.abs(right).max(initial=0))
             if not np.abs(value - right).max(initial=0) > VISIBLE * scale > 0:
                 return None
@@ -164,7 +169,7 @@ class Explanation:
         from pyham.teaching.explain_text import numbers
 
         q = self[self.fault.key]
-        right = Passes(self.net, self.x, self.target, self.delta_N).found[q.key]
+        right = ExplainedPasses(self.net, self.x, self.target, self.delta_N).found[q.key]
         return (
             f"{q.symbol} ({q.key}), {q.name}: {self.fault.wrong}. {q.symbol} = {q.formula} is "
             f"{', '.join(numbers(right.value))}, shown was {', '.join(numbers(q.value))}."
@@ -190,7 +195,7 @@ class Explanation:
             fault = self.fault._asdict() | {"question": self.question, "answer": self.answer}
         return {
             "network": str(self.net.arch), "dtype": str(self.x.dtype), "loss": self.loss, "layers": list(self.layers),
-            "passed": self.passed if shown else None, "worst": self.worst if shown else None, "fault": fault,
+            "passed": self.passed if shown else None, "worst": plain(self.worst) if shown else None, "fault": fault,
             "quantities": quantities,
         }  # fmt: skip
 
@@ -244,7 +249,7 @@ def explain(
         of_output["target"] = np.zeros((1, *net.arch.output_shape), sample.dtype)
     shown = _layers(net.arch.depth, layers)
     with np.errstate(all="ignore"):  # what overflows does not hold, and is shown as inf or NaN
-        passes = Passes(net, sample, of_output["target"], of_output["delta_N"])
+        passes = ExplainedPasses(net, sample, of_output["target"], of_output["delta_N"])
         quantities = checked(passes, of_output["target"], of_output["delta_N"], shown)
     return Explanation(net, sample, of_output["target"], of_output["delta_N"], shown, quantities)
 

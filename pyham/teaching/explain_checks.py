@@ -7,25 +7,27 @@ from typing import Any
 import numpy as np
 
 from pyham.teaching.explain_oracle import recomputed
-from pyham.teaching.explain_passes import Passes
+from pyham.teaching.explain_passes import ExplainedPasses
 from pyham.teaching.explain_quantities import Agreement, Quantity
 from pyham.teaching.explain_steps import ComplexSteps
 
 Array = np.ndarray[Any, Any]
 
 
-def checked(passes: Passes, target: Array | None, delta_N: Array | None, layers: Sequence[int]) -> tuple[Quantity, ...]:
+def checked(
+    passes: ExplainedPasses, target: Array | None, delta_N: Array | None, layers: Sequence[int]
+) -> tuple[Quantity, ...]:
     """The quantities of these layers, and the states and adjoints that they begin and end with, with their checks."""
     N = len(passes.layers)
     ends = {f"{name}{j + i}" for j in layers for i in (0, 1) for name in ("y", "delta", "Phi")}
-    ends |= {"y0", f"y{N}", "target", "loss", f"delta{N}"}
+    ends |= {"y0", f"y{N}", "target", "loss", f"delta{N}", f"Phi{N}"}
     groups = {passes.layers[j].J for j in layers}
     shown = [q for q in passes.found.values() if q.key in ends | groups or (q.layer in layers and q.kind != "J")]
     steps = ComplexSteps(passes, target, delta_N)
     return tuple(replace(q, agreements=_agreements(passes, steps, q)) for q in shown)
 
 
-def _agreements(passes: Passes, steps: ComplexSteps, q: Quantity) -> tuple[Agreement, ...]:
+def _agreements(passes: ExplainedPasses, steps: ComplexSteps, q: Quantity) -> tuple[Agreement, ...]:
     eps = float(np.finfo(q.value.dtype).eps)
     wide = steps.dtype.type(0).real.dtype
     found = []

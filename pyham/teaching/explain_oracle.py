@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyham.architectures.maps import Convolution, Dense, Map
-from pyham.teaching.explain_passes import LARGE, Passes
+from pyham.teaching.explain_passes import LARGE, ExplainedPasses
 from pyham.teaching.explain_quantities import Quantity, chosen
 from pyham.teaching.explain_structure import LayerOfNetwork, StageOfLayer
 
@@ -101,7 +101,7 @@ def unsqueezed(z: Array) -> Array:
     return y
 
 
-def recomputed(passes: Passes, quantity: Quantity, wide: Any) -> Recomputed | None:
+def recomputed(passes: ExplainedPasses, quantity: Quantity, wide: Any) -> Recomputed | None:
     """The quantity from its inputs in the dtype ``wide``; None where there is no formula to compute."""
     rule = RULES.get(quantity.kind)
     inputs = [passes.found[key].value.astype(wide) for key in quantity.inputs]
@@ -118,7 +118,7 @@ def _terms(of: StageOfLayer, which: int) -> int:
     return kind.terms(numbers[None])
 
 
-def _W(passes: Passes, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
+def _W(passes: ExplainedPasses, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
     A, layer = inputs[-1], passes.layers[of.layer]
     M = layer.block_of_J(of.part) * of.fraction * layer.arch.step
     kind = of.stage.maps[0]
@@ -130,7 +130,7 @@ def _W(passes: Passes, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Re
     return Recomputed(value, size, len(M) + 2)
 
 
-def _a(passes: Passes, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
+def _a(passes: ExplainedPasses, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
     kind, space = of.stage.maps[0], of.stage.maps[0].space
     value, size = _both(lambda A, y, c: applied(kind, A, y[of.src]) + c.reshape(-1, *(1,) * space), *inputs)
     return Recomputed(value, size, _terms(of, 0) + 1)
@@ -145,19 +145,19 @@ SIGMA: dict[str, Callable[[Array], Array]] = {
 }
 
 
-def _sigma(passes: Passes, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
+def _sigma(passes: ExplainedPasses, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
     sigma = of.stage.activation
     function = SIGMA.get(sigma.name, sigma.sigma)
     value = function(inputs[0])
     return Recomputed(value, np.maximum(np.abs(value), min(1.0, sigma.slope)), 4)
 
 
-def _u(passes: Passes, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
+def _u(passes: ExplainedPasses, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
     value, size = _both(lambda W, s: applied(of.stage.maps[1], W, s), *inputs)
     return Recomputed(value, size, _terms(of, 1))
 
 
-def _y(passes: Passes, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
+def _y(passes: ExplainedPasses, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
     def step(y: Array, u: Array) -> Array:
         z = y.copy()
         z[of.dst] = float(of.stage.keep) * y[of.dst] + u
@@ -166,33 +166,33 @@ def _y(passes: Passes, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Re
     return Recomputed(*_both(step, *inputs), 2)
 
 
-def _loss(passes: Passes, q: Quantity, of: None, inputs: list[Array]) -> Recomputed:
+def _loss(passes: ExplainedPasses, q: Quantity, of: None, inputs: list[Array]) -> Recomputed:
     y, other = inputs
     value = ((y - other) ** 2 / 2).sum() if "target" in q.inputs else (y * other).sum()
     return Recomputed(np.asarray(value), np.abs(y * other).sum() + (y**2).sum() + (other**2).sum(), y.size + 3)
 
 
-def _g(passes: Passes, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
+def _g(passes: ExplainedPasses, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
     value, size = _both(lambda s, W, d: s * pulled(of.stage.maps[1], W, d[of.dst]), *inputs)
     return Recomputed(value, size, _terms(of, 1) + 1)
 
 
-def _dW(passes: Passes, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
+def _dW(passes: ExplainedPasses, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
     value, size = _both(lambda d, s: products(of.stage.maps[1], d[of.dst], s), *inputs)
     return Recomputed(value, size, inputs[1][0].size)
 
 
-def _dA(passes: Passes, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
+def _dA(passes: ExplainedPasses, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
     value, size = _both(lambda g, y: products(of.stage.maps[0], g, y[of.src]), *inputs)
     return Recomputed(value, size, inputs[0][0].size)
 
 
-def _dc(passes: Passes, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
+def _dc(passes: ExplainedPasses, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
     value, size = _both(lambda g: g.reshape(len(g), -1).sum(axis=1), *inputs)
     return Recomputed(value, size, inputs[0][0].size)
 
 
-def _delta(passes: Passes, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
+def _delta(passes: ExplainedPasses, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
     def back(delta: Array, A: Array, g: Array) -> Array:
         found = delta.copy()
         found[of.dst] = float(of.stage.keep) * delta[of.dst]
@@ -202,7 +202,7 @@ def _delta(passes: Passes, q: Quantity, of: StageOfLayer, inputs: list[Array]) -
     return Recomputed(*_both(back, *inputs), _terms(of, 0) + 1)
 
 
-def _Phi(passes: Passes, q: Quantity, of: LayerOfNetwork | None, inputs: list[Array]) -> Recomputed | None:
+def _Phi(passes: ExplainedPasses, q: Quantity, of: LayerOfNetwork | None, inputs: list[Array]) -> Recomputed | None:
     """Column by column: each is a delta, which the layer's stages turn into the one before them."""
     if of is None:
         return None
@@ -227,7 +227,7 @@ def _Phi(passes: Passes, q: Quantity, of: LayerOfNetwork | None, inputs: list[Ar
     return Recomputed(value, size, sum(_terms(stage, i) + 2 for stage in of.stages for i in (0, 1)), columns)
 
 
-def _dK(passes: Passes, q: Quantity, of: LayerOfNetwork, inputs: list[Array]) -> Recomputed | None:
+def _dK(passes: ExplainedPasses, q: Quantity, of: LayerOfNetwork, inputs: list[Array]) -> Recomputed | None:
     if of.coupled and of.arch.width > LARGE:
         return None
     stages = [passes.about[key] for key in q.inputs if key.startswith("dA")]
@@ -250,7 +250,7 @@ def _dK(passes: Passes, q: Quantity, of: LayerOfNetwork, inputs: list[Array]) ->
     return Recomputed(value.reshape(shape), size.reshape(shape), 2 * len(stages) + of.arch.width)
 
 
-def _db(passes: Passes, q: Quantity, of: LayerOfNetwork, inputs: list[Array]) -> Recomputed:
+def _db(passes: ExplainedPasses, q: Quantity, of: LayerOfNetwork, inputs: list[Array]) -> Recomputed:
     value, size = np.zeros((2, of.arch.width), inputs[0].dtype)
     for stage, dc in zip(of.stages, inputs, strict=True):
         rows = of.arch.parts[stage.part].rows
@@ -259,7 +259,7 @@ def _db(passes: Passes, q: Quantity, of: LayerOfNetwork, inputs: list[Array]) ->
     return Recomputed(value, size, len(inputs))
 
 
-def _dparameter(passes: Passes, q: Quantity, of: LayerOfNetwork, inputs: list[Array]) -> Recomputed | None:
+def _dparameter(passes: ExplainedPasses, q: Quantity, of: LayerOfNetwork, inputs: list[Array]) -> Recomputed | None:
     if of.arch.name == "MS1":
         (p, q_) = inputs if "[p," in q.inputs[0] else inputs[::-1]
         return Recomputed(p - q_.T, np.abs(p) + np.abs(q_.T), 2)
@@ -270,11 +270,11 @@ def _dparameter(passes: Passes, q: Quantity, of: LayerOfNetwork, inputs: list[Ar
     return None
 
 
-def _delta_N(passes: Passes, q: Quantity, of: None, inputs: list[Array]) -> Recomputed:
+def _delta_N(passes: ExplainedPasses, q: Quantity, of: None, inputs: list[Array]) -> Recomputed:
     return Recomputed(inputs[0] - inputs[1], np.abs(inputs[0]) + np.abs(inputs[1]), 1)
 
 
-def _squeeze(passes: Passes, q: Quantity, of: LayerOfNetwork, inputs: list[Array]) -> Recomputed:
+def _squeeze(passes: ExplainedPasses, q: Quantity, of: LayerOfNetwork, inputs: list[Array]) -> Recomputed:
     value = squeezed(inputs[0]) if q.kind == "squeeze" else unsqueezed(inputs[0])
     return Recomputed(value, np.abs(value), 1)
 

@@ -21,11 +21,8 @@ def page(e: Any, path: str | PathLike[str] | None = None) -> str:
     """
     hidden = e.fault is not None and not e.revealed
     data = e.reveal().to_dict() | {"summary": summary(e), "hidden": hidden, "loss_value": number(e["loss"].value)}
-    heading = ""
     for q, entry in zip(e, data["quantities"], strict=True):
-        heading = title(q, e) or heading
-        alone = not q.inputs or q.kind in ("loss", "delta_N")
-        entry["title"] = title(q, e) or ("" if alone else heading)
+        entry["title"] = title(q, e)
         entry["of"] = None if q.stage is None else e.structure[q.layer].stages[q.stage - 1].key
     data["stages"] = [
         {"key": of.key, "layer": of.layer, "number": of.number, "many": of.many, "updates": of.updates}

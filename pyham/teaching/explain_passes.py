@@ -1,7 +1,7 @@
 """One forward and one backward pass of one sample, written down quantity by quantity.
 
-``Passes`` computes what ``pyham.engines.reference`` computes, with the same operations in the same order, and keeps
-everything that it meets on the way. With a planted fault one formula is wrong, and all that follows uses what it gives.
+``ExplainedPasses`` computes what ``pyham.engines.reference`` computes, with the same operations in the same order, and
+keeps everything that it meets on the way. With a planted fault one formula is wrong, and the rest follows from it.
 """
 
 # ruff: noqa: RUF001  formulas have the letters of mathematics
@@ -35,7 +35,7 @@ Array = np.ndarray[Any, Any]
 LARGE = 512  # numbers of a state: of larger ones no Phi is computed
 
 
-class Passes:
+class ExplainedPasses:
     """The quantities of both passes, in the order in which they are computed: ``found``, by key.
 
     Parameters

@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 
 ROOT = Path(_check.__file__).parents[1]
 EXCERPT = 64  # numbers: of a larger array, ``to_dict`` and texts hold the beginning and the norms
-MOST = 32  # entries, or columns, that are compared where each takes a pass: of more, a selection from first to last
+MOST = 32  # entries, or columns, that are compared where each takes a pass: of more, a selection
 
 _LOW, _HIGH = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋"), str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
@@ -119,6 +119,9 @@ class Quantity:
     place: CodePlace
     agreements: tuple[Agreement, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Quantity {self.symbol} = {self.formula}, {self.value.shape}>"
+
     @property
     def deviation(self) -> float | None:
         """The largest of all comparisons; None where there is none."""
@@ -139,8 +142,7 @@ class Quantity:
 
     def norms(self) -> dict[str, float]:
         """The 2-norm of all entries, and the largest of them."""
-        wide = np.abs(_check.double(self.value)).ravel()
-        return {"norm": float(np.linalg.norm(wide)), "largest": float(wide.max(initial=0))}
+        return norms(self.value)
 
     def to_dict(self, full: bool = False) -> dict[str, Any]:
         """Plain data, fit for JSON: infinity and NaN as strings; of large arrays, unless ``full``, the beginning."""
@@ -156,6 +158,13 @@ class Quantity:
         }  # fmt: skip
 
 
+def norms(value: Array) -> dict[str, float]:
+    """The 2-norm of all entries, and the largest absolute value."""
+    wide = np.abs(_check.double(value)).ravel()
+    with np.errstate(all="ignore"):
+        return {"norm": float(np.linalg.norm(wide)), "largest": float(wide.max(initial=0))}
+
+
 def plain(value: Any) -> Any:
     """Lists and numbers as JSON has them."""
     if isinstance(value, list):
@@ -169,6 +178,10 @@ def _nan_first(number: float) -> float:
     return np.inf if number != number else number
 
 
-def chosen(size: int) -> Array:
-    """The indices of the entries that are compared."""
-    return np.arange(size) if size <= MOST else np.unique(np.linspace(0, size - 1, MOST).round().astype(int))
+def chosen(size: int, value: Array | None = None) -> Array:
+    """The indices of the entries that are compared: all of few, else random ones and the largest of ``value``."""
+    if size <= MOST:
+        return np.arange(size)
+    largest: Any = [] if value is None else np.argsort(np.abs(value).ravel())[-MOST // 4 :]
+    drawn = np.random.default_rng(size).permutation(size)[: MOST - len(largest)]
+    return np.union1d(drawn, largest).astype(int)

@@ -14,14 +14,15 @@ from typing import Any
 import numpy as np
 
 from pyham.engines.reference import REFERENCE
-from pyham.teaching.explain_passes import Passes
+from pyham.teaching.explain_passes import ExplainedPasses
 from pyham.teaching.explain_quantities import Quantity, chosen
 from pyham.teaching.explain_structure import LayerOfNetwork, StageOfLayer
 
 Array = np.ndarray[Any, Any]
 
 TINY = 1e-100
-PERTURBED = {"delta": "y", "unsqueeze": "y", "g": "a", "dA": "A", "dc": "c", "dW": "W"}
+PERTURBED = {"g": "a", "dA": "A", "dc": "c", "dW": "W"}
+SHOWN = {name: kind for kind, name in PERTURBED.items()}
 
 
 class ComplexSteps:
@@ -31,7 +32,7 @@ class ComplexSteps:
     in units of the dtype's eps; None where there is no derivative of that kind.
     """
 
-    def __init__(self, passes: Passes, target: Array | None, delta_N: Array | None) -> None:
+    def __init__(self, passes: ExplainedPasses, target: Array | None, delta_N: Array | None) -> None:
         self.passes = passes
         self.target, self.delta_N = target, delta_N
         self.dtype = np.result_type(next(iter(passes.states.values())).dtype, np.complex128)
@@ -61,7 +62,7 @@ class ComplexSteps:
             layer = self.passes.about[q.key]
             entries, outputs = self._of_node(layer.number, 0, True)
             return entries, self._slopes(outputs), self._size(q.kind, q.key)
-        if q.kind in PERTURBED:
+        if q.kind == "delta" or q.kind in PERTURBED:
             of: StageOfLayer = self.passes.about[q.key]
             if q.kind == "delta":
                 entries, outputs = self._of_node(of.layer, of.number - 1, False)
@@ -88,7 +89,7 @@ class ComplexSteps:
         layer = self.passes.layers[j]
         key = str(j) if before_squeeze else layer.node(s)[0]
         y = self.passes.states[key][0].astype(self.dtype)
-        entries = chosen(y.size)
+        entries = chosen(y.size, self.passes.found[f"delta{key}"].value)
         z = moved(y, entries)
         return entries, self._rest(j, s, self.stages.enter(j, z) if before_squeeze else z)
 
@@ -99,7 +100,7 @@ class ComplexSteps:
         a = self.passes.inner[of.key][0].astype(self.dtype)
         found: dict[str, tuple[Array, list[Array]]] = {}
         for name, value in (("a", a[0]), ("A", stage.A), ("c", stage.c), ("W", stage.W)):
-            entries = chosen(value.size)
+            entries = chosen(value.size, self.passes.found[SHOWN[name] + of.key].value)
             behind = []
             for one in moved(value, entries):
                 moved_stage = stage if name == "a" else stage._replace(**{name: one})
@@ -125,7 +126,8 @@ class ComplexSteps:
         found: dict[str, tuple[Array, list[Array]]] = {}
         for short in layer.arch.shapes:
             name = short + layer.group
-            entries = chosen(plain[name][layer.local].size)
+            shown = self.passes.found[layer.parameter(short)[0]].value
+            entries = chosen(shown.size, shown)
             behind = []
             for one in moved(plain[name][layer.local], entries):
                 whole = plain[name].copy()

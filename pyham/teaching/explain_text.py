@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pyham.teaching.explain_quantities import Quantity, high, low
+from pyham.teaching.explain_quantities import Quantity, high, low, norms
 
 Array = np.ndarray[Any, Any]
 
@@ -36,9 +36,9 @@ def numbers(value: Array, digits: int = 5, width: int = 70) -> list[str]:
             length = max(map(len, lines))
             return [f"[{line.ljust(length)}]" for line in lines]
     shape = " × ".join(map(str, value.shape))
-    wide = np.abs(value.astype(np.float64)).ravel()
+    size = norms(value)
     first = ", ".join(number(v, 3).strip() for v in value.ravel()[:4])
-    words = f"{shape}, norm {np.linalg.norm(wide):.4g}, largest {wide.max(initial=0):.4g}; begins {first}, .."
+    words = f"{shape}, norm {size['norm']:.4g}, largest {size['largest']:.4g}; begins {first}, .."
     return textwrap.wrap(words, width)
 
 
@@ -72,10 +72,14 @@ def head(e: Any, width: int) -> list[str]:
 
 
 def title(q: Quantity, e: Any) -> str:
-    """The heading above a quantity: its stage, or its layer."""
+    """The heading above a quantity: its stage, or its layer; none for a state that another layer ends with."""
+    if q.layer is not None and q.layer not in e.layers:
+        return ""
     if q.stage is None or q.layer is None:
-        if q.layer is None or q.kind in ("J", "squeeze", "unsqueeze"):
+        if q.layer is None or q.kind == "J":
             return ""
+        if q.kind in ("squeeze", "unsqueeze"):
+            return f"layer {q.layer}"
         return f"layer {q.layer}: parameters and sensitivity"
     of = e.structure[q.layer].stages[q.stage - 1]
     words = f"layer {q.layer}" + (f", stage {q.stage} of {of.many}" if of.many > 1 else "")
@@ -165,7 +169,8 @@ def wall(e: Any, width: int | None = None) -> str:
     shown = [e.structure[j] for j in e.layers]
     stages = [of for layer in shown for of in layer.stages]
     per_layer = max((len(layer.stages) for layer in shown), default=1)
-    most = max(per_layer, (columns - LABEL) // 13 // per_layer * per_layer)
+    most = max(1, (columns - LABEL) // 13)
+    most -= most % per_layer if most > per_layer else 0
     for start in range(0, len(stages), most):
         lines += ["", *page(e, stages[start : start + most], columns)]
     return "\n".join(line.rstrip() for line in lines)
@@ -193,17 +198,16 @@ def page(e: Any, stages: Sequence[Any], columns: int) -> list[str]:
     for name, kind in BACKWARD:
         values = [e[key(of, kind, name)].value for of in stages]
         lines += across(words[name, kind], values, [cell] * len(stages))
-    lines.append(f"{'layers':{LABEL}}{words['layer', '']} ".ljust(columns, "─"))
+    first, *rest = textwrap.wrap(words["layer", ""], columns - LABEL - 1)
+    lines += [f"{'layers':{LABEL}}{first} ".ljust(columns, "─"), *(" " * LABEL + more for more in rest)]
     spans = [cell * sum(of.layer == j for of in stages) for j in layers]
-    by_name: dict[str, list[Array]] = {}
-    for j in layers:
-        for q in e:
-            if q.layer == j and q.stage is None and q.kind in ("dK", "db", "dparameter"):
-                by_name.setdefault(q.symbol.replace(low(j), ""), []).append(q.value)
-    by_name["Φ"] = [e[f"Phi{j}"].value for j in layers if f"Phi{j}" in e]
-    for label, values in by_name.items():
-        if len(values) == len(spans):
-            lines += across(label, values, spans)
+    begun = {of.layer for of in stages if of.number == 1}  # a layer's own rows stand below its first stage
+    own: dict[str, dict[int, Array]] = {}
+    for q in e:
+        if q.layer in begun and q.stage is None and q.kind in ("dK", "db", "dparameter", "Phi"):
+            own.setdefault(q.symbol.replace(low(q.layer), ""), {})[q.layer] = q.value
+    for label, of_layers in own.items():
+        lines += across(label, [of_layers.get(j) for j in layers], spans)
     return lines
 
 
@@ -224,10 +228,13 @@ def labels(of: Any, layer: Any) -> dict[tuple[str, str], str]:
     }  # fmt: skip
 
 
-def across(label: str, values: list[Array], widths: list[int]) -> list[str]:
+def across(label: str, values: Sequence[Array | None], widths: list[int]) -> list[str]:
     """One row of the wall."""
     cells = []
     for value, width in zip(values, widths, strict=True):
+        if value is None:
+            cells.append([""])
+            continue
         found = numbers(value, 4, width - 1)
         if (len(found) > 1 and value.ndim == 1) or max(map(len, found)) >= width:
             found = [f"[{number(v, 4)}]" for v in value.ravel()[:3]] + ([".."] if value.size > 3 else [])
