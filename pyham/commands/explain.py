@@ -147,6 +147,7 @@ def array(argument: str, words: str | None, shape: tuple[int, ...]) -> Array | N
     """Numbers from the command line or an .npy file, in that shape."""
     if words is None:
         return None
+    words = words or "--"  # which argparse gives as []
     if words.endswith(".npy"):
         found = read_npy(Path(words))
     else:

@@ -89,8 +89,8 @@ class Explanation:
 
     @property
     def worst(self) -> float:
-        """The largest deviation of all."""
-        return float(np.max([a.deviation for found in self.checks.values() for a in found], initial=0.0))
+        """The largest deviation of all comparisons in which rounding errors leave digits to compare."""
+        return float(np.max([a.deviation for found in self.checks.values() for a in found if a.decided], initial=0.0))
 
     @property
     def loss(self) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 from pyham.teaching.explain_oracle import recomputed
 from pyham.teaching.explain_passes import ExplainedPasses
 from pyham.teaching.explain_quantities import Agreement, Quantity
-from pyham.teaching.explain_steps import ComplexSteps
+from pyham.teaching.explain_steps import TINY, ComplexSteps
 
 Array = np.ndarray[Any, Any]
 
@@ -29,11 +29,13 @@ def checked(
 
 def _agreements(passes: ExplainedPasses, steps: ComplexSteps, q: Quantity) -> tuple[Agreement, ...]:
     eps = float(np.finfo(q.value.dtype).eps)
+    tiny = float(np.finfo(q.value.dtype).tiny)  # where numbers are smaller, digits are lost; in complex steps, earlier
     wide = steps.dtype.type(0).real.dtype
+    lost = max(tiny, float(np.finfo(wide).tiny) / TINY)
     found = []
     again = recomputed(passes, q, wide)
     if again is not None:
-        size = (again.terms + 2) * eps * float(np.max(again.size, initial=0))
+        size = (again.terms + 2) * (eps * float(np.max(again.size, initial=0)) + tiny)
         shown = q.value if again.columns is None else q.value[:, again.columns]
         how = "the formula in NumPy, from the numbers shown"
         found.append(_agreement("formula", how, shown, again.value, size, q.value.size))
@@ -42,7 +44,7 @@ def _agreements(passes: ExplainedPasses, steps: ComplexSteps, q: Quantity) -> tu
         entries, values, size = derivative
         rows = q.value[entries] if q.kind == "Phi" else q.value.ravel()[entries]
         how = "Im f(v + i t) / t, t = 1e-100, through the forward pass"
-        found.append(_agreement("complex step", how, rows, values, eps * size, q.value.size))
+        found.append(_agreement("complex step", how, rows, values, eps * size + (1 + size) * lost, q.value.size))
     return tuple(found)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from pyham.architectures.maps import Convolution, Dense, Map
 from pyham.teaching.explain_passes import LARGE, ExplainedPasses
-from pyham.teaching.explain_quantities import Quantity, chosen
+from pyham.teaching.explain_quantities import MOST, Quantity, chosen
 from pyham.teaching.explain_structure import LayerOfNetwork, StageOfLayer
 
 Array = np.ndarray[Any, Any]
@@ -222,7 +222,7 @@ def _Phi(passes: ExplainedPasses, q: Quantity, of: LayerOfNetwork | None, inputs
             found.append((unsqueezed(delta) if of.squeezed else delta).ravel())
         return np.stack(found, axis=1)
 
-    columns = chosen(len(inputs[0]))
+    columns = chosen(len(inputs[0]), MOST)
     value, size = _both(back, inputs[0][:, columns], *inputs[1:])
     return Recomputed(value, size, sum(_terms(stage, i) + 2 for stage in of.stages for i in (0, 1)), columns)
 

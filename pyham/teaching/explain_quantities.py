@@ -178,10 +178,10 @@ def _nan_first(number: float) -> float:
     return np.inf if number != number else number
 
 
-def chosen(size: int, value: Array | None = None) -> Array:
-    """The indices of the entries that are compared: all of few, else random ones and the largest of ``value``."""
-    if size <= MOST:
+def chosen(size: int, most: int, value: Array | None = None) -> Array:
+    """The indices of the entries that are compared: all, or ``most`` random ones and the largest of ``value``."""
+    if size <= most:
         return np.arange(size)
-    largest: Any = [] if value is None else np.argsort(np.abs(value).ravel())[-MOST // 4 :]
-    drawn = np.random.default_rng(size).permutation(size)[: MOST - len(largest)]
+    largest: Any = [] if value is None else np.argsort(np.abs(value).ravel())[-most // 4 :]
+    drawn = np.random.default_rng(size).permutation(size)[: most - len(largest)]
     return np.union1d(drawn, largest).astype(int)

@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 
 from pyham.engines.reference import REFERENCE
-from pyham.teaching.explain_passes import ExplainedPasses
-from pyham.teaching.explain_quantities import Quantity, chosen
+from pyham.teaching.explain_passes import LARGE, ExplainedPasses
+from pyham.teaching.explain_quantities import MOST, Quantity, chosen
 from pyham.teaching.explain_structure import LayerOfNetwork, StageOfLayer
 
 Array = np.ndarray[Any, Any]
 
 TINY = 1e-100
+FEW = 8  # entries of each quantity, in the place of MOST, that are compared where a state has more than LARGE numbers
 PERTURBED = {"g": "a", "dA": "A", "dc": "c", "dW": "W"}
 SHOWN = {name: kind for kind, name in PERTURBED.items()}
 
@@ -35,7 +36,9 @@ class ComplexSteps:
     def __init__(self, passes: ExplainedPasses, target: Array | None, delta_N: Array | None) -> None:
         self.passes = passes
         self.target, self.delta_N = target, delta_N
-        self.dtype = np.result_type(next(iter(passes.states.values())).dtype, np.complex128)
+        x = passes.states["0"]
+        self.dtype = np.result_type(x.dtype, np.complex128)
+        self.most = MOST if x.size <= LARGE else FEW
         self.stages = passes.stages.astype(self.dtype)
         self._of_layer = cache(self._complex_stages)
         self._of_stage = cache(self._from_stage)
@@ -47,7 +50,7 @@ class ComplexSteps:
         if q.kind == "slope":
             return self._slope(q)
         if q.kind == "delta_N":
-            entries = chosen(q.value.size)
+            entries = chosen(q.value.size, self.most)
             y = self.passes.states[str(len(self.passes.layers))][0].astype(self.dtype)
             return entries, self._slopes(moved(y, entries)), self._size("delta_N", q.key)
         if q.kind == "Phi":
@@ -89,7 +92,7 @@ class ComplexSteps:
         layer = self.passes.layers[j]
         key = str(j) if before_squeeze else layer.node(s)[0]
         y = self.passes.states[key][0].astype(self.dtype)
-        entries = chosen(y.size, self.passes.found[f"delta{key}"].value)
+        entries = chosen(y.size, self.most, self.passes.found[f"delta{key}"].value)
         z = moved(y, entries)
         return entries, self._rest(j, s, self.stages.enter(j, z) if before_squeeze else z)
 
@@ -100,7 +103,7 @@ class ComplexSteps:
         a = self.passes.inner[of.key][0].astype(self.dtype)
         found: dict[str, tuple[Array, list[Array]]] = {}
         for name, value in (("a", a[0]), ("A", stage.A), ("c", stage.c), ("W", stage.W)):
-            entries = chosen(value.size, self.passes.found[SHOWN[name] + of.key].value)
+            entries = chosen(value.size, self.most, self.passes.found[SHOWN[name] + of.key].value)
             behind = []
             for one in moved(value, entries):
                 moved_stage = stage if name == "a" else stage._replace(**{name: one})
@@ -127,7 +130,7 @@ class ComplexSteps:
         for short in layer.arch.shapes:
             name = short + layer.group
             shown = self.passes.found[layer.parameter(short)[0]].value
-            entries = chosen(shown.size, shown)
+            entries = chosen(shown.size, self.most, shown)
             behind = []
             for one in moved(plain[name][layer.local], entries):
                 whole = plain[name].copy()

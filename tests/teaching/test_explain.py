@@ -44,8 +44,11 @@ def explained(case):
     return net.explain(sample(net))
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize(
+    ("case", "dtype"),
+    [(case, np.float64) for case in CASES]
+    + [pytest.param(case, np.float32, marks=[] if i % 3 == 0 else pytest.mark.slow) for i, case in enumerate(CASES)],
+)
 def test_numbers_are_those_of_the_reference_engine_and_agree_with_both_checks(case, dtype):
     net = network(case)
     x = sample(net, dtype)
@@ -115,7 +118,8 @@ def test_other_losses_activations_and_layers():
     empty = pyham.H2(4, 0).init(0).explain(x)
     assert empty.passed and np.array_equal(empty["Phi0"].value, np.eye(4))
     saturated = pyham.H1(4, 2, 0.5).init(0).explain(100 * x)
-    assert saturated.passed and "undecided" in {q.verdict for q in saturated}
+    assert saturated.passed and "undecided" in {q.verdict for q in saturated} and saturated.worst < 1e-13
+    assert pyham.H2(4, 2, 1e-320).init(0).explain(x).passed  # W = h J A^T has no digits
     with pytest.raises(ValueError, match="seed: expected a pass in which some fault changes a number"):
         net.explain(x, target=target, layers=[]).plant_a_fault(0)
 
