@@ -104,7 +104,7 @@ class LayerOfNetwork:
     @property
     def J(self) -> str:
         """The key of J."""
-        return f"J of group {self.group}" if self.group else "J"
+        return f"J group {self.group}" if self.group else "J"
 
     def block_of_J(self, part: int) -> Array:
         """J[dst, src] as a matrix, of the part's slices."""

@@ -20,7 +20,7 @@ NARROW = 60  # columns, at least
 
 def number(value: Any, digits: int = 5) -> str:
     """A number to so many significant digits; the minus sign has its place."""
-    return f"{float(value): .{digits}g}"
+    return f"{float(value) + 0.0: .{digits}g}"  # no -0
 
 
 def numbers(value: Array, digits: int = 5, width: int = 70) -> list[str]:
@@ -124,7 +124,7 @@ def legend(columns: int, hidden: bool) -> list[str]:
 def row(q: Quantity, check: str, columns: int) -> list[str]:
     """The lines of one quantity."""
     symbol, at_code = q.symbol.ljust(10), str(q.place) if q.place.line else ""
-    right = f"{check:>8}  {at_code:<18}"
+    right = f"{check:>8}  {at_code:<20}"
     if columns >= WIDE:
         of_formula = columns - len(right) - 55
         formula = textwrap.wrap(q.formula, of_formula)
