@@ -19,7 +19,6 @@ from pyham.loading import load
 from pyham.network import Network
 from pyham.teaching.explain import Explanation, explain
 from pyham.teaching.explain_drawing import SUFFIXES
-from pyham.training.classifier import Classifier
 
 Array = np.ndarray[Any, Any]
 
@@ -108,8 +107,9 @@ def check_options(options: argparse.Namespace) -> None:
 def network(options: argparse.Namespace) -> Network:
     """The network in FILE, or a new one with random weights."""
     if options.file is not None:
-        found = arrays.read_arrays(options.file) if is_npz(options.file) else load(options.file)
-        return found.net if isinstance(found, Classifier) else found
+        found: Any = arrays.read_arrays(options.file) if is_npz(options.file) else load(options.file)
+        net: Network = getattr(found, "net", found)  # a trained model has its network there
+        return net
     chosen = {name: getattr(options, name) for name in ("architecture", "width", "depth", "step", *NETWORK)}
     settings = DEFAULTS | {name: value for name, value in chosen.items() if value is not None}
     refuse_large(settings["width"] ** 2, settings["depth"], options.layer)

@@ -236,8 +236,11 @@ def across(label: str, values: Sequence[Array | None], widths: list[int]) -> lis
             cells.append([""])
             continue
         found = numbers(value, 4, width - 1)
-        if (len(found) > 1 and value.ndim == 1) or max(map(len, found)) >= width:
-            found = [f"[{number(v, 4)}]" for v in value.ravel()[:3]] + ([".."] if value.size > 3 else [])
+        if not found[0].startswith("["):
+            shape, norm = " × ".join(map(str, value.shape)), number(norms(value)["norm"], 4).strip()
+            found = (
+                [f"[{number(v, 4)}]" for v in value] if value.shape in ((2,), (3,), (4,)) else [shape, f"norm {norm}"]
+            )
         cells.append([line[: width - 1] for line in found])
     count = max(map(len, cells))
     return [

@@ -115,6 +115,11 @@ def test_command_reads_files_and_asks_for_faults(tmp_path, capsys):
     assert cli.main([*words, "--plant-a-fault", "5", "--answer"]) == 0
     told = capsys.readouterr().out
     assert re.search(r"The wrong formula: \S+ \(\w+\)", told) and "✗" in told
+    arch = pyham.images.ConvH2(2, 2, width=2, depths=(1,))
+    pyham.images.untrained(arch, 0).save(tmp_path / "classifier")
+    assert cli.main(["explain", str(tmp_path / "classifier"), "--x", "1,2,3,4,5,6,7,8", "--projector"]) == 0
+    printed = capsys.readouterr().out
+    assert str(arch) in printed and "2 × 2 × 2" in printed
 
 
 @pytest.mark.parametrize(
