@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from types import MappingProxyType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -15,6 +15,9 @@ from pyham.architectures.stages import AnyStages, Chain, Stages
 from pyham.engines.choice import Backend, select
 from pyham.engines.results import Adjoint, Gradient, Trace
 from pyham.files import archive
+
+if TYPE_CHECKING:
+    from pyham.teaching.explain import Explanation
 
 Array = np.ndarray[Any, Any]
 
@@ -212,6 +215,17 @@ class Network:
         a = self.arch.products(self.params, state) + self.b[:, None].astype(state.dtype)
         energy: Array = self.stages(state.dtype).activation.integrand(a).sum(axis=-1)
         return energy
+
+    def explain(
+        self, x: object, *, target: object = None, delta_N: object = None, layers: int | Sequence[int] | None = None
+    ) -> "Explanation":
+        """Every quantity of one sample's passes, each with its formula, its place in the code and a check; print it.
+
+        x is one sample, (n,) or (1, n); ``pyham.teaching.explain.explain`` says what the other arguments are.
+        """
+        from pyham.teaching.explain import explain  # here, because it stands above, and not everybody needs it
+
+        return explain(self, x, target=target, delta_N=delta_N, layers=layers)
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write architecture and parameters to one file, atomically; ``pyham.load`` reads it."""

@@ -4,7 +4,18 @@ import argparse
 import sys
 
 import pyham
-from pyham.commands import certify, completion, distributed, info, playground, predict, program, train, warmup
+from pyham.commands import (
+    certify,
+    completion,
+    distributed,
+    explain,
+    info,
+    playground,
+    predict,
+    program,
+    train,
+    warmup,
+)
 
 ELSEWHERE = (
     "Validation, figures and benchmarks are no commands of the installed package, but programs of its source: in a "
@@ -25,6 +36,7 @@ def parser(prog: str | None = None) -> program.Parser:
     predict.add(commands.add_parser("predict", help="what a trained network says of the rows of a table"))
     info.add(commands.add_parser("info", help="what is in a file"))
     distributed.add(commands.add_parser("distributed", help="train a network whose nodes exchange messages on a graph"))
+    explain.add(commands.add_parser("explain", help="show every number of one backward pass, with formula and check"))
     playground.add(commands.add_parser("playground", help="see in the browser how gradients travel through networks"))
     warmup.add(commands.add_parser("warmup", help="compile everything once, so that no later call has to"))
     return whole

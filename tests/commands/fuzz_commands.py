@@ -54,6 +54,7 @@ COMMANDS = {
     "train mnist": ["--data", "digits", "--depth", "1", "--epochs", "1"],
     "train mnist ConvH2": ["--data", "digits", "--depth", "1", "--epochs", "1", "--groups", "1"],
     "distributed swiss-roll": TINY,
+    "explain": [],
     "playground": [],
     "": [],
 }

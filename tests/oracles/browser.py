@@ -118,7 +118,7 @@ class Browser:
         self.send("Page.navigate", url=page.resolve().as_uri() + address)
         self.wait("Page.loadEventFired")
         assert not (problems := self.problems()), problems
-        self.evaluate("pyhamPlayground.settled()")
+        self.evaluate("window.pyhamPlayground?.settled()")
 
     def problems(self) -> list[Any]:
         """What the page has complained about: exceptions, errors and warnings in the console."""

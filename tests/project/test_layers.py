@@ -29,8 +29,9 @@ OUTSIDE = {  # what each package may import of this repository
     "figures": {"pyham", "validation", "figures"},
     "benchmarks": {"pyham", "figures", "benchmarks"},
 }
-#: The one import that looks up: ``arch.init(rng)`` makes a network.
-UPWARD = {("pyham.architectures.interface", "pyham.network")}
+#: The imports that look up: ``arch.init(rng)`` makes a network, and ``net.explain(x)`` is a function of teaching that
+#: users look for where everything else is asked of a network.
+UPWARD = {("pyham.architectures.interface", "pyham.network"), ("pyham.network", "pyham.teaching.explain")}
 
 
 def modules(package):
@@ -136,9 +137,8 @@ def test_only_what_is_written_for_the_compiler_imports_numba():
 def test_core_needs_no_extra():
     allowed = {"numpy", "scipy", "numba", "llvmlite", "safetensors", "matplotlib", "rich"}
     # mpmath: only for those who bring its numbers; mpi4py: only for those who ask for that transport; flint: for proofs
-    # torch, jax: for those who import the bridge, or read a file that PyTorch wrote
     # shtab: only for those who ask for completion
-    # torch: for those who import its bridge, or read a file that it wrote
+    # torch, jax, sklearn: for those who import the bridge, or read a file that PyTorch wrote
     optional = {
         "pyham._check": {"mpmath"},
         "pyham.architectures.activations": {"mpmath"},
