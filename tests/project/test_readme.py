@@ -25,11 +25,11 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 @pytest.mark.parametrize(
     ("code", "lines"),
-    [*zip(EXAMPLES, (4, 3, 1, 2, 1), strict=True)],
-    ids=["ten lines", "distributed", "graph", "scikit-learn", "PyTorch"],
+    [*zip(EXAMPLES, (4, 3, 1, 2, 1, 1), strict=True)],
+    ids=["ten lines", "distributed", "graph", "scikit-learn", "PyTorch", "JAX"],
 )
 def test_example_prints_its_comments(code, lines):
-    for optional in ("networkx", "torch"):
+    for optional in ("networkx", "torch", "jax"):
         if f"import {optional}" in code:
             pytest.importorskip(optional)
     expected = re.findall(r"^print\(.*\)\s+# (.*)$", code, re.MULTILINE)
