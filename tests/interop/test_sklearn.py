@@ -4,6 +4,7 @@ import copy
 import pickle
 import warnings
 
+import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
@@ -53,9 +54,11 @@ def test_labels_of_any_kind_in_a_pipeline_and_through_pickle_and_files(digits, t
     np.testing.assert_allclose(clf.predict_proba(X_new).sum(axis=1), 1, rtol=1e-12)
     assert (clf.classes_[clf.decision_function(X_new).argmax(axis=1)] == clf.predict(X_new)).all()
     clf.save(tmp_path / "digits.pyham")
+    joblib.dump(clf, tmp_path / "digits.joblib")
     for other in (
         pickle.loads(pickle.dumps(clf)),
         copy.deepcopy(clf),
+        joblib.load(tmp_path / "digits.joblib"),
         HamiltonianClassifier.load(tmp_path / "digits.pyham"),
     ):
         np.testing.assert_array_equal(other.predict_proba(X_new), clf.predict_proba(X_new))
