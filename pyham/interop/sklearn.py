@@ -37,7 +37,8 @@ PARAMETERS = """Parameters
     width, depth, final_time : n, None for ``pyham.training.tables``'s choice, N, and T = N h
     activation, options : the activation, and further options of the architecture (a dict) or None
     lift : "learnt", a matrix from the features to the channels, or "zeros", channels behind the features
-    scale : whether features, and values of a regression, are scaled to mean 0 and variance 1 first
+    scale : whether features, and values of a regression, are scaled to mean 0 and variance 1 first; features that have
+        nearly always the same value to less (``pyham.architectures.lift.Scaling``)
     loss : {losses}
     epochs, batch_size, learning_rate, noise, weight_decay : passes over the rows; rows a step; the first step's rate,
         which falls to 0 as a cosine; standard deviation of what is added to the scaled features in every epoch, at
