@@ -218,3 +218,20 @@ def test_the_defaults_of_the_command_are_the_recommended_protocol(architecture, 
     with pytest.raises(Seen):
         depth = [] if architecture == "H1" else ["--depth", "1", "--groups", "1"]
         cli.main(["train", "mnist", "--data", str(folder), "--architecture", architecture, *depth])
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_weights_of_samples_and_classes(backend, data):
+    """Weights of 1 change nothing, those of a class are those of its samples, and others change the result."""
+    pixels, labels = data[0]
+    options = {"protocol": SMALL, "rng": 0, "dtype": np.float64, "backend": backend}
+    of_class = np.where(np.arange(10) == 3, 4.0, 1.0)
+    given = {"none": {}, "ones": {"sample_weight": np.ones(len(labels))}, "class": {"class_weight": of_class}}
+    given["sample"] = {"sample_weight": of_class[labels]}
+    layers = {
+        name: images.train(convolutional(pixels), pixels, labels, **options, **weights).head.layer
+        for name, weights in given.items()
+    }
+    np.testing.assert_allclose(layers["ones"], layers["none"], rtol=0, atol=1e-12)  # another order of sums
+    np.testing.assert_array_equal(layers["class"], layers["sample"])
+    assert np.abs(layers["class"] - layers["none"]).max() > 1e-3
