@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from pyham import _check
+from pyham.architectures.chain import AnyStages, Chain
 from pyham.architectures.interface import ArchitectureBase
 from pyham.architectures.register import description
-from pyham.architectures.stages import AnyStages, Chain, Stages
+from pyham.architectures.stages import Stages
 from pyham.engines.choice import Backend, select
 from pyham.engines.results import Adjoint, Gradient, Trace
 from pyham.files import archive

@@ -151,17 +151,28 @@ class Architecture(ArchitectureBase):
         W = np.empty((N, L, *outputs[0].shape[1:]), dtype)
         for s, output in enumerate(outputs):
             W[:, s] = output
-        return Stages(
-            A.reshape(N * L, *A.shape[2:]),
-            c.reshape(N * L, *c.shape[2:]),
-            W.reshape(N * L, *W.shape[2:]),
-            src=tuple(self.parts[part].src for part, _ in self.steps),
-            dst=tuple(self.parts[part].dst for part, _ in self.steps),
-            keep=float(self.keep),
-            activation=find_activation(self.activation),
-            width=self.width,
-            maps=self.maps,
-        )
+        return self._stages_of(*(stack.reshape(N * L, *stack.shape[2:]) for stack in (A, c, W)))
+
+    def _stages_of(self, A: Array, c: Array, W: Array) -> Stages:
+        """Stages with these numbers; all else follows from the options alone, and is worked out and checked once."""
+        if A.dtype not in self._frames:
+            zero = np.zeros((), A.dtype)
+            self._frames[A.dtype] = Stages(
+                np.broadcast_to(zero, A.shape),
+                np.broadcast_to(zero, c.shape),
+                np.broadcast_to(zero, W.shape),
+                src=tuple(self.parts[part].src for part, _ in self.steps),
+                dst=tuple(self.parts[part].dst for part, _ in self.steps),
+                keep=float(self.keep),
+                activation=find_activation(self.activation),
+                width=self.width,
+                maps=self.maps,
+            )
+        return self._frames[A.dtype].renewed(A, c, W)
+
+    @cached_property
+    def _frames(self) -> dict[np.dtype[Any], Stages]:
+        return {}
 
     def pullback(self, gradients: Any) -> dict[str, Array]:
         if self.depth <= CHUNK:

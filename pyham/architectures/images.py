@@ -29,10 +29,11 @@ import numpy as np
 from pyham import _check
 from pyham.architectures.activations import Activation
 from pyham.architectures.base import Architecture
+from pyham.architectures.chain import Chain
 from pyham.architectures.interconnection import J1
 from pyham.architectures.interface import ArchitectureBase
 from pyham.architectures.maps import Convolution, Map
-from pyham.architectures.stages import Chain, StageGradients, Stages
+from pyham.architectures.stages import StageGradients, Stages
 from pyham.architectures.vectors import H2, architecture
 
 Array = np.ndarray[Any, Any]

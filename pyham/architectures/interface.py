@@ -3,14 +3,15 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from pyham.architectures.activations import Activation
 from pyham.architectures.activations import activation as find_activation
+from pyham.architectures.chain import AnyStages
 from pyham.architectures.initialization import draw
-from pyham.architectures.stages import AnyStages
 
 if TYPE_CHECKING:
     from pyham.network import Network
@@ -91,6 +92,11 @@ class ArchitectureBase(ABC):
         """The activation, where the option of that name has one."""
         chosen = self.options().get("activation")
         return None if chosen is None else find_activation(chosen)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """For copies and pickles: without what was worked out and kept."""
+        kept = {name for name in self.__dict__ if isinstance(getattr(type(self), name, None), cached_property)}
+        return {name: value for name, value in self.__dict__.items() if name not in kept}
 
     def __hash__(self) -> int:
         return hash((self.name, self.shape, tuple(self.shapes.items())))

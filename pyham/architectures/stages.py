@@ -9,10 +9,9 @@ matrices on the edges of a graph. Forward Euler is one stage per layer with src 
 Stormer-Verlet three, Yoshida's scheme seven. Stage s belongs to layer s // per_layer. The engines know stages only.
 
 Networks of images may fall in resolution: a ``squeeze`` before the first stage makes four channels of 2 x 2 pixels, and
-a ``Chain`` is several such ``Stages`` one after the other.
+a ``pyham.architectures.chain.Chain`` is several such ``Stages`` one after the other.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -136,7 +135,7 @@ class Stages:
 
     @property
     def sections(self) -> "tuple[Stages, ...]":
-        """This alone: the parts of a ``Chain`` are several."""
+        """This alone: the parts of a chain are several."""
         return (self,)
 
     @property
@@ -155,6 +154,21 @@ class Stages:
         part = slice(start * self.per_layer, stop * self.per_layer)
         squeezed = self.squeeze and start == 0 and stop > 0
         return replace(self, A=self.A[part], c=self.c[part], W=self.W[part], keep=self.keep[part], squeeze=squeezed)
+
+    def renewed(self, A: Array, c: Array, W: Array) -> "Stages":
+        """The same stages with other numbers of the same shapes and dtype; what is known of the slices is kept."""
+        if (A.shape, c.shape, W.shape, A.dtype) != (self.A.shape, self.c.shape, self.W.shape, self.A.dtype):
+            raise ValueError(f"stages: expected A {self.A.shape}, c {self.c.shape} and W {self.W.shape}, got others")
+        _ = self.places  # worked out here once, not by each of the others
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, A=A, c=c, W=W)
+        return other
+
+    @cached_property
+    def places(self) -> tuple[Array, Array, Array]:
+        """Where src and dst begin, for each stage of a layer, and keep (S,), as arrays for compiled loops."""
+        starts = [np.array([part.start for part in slices]) for slices in (self.src, self.dst)]
+        return starts[0], starts[1], np.array(self.keep, order="C")
 
     def astype(self, dtype: object) -> "Stages":
         """The same stages in another dtype."""
@@ -196,103 +210,3 @@ class Stages:
     def gradients_of_layer(self, gradients: Any, j: int) -> StageGradients:
         """Views of those of layer j, one entry for each of its stages."""
         return StageGradients(*self.part(gradients, j, j + 1))
-
-
-class Chain:
-    """Several ``Stages`` one after the other, with the properties of one; layers are counted through."""
-
-    def __init__(self, sections: Sequence[Stages]) -> None:
-        if not sections:
-            raise ValueError("sections: expected at least one, got none")
-        self.sections = tuple(sections)
-        self._starts = np.cumsum([0, *(section.depth for section in sections)]).tolist()
-
-    @property
-    def depth(self) -> int:
-        """Layers N."""
-        return int(self._starts[-1])
-
-    @property
-    def count(self) -> int:
-        """Stages S."""
-        return sum(section.count for section in self.sections)
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self.sections[0].dtype
-
-    @property
-    def activation(self) -> Activation:
-        return self.sections[0].activation
-
-    @property
-    def maps(self) -> tuple[Map, Map]:
-        return self.sections[0].maps
-
-    @property
-    def shears(self) -> bool:
-        """As that of ``Stages``; a squeeze is a permutation of p and the same of q."""
-        return all(section.shears for section in self.sections)
-
-    def layers(self, start: int, stop: int) -> "Chain":
-        """The stages of the layers start .. stop - 1."""
-        return Chain([section.layers(a, b) for section, a, b in self._cut(start, stop)])
-
-    def astype(self, dtype: object) -> "Chain":
-        """The same stages in another dtype."""
-        return Chain([section.astype(dtype) for section in self.sections])
-
-    def of_layer(self, j: int) -> list[Stage]:
-        """The stages of layer j, in their order."""
-        section, j = self._section(j)
-        return section.of_layer(j)
-
-    def enter(self, j: int, y: Array) -> Array:
-        """The state that the first stage of layer j reads, from that which enters the layer: squeezed, or the same."""
-        section, j = self._section(j)
-        return section.enter(j, y)
-
-    def leave(self, j: int, delta: Array) -> Array:
-        """The transpose of ``enter``, which is its inverse."""
-        section, j = self._section(j)
-        return section.leave(j, delta)
-
-    def zero_gradients(self) -> Any:
-        """Zeros for the gradients of all stages, section by section."""
-        return tuple(section.zero_gradients() for section in self.sections)
-
-    def part(self, gradients: Any, start: int, stop: int) -> Any:
-        """Views of the gradients of the layers start .. stop - 1, as ``layers(start, stop)`` has them."""
-        numbers = [self.sections.index(section) for section, _, _ in self._cut(start, stop)]
-        cut = self._cut(start, stop)
-        return tuple(section.part(gradients[i], a, b) for i, (section, a, b) in zip(numbers, cut, strict=True))
-
-    def gradients_of_layer(self, gradients: Any, j: int) -> StageGradients:
-        """Views of those of layer j, one entry for each of its stages."""
-        return StageGradients(*self.part(gradients, j, j + 1)[0])
-
-    def _section(self, j: int) -> tuple[Stages, int]:
-        i = int(np.searchsorted(self._starts, j, side="right")) - 1
-        return self.sections[i], j - self._starts[i]
-
-    def _cut(self, start: int, stop: int) -> list[tuple[Stages, int, int]]:
-        """(section, first layer, last layer + 1 within it) of those that have some of these layers, at least one."""
-        found = []
-        for section, first in zip(self.sections, self._starts, strict=False):
-            a, b = max(start - first, 0), min(stop - first, section.depth)
-            if a < b:
-                found.append((section, a, b))
-        return found or [(self.sections[0], 0, 0)]
-
-
-AnyStages = Stages | Chain
-
-
-def accumulate(total: Any, added: Any) -> None:
-    """total += added, gradients of the same stages."""
-    if isinstance(total, StageGradients):
-        for sum_, array in zip(total, added, strict=True):
-            sum_ += array
-    else:
-        for one, other in zip(total, added, strict=True):
-            accumulate(one, other)

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from pyham.architectures.chain import AnyStages, accumulate
 from pyham.architectures.lift import normalise, shifted
-from pyham.architectures.stages import AnyStages, accumulate
 from pyham.engines.results import ClassifierGradients, Drift, Parts, Pixels, Trace
 
 Array = np.ndarray[Any, Any]

@@ -21,7 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from pyham.architectures.stages import AnyStages, Stage
+from pyham.architectures.chain import AnyStages
+from pyham.architectures.stages import Stage
 from pyham.engines.contract import Engine, stacked
 
 Array = np.ndarray[Any, Any]

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pyham.architectures.stages import AnyStages
+from pyham.architectures.chain import AnyStages
 
 Array = np.ndarray[Any, Any]
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from pyham.architectures.chain import AnyStages
 from pyham.architectures.lift import DenseLift, Lift
-from pyham.architectures.stages import AnyStages
 from pyham.engines.choice import Backend, select
 from pyham.engines.results import Parts, Pixels
 from pyham.network import Network

@@ -33,7 +33,7 @@ import numpy as np
 
 from pyham import _check
 from pyham.architectures.activations import BUILT_IN
-from pyham.architectures.stages import AnyStages
+from pyham.architectures.chain import AnyStages
 from pyham.network import Network
 
 Array = np.ndarray[Any, Any]

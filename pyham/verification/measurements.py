@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyham.architectures.activations import BUILT_IN
+from pyham.architectures.chain import AnyStages
 from pyham.architectures.interface import ArchitectureBase
-from pyham.architectures.stages import AnyStages
 from pyham.engines.contract import MATRICES, Engine
 from pyham.engines.reference import layer
 from pyham.verification import rounding

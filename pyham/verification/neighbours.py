@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from pyham.architectures.base import Architecture
+from pyham.architectures.chain import AnyStages, Chain
 from pyham.architectures.maps import DENSE
-from pyham.architectures.stages import AnyStages, Chain
 from pyham.architectures.vectors import H1, ResNet
 from pyham.network import Network
 

@@ -45,8 +45,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pyham.architectures.base import Architecture
+from pyham.architectures.chain import AnyStages
 from pyham.architectures.interface import ArchitectureBase
-from pyham.architectures.stages import AnyStages
 from pyham.verification import bounds
 
 Array = np.ndarray[Any, Any]

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from pyham.architectures.activations import activation
+from pyham.architectures.chain import Chain
 from pyham.architectures.edges import Edges
 from pyham.architectures.maps import DENSE
-from pyham.architectures.stages import Chain, Stages
+from pyham.architectures.stages import Stages
 from tests.oracles.refusals import refused
 from tests.oracles.strategies import SPLIT, VARIANTS, variant
 

@@ -14,9 +14,10 @@ import pytest
 
 import pyham
 from pyham.architectures.activations import ACTIVATIONS
+from pyham.architectures.chain import Chain
 from pyham.architectures.lift import Lift
 from pyham.architectures.maps import Convolution
-from pyham.architectures.stages import Chain, Stages
+from pyham.architectures.stages import Stages
 from pyham.engines import contract
 from pyham.engines.reference import REFERENCE
 from pyham.engines.results import Parts, Pixels

@@ -8,7 +8,7 @@ import pytest
 
 import pyham
 from pyham import images
-from pyham.architectures.stages import Chain
+from pyham.architectures.chain import Chain
 from pyham.commands import cli
 from pyham.engines.reference import REFERENCE
 from pyham.verification import matrices, neighbours

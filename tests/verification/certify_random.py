@@ -18,8 +18,9 @@ import numpy as np
 
 import pyham
 from pyham.architectures.activations import Activation
+from pyham.architectures.chain import Chain
 from pyham.architectures.images import ConvH2, Pixelwise
-from pyham.architectures.stages import Chain, Stages
+from pyham.architectures.stages import Stages
 from pyham.engines.reference import REFERENCE, Reference
 from pyham.engines.results import Trace
 from pyham.network import Network

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from pyham.architectures.chain import AnyStages
 from pyham.architectures.convolution import transposed
 from pyham.architectures.lift import Lift, normalise
-from pyham.architectures.stages import AnyStages, StageGradients, Stages
+from pyham.architectures.stages import StageGradients, Stages
 from pyham.engines.compiled import image_kernels as kernels
 from pyham.engines.compiled.image_layout import LIFTED, VECTOR, ImageLayout, form_of, layout_of
 from pyham.engines.compiled.threads import Cut

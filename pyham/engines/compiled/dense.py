@@ -10,7 +10,6 @@ Sensitivities are stored with samples last, as they are computed, and come back 
 import math
 from functools import lru_cache
 from typing import Any
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -192,16 +191,7 @@ def _own(array: Array) -> Array:
 
 def _plain(stages: Stages) -> tuple[Any, ...]:
     """The stages as the kernels take them."""
-    known = _PLAIN.get(stages)
-    if known is None:
-        src = np.array([s.start for s in stages.src])
-        dst = np.array([s.start for s in stages.dst])
-        keep = np.array(stages.keep, order="C")
-        known = _PLAIN[stages] = src, dst, keep, code_of(stages.activation)
-    return stages.A, stages.c, stages.W, *known
-
-
-_PLAIN: "WeakKeyDictionary[Stages, tuple[Any, ...]]" = WeakKeyDictionary()
+    return stages.A, stages.c, stages.W, *stages.places, code_of(stages.activation)
 
 
 DENSE = CompiledDense()

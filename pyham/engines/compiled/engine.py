@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from pyham.architectures.activations import BUILT_IN
+from pyham.architectures.chain import AnyStages
 from pyham.architectures.maps import Convolution, Dense
-from pyham.architectures.stages import AnyStages
 from pyham.engines.compiled.convolutions import CompiledConvolutions
 from pyham.engines.compiled.dense import DENSE
 from pyham.engines.contract import Engine, Loss
