@@ -178,12 +178,30 @@ class ComplexSteps:
     def _size(self, kind: str, key: str) -> float:
         return self.sizes.get(key, 0.0)
 
+    def _forward(self) -> Array:
+        """The size of y_N's rounding errors, of the order of the numbers on the way, which may be larger than y_N."""
+        passes = self.passes
+        error = np.abs(passes.states["0"]).astype(np.float64)
+        for layer in passes.layers:
+            if layer.squeezed:
+                error = passes.stages.enter(layer.number, error)
+            for of in layer.stages:
+                stage, (A_map, W_map) = of.stage, of.stage.maps
+                y, s = np.abs(passes.states[layer.node(of.number - 1)[0]]), np.abs(passes.inner[of.key][1])
+                a = A_map.add(A_map.apply(np.abs(stage.A), error[stage.src] + y[stage.src]), np.abs(stage.c))
+                added = W_map.apply(np.abs(stage.W), stage.activation.slope * a + s)
+                error = error.copy()
+                error[stage.dst] = abs(float(stage.keep)) * (error[stage.dst] + y[stage.dst]) + added
+        return error
+
     def _sizes(self) -> dict[str, float]:
         """By key, the size without cancellation times the number of roundings on the way."""
         passes, found = self.passes, dict[str, float]()
         N = len(passes.layers)
-        y_N = passes.states[str(N)]
-        start = np.abs(y_N) + np.abs(self.target) if self.target is not None else np.abs(self.delta_N)  # type: ignore[arg-type]
+        if self.target is not None:
+            start = np.abs(passes.states[str(N)]) + np.abs(self.target) + self._forward()
+        else:
+            start = np.abs(self.delta_N)  # type: ignore[arg-type]
         delta = start.astype(np.float64)
         columns = None
         if f"Phi{N}" in passes.found:
