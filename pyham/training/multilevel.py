@@ -2,9 +2,13 @@
 
 Both networks discretise the same continuous one, in the same sense: with the weights K(t) of a network of N layers as
 
+=======  ===============================================================================================================
+kind     K(t)
+=======  ===============================================================================================================
 repeat   a constant on every interval [j h, (j + 1) h): layers 2 j and 2 j + 1 get K_j (Chang et al., ICLR 2018)
 linear   a piecewise linear function with nodes K_j at j h, constant after the last node: layer 2 j gets K_j and layer
          2 j + 1 the mean of K_j and K_{j+1} (Haber and Ruthotto 2017)
+=======  ===============================================================================================================
 
 K(t) is the same before and after, whatever the number of doublings. So outputs converge to those of one and the same
 equation: of "repeat" with the order of the scheme, since K is constant within every step; of "linear" with order 1,
