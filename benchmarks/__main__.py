@@ -21,7 +21,7 @@ from pyham.commands import program
 from pyham.files.replacing import replace_file
 
 RESULTS = Path(__file__).parent / "results"
-README = Path(__file__).parent.parent / "README.md"
+PAGE = Path(__file__).parent.parent / "docs" / "explanation" / "performance.md"
 BEGIN, END = "<!-- benchmarks: begin -->\n", "<!-- benchmarks: end -->\n"
 
 
@@ -33,7 +33,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, help="for each case (8; quick: 1)")
     parser.add_argument("--threads", type=int, help="of pyham and PyTorch (all cores)")
     parser.add_argument("--output", type=Path, default=None, help="folder for the results (benchmarks/results)")
-    parser.add_argument("--readme", action="store_true", help="put the table into README.md as well")
+    parser.add_argument(
+        "--page", action="store_true", help="put the table into docs/explanation/performance.md as well"
+    )
     options = parser.parse_args(argv)
     return program.run("python -m benchmarks", measure, options)
 
@@ -55,8 +57,8 @@ def measure(options: argparse.Namespace) -> int:
         image = io.BytesIO()
         report.picture(found).savefig(image, format="png", dpi=130)
         replace_file(files[1], image.getvalue())
-    if options.readme:
-        replace_file(README, with_section(README.read_text(), found).encode())
+    if options.page:
+        replace_file(PAGE, with_section(PAGE.read_text(), found).encode())
     Console().print(Markdown(report.markdown(found)))
     first, cached = found["first_use"]["first"], found["first_use"]["cached"]
     program.say([
@@ -91,7 +93,7 @@ def run(cases: tuple[Any, ...], quick: bool, seconds: float, console: Console) -
             for memory in deep.MEMORIES:
                 status.update(f"depth {depth}, {memory}")
                 command = [sys.executable, "-m", "benchmarks.deep", str(depth), memory]
-                done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=README.parent)
+                done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=PAGE.parents[2])
                 found["deep"].append(json.loads(done.stdout))
         status.update("first use")
         found["first_use"] = first_use.measure()
@@ -115,9 +117,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def with_section(readme: str, found: dict[str, Any]) -> str:
-    """The README with the table between its marks."""
-    before, rest = readme.split(BEGIN)
+def with_section(page: str, found: dict[str, Any]) -> str:
+    """The page with the table between its marks."""
+    before, rest = page.split(BEGIN)
     _, after = rest.split(END)
     return (
         f"{before}{BEGIN}{report.markdown(found)}\n{report.deepest(found)}\n\n{report.environment(found)}\n{END}{after}"

@@ -12,7 +12,7 @@ TWO_PASSES = "pyham, two passes"
 
 
 def markdown(found: dict[str, Any]) -> str:
-    """The tables of README's section on speed."""
+    """The tables of the documentation's page on performance."""
     others = [name for name in COLOURS if any(name in case["median"] for case in found["cases"])]
     lines = [
         "| case (n, B, N) | pyham, ms | two passes, ms | " + " | ".join(others) + " | of GEMM rate |",

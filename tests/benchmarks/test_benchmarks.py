@@ -1,4 +1,4 @@
-"""Benchmarks compare the same mathematics, and the README shows what they found."""
+"""Benchmarks compare the same mathematics, and the documentation shows what they found."""
 
 import json
 import re
@@ -64,9 +64,9 @@ def test_results_are_of_all_cases_and_depths():
     assert max(row["depth"] for row in FOUND["deep"]) == 10**6
 
 
-def test_readme_shows_the_results():
-    readme = command.README.read_text()
-    assert command.with_section(readme, FOUND) == readme
+def test_documentation_shows_the_results():
+    page = command.PAGE.read_text()
+    assert command.with_section(page, FOUND) == page
 
 
 def test_table_has_a_row_for_every_case():

@@ -11,7 +11,7 @@ import pyham
 from pyham.commands import cli
 
 SMALL = ["distributed", "swiss-roll", "--samples", "200", "--batch", "20", "--epochs", "2"]
-README = (Path(__file__).parents[2] / "README.md").read_text()
+GUIDE = (Path(__file__).parents[2] / "docs" / "how-to" / "graphs.md").read_text()
 
 
 def run(capsys, *options):
@@ -86,8 +86,8 @@ def test_more_graphs_and_one_node(capsys):
     assert run(capsys, "--loss", "softmax", "--training", "alternating", "--output-epochs", "1")[0] == 0
 
 
-def test_readme_commands_are_understood():
-    lines = re.findall(r"python -m pyham (distributed .*)$", README, re.MULTILINE)
+def test_commands_of_the_guide_are_understood():
+    lines = re.findall(r"python -m pyham (distributed .*)$", GUIDE, re.MULTILINE)
     assert lines
     for line in lines:
         with pytest.raises(SystemExit) as stop:
