@@ -12,6 +12,8 @@ from pyham import _check
 from pyham.commands.planar import NETWORK, add_kinds
 from pyham.commands.program import STANDARD_OUTPUT, say
 from pyham.commands.protocol_options import named, option
+from pyham.commands.saved import columns_of, samples
+from pyham.data import tables
 from pyham.files.numpy_files import is_npz, read_npy
 from pyham.files.replacing import check_writable
 from pyham.interop import arrays
@@ -19,6 +21,8 @@ from pyham.loading import load
 from pyham.network import Network
 from pyham.teaching.explain import Explanation, explain
 from pyham.teaching.explain_drawing import SUFFIXES
+from pyham.teaching.explain_model import explain_model
+from pyham.training.predictor import Predictor
 
 Array = np.ndarray[Any, Any]
 
@@ -47,6 +51,13 @@ def add(parser: argparse.ArgumentParser) -> None:
     loss = sample.add_mutually_exclusive_group()
     loss.add_argument("--target", metavar="NUMBERS", help="of the loss 1/2 |y_N - target|^2 (0)")
     loss.add_argument("--delta", metavar="NUMBERS", help="dLoss/dy_N, in place of a target")
+    sample.add_argument(
+        "--samples",
+        type=Path,
+        metavar="TABLE",
+        help="of a trained model in FILE: a table, one row of which is explained",
+    )
+    sample.add_argument("--row", type=int, metavar="K", help="which row of TABLE, from 0 on (0)")
     sample.add_argument("--seed", type=int, default=0, help="of the random weights and sample (0)")
     sample.add_argument(
         "--dtype", choices=("float64", "float32"), default="float64", help="of the computation (float64)"
@@ -66,8 +77,7 @@ def add(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Print the explanation; 0, or 1 if a check fails where no fault was planted."""
     check_options(options)
-    net = network(options)
-    explanation = explained(net, options)
+    explanation = of_row(options) if options.samples else explained(network(options), options)
     failed = not explanation.passed
     if options.plant_a_fault is not None:
         names = {"seed": "--plant-a-fault"}
@@ -98,6 +108,14 @@ def check_options(options: argparse.Namespace) -> None:
         raise ValueError(f"--seed: expected an integer >= 0, got {options.seed}")
     if options.answer and options.plant_a_fault is None:
         raise ValueError("--answer: expected --plant-a-fault SEED as well, got none")
+    if options.samples is not None:
+        if options.file is None:
+            raise ValueError("--samples: expected FILE with a trained model as well, got none")
+        for name in ("x", "target", "delta"):
+            if getattr(options, name) is not None:
+                raise ValueError(f"--{name}: expected none beside --samples, got {getattr(options, name)}")
+    elif options.row is not None:
+        raise ValueError(f"--row: expected --samples TABLE as well, got {options.row} alone")
     if options.file is not None:
         for name in ("architecture", "width", "depth", "step", *NETWORK):
             if getattr(options, name) is not None:
@@ -140,6 +158,23 @@ def explained(net: Network, options: argparse.Namespace) -> Explanation:
     }
     names = {"x": "--x", "target": "--target", "delta_N": "--delta", "layers": "--layer"}
     found: Explanation = named(names, explain, net, x=x.astype(options.dtype), layers=options.layer, **given)
+    return found
+
+
+def of_row(options: argparse.Namespace) -> Explanation:
+    """The explanation of a row of a table, through a trained model; with its class or values, if the table has them."""
+    model: Any = load(options.file)
+    if not isinstance(model, Predictor):
+        raise ValueError(f"{options.file}: expected a trained model beside --samples, got {type(model).__name__}")
+    table, row = tables.read(options.samples), options.row or 0
+    x = samples(model, table)
+    if not 0 <= row < len(x):
+        raise ValueError(f"--row: expected a row from 0 to {len(x) - 1}, got {row}")
+    refuse_large(np.prod(model.net.arch.shape), model.net.arch.depth, options.layer)
+    columns, target = columns_of(model), None
+    if columns is not None and set(columns.targets) <= set(table.names):
+        target = columns.encode_targets(table)[row]
+    found: Explanation = named({"layers": "--layer"}, explain_model, model, x[row], target, layers=options.layer)
     return found
 
 

@@ -196,6 +196,28 @@ class Base(BaseEstimator):  # type: ignore[misc]
         """``pyham.certify`` of the network, on the states that rows X make; ``options`` are those of it."""
         return certify_network(self.network_, self.model_.lifted(self._rows(X)), **options)
 
+    def explain(self, X: Any, y: Any = None, *, layers: Any = None) -> Any:
+        """Every quantity of one row's forward and backward pass, with formula and check; print it.
+
+        Parameters
+        ----------
+        X (1, F) : the row
+        y (1,) or (1, C) : its label or values; at first what the model predicts, or 0 in the values' own units
+        layers : which are shown, all at first
+
+        Raises
+        ------
+        ValueError
+            If X has another number of rows than one, or as ``fit`` does.
+        """
+        from pyham.teaching.explain_model import explain_model  # here, because it stands above
+
+        rows = self._rows(X)
+        if len(rows) != 1:
+            raise ValueError(f"X: expected one row, got {len(rows)}")
+        target = None if y is None else np.asarray(self._targets(y, False))[0]
+        return explain_model(self.model_, rows, target, layers=layers)
+
     def save(self, path: str | PathLike[str]) -> None:
         """Write everything to one file without pickle; ``load`` reads it, and ``pyham.load`` the model in it."""
         check_is_fitted(self, "model_")

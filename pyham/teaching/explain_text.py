@@ -77,7 +77,7 @@ def title(q: Quantity, e: Any) -> str:
         return ""
     if q.stage is None or q.layer is None:
         if q.layer is None or q.kind == "J":
-            return ""
+            return {"inputs": "in front of the network", "head": "output layer and loss"}.get(q.kind, "")
         if q.kind in ("squeeze", "unsqueeze"):
             return f"layer {q.layer}"
         return f"layer {q.layer}: parameters and sensitivity"

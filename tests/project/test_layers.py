@@ -29,9 +29,13 @@ OUTSIDE = {  # what each package may import of this repository
     "figures": {"pyham", "validation", "figures"},
     "benchmarks": {"pyham", "figures", "benchmarks"},
 }
-#: The imports that look up: ``arch.init(rng)`` makes a network, and ``net.explain(x)`` is a function of teaching that
-#: users look for where everything else is asked of a network.
-UPWARD = {("pyham.architectures.interface", "pyham.network"), ("pyham.network", "pyham.teaching.explain")}
+#: The imports that look up: ``arch.init(rng)`` makes a network, and ``explain`` of networks and of estimators is a
+#: function of teaching that users look for where everything else is asked of them.
+UPWARD = {
+    ("pyham.architectures.interface", "pyham.network"),
+    ("pyham.network", "pyham.teaching.explain"),
+    ("pyham.interop.sklearn_base", "pyham.teaching.explain_model"),
+}
 
 
 def modules(package):

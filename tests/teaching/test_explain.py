@@ -102,6 +102,17 @@ def test_checks_find_every_fault_and_one_formula_is_wrong(case, slow):
     assert len(seen) > 4
 
 
+@pytest.mark.parametrize("case", ["H2-semi-implicit-p-first", "H2-yoshida4-p-first", "H1-J1", "MLP", "ConvH2"])
+def test_an_output_close_to_its_target_is_no_false_alarm(case):
+    """Then the loss's gradient is a difference of numbers that are much larger, and keeps few digits."""
+    net, rng = network(case), np.random.default_rng(5)
+    for size in (1e-1, 1e-3, 1e-6):
+        x = sample(net) * rng.choice([0.5, 1, 4])
+        target = net(x[None], backend="reference")[0] + size * rng.standard_normal(net.arch.output_shape)
+        e = net.explain(x, target=target)
+        assert e.passed, [(q.key, q.agreements) for q in e.quantities if not q.passed]
+
+
 def test_other_losses_activations_and_layers():
     net = pyham.H1(4, 3, 0.3, activation="logistic").init(0)
     x, delta = np.arange(4.0), np.array([0, 1, 0, -1.0])
