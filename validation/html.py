@@ -108,7 +108,7 @@ class Page:
             '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
             f"<title>pyham: report</title><style>{STYLE.read_text()}</style>"
         )
-        body = "\n".join(parts)
+        body = "\n".join([*parts, f"<script>{OPEN_IN_PRINT}</script>"])
         return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
 
     def link(self, name: str, module: ModuleType) -> str:
@@ -121,7 +121,9 @@ class Page:
         text = html.escape((module.__doc__ or "").strip())
         parts = [
             f'<h2 id="{name}">{name}&ensp;{html.escape(module.STATEMENT)}</h2>',
-            f"<table><tr><th>network</th>{numbers}<th>verdict</th><th>what the control is</th></tr>{rows}</table>",
+            f'<div class="scroll"><table class="results"><tr><th>network</th>{numbers}<th>verdict</th>'
+            "<th>what the control is</th></tr>"
+            f"{rows}</table></div>",
             *self.picture(name),
             f"<details><summary>Statement, source, oracle, tolerance, control</summary><pre>{text}</pre></details>",
             f'<p class="quiet">Alone: <code>python -m validation --only {name} --seed {self.seed}'
@@ -153,6 +155,15 @@ class Page:
         )
 
 
+#: Paper has nothing to click on: what is folded is unfolded for it.
+OPEN_IN_PRINT = (
+    "let folded = []; "
+    "addEventListener('beforeprint', () => { folded = [...document.querySelectorAll('details:not([open])')]; "
+    "folded.forEach(part => part.open = true) }); "
+    "addEventListener('afterprint', () => folded.forEach(part => part.open = false));"
+)
+
+
 def kinds(claims: list[str]) -> str:
     """What of this report is proven, what is measured, and what is only bounded."""
     lines = [(word, meaning, " ".join(name for name in names if name in claims)) for word, meaning, names in KINDS]
@@ -163,7 +174,8 @@ def kinds(claims: list[str]) -> str:
 def table(heads: Iterable[str], lines: Iterable[Iterable[str]]) -> str:
     cells = ["".join(f"<td>{html.escape(cell)}</td>" for cell in line) for line in lines]
     words = "".join(f"<th>{word}</th>" for word in heads)
-    return f"<table><tr>{words}</tr>{''.join(f'<tr>{line}</tr>' for line in cells)}</table>"
+    rows = "".join(f"<tr>{line}</tr>" for line in cells)
+    return f'<div class="scroll"><table><tr>{words}</tr>{rows}</table></div>'
 
 
 def fault_row(line: power.FaultRow) -> tuple[str, ...]:
@@ -199,4 +211,4 @@ def environment(seed: int, command: str) -> str:
         "command": command,
     }
     rows = "".join(f"<tr><th>{key}</th><td>{html.escape(value)}</td></tr>" for key, value in facts.items())
-    return f'<h2 id="environment">Environment</h2><table>{rows}</table>'
+    return f'<h2 id="environment">Environment</h2><div class="scroll"><table>{rows}</table></div>'

@@ -83,4 +83,8 @@ def panel(axis: Axes, net: pyham.Network, x: Array, colour: str) -> None:
     found = f"largest measured: {norm[0].max():.3g}\nupper bounds:\n" + "\n".join(leads)
     paper = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2}  # over lines that come too near
     text = f"at the input\n{found}"
-    axis.text(0.3, 0.98, text, transform=axis.transAxes, va="top", fontsize=8, color=GREY, bbox=paper)
+    falling = bounds.log_upper(net, "paper")[0] <= np.log(
+        10 * CEILING
+    )  # all bounds begin inside, and fall to the right
+    place, side = (0.98, "right") if falling else (0.02, "left")
+    axis.text(place, 0.98, text, transform=axis.transAxes, va="top", ha=side, fontsize=8, color=GREY, bbox=paper)
