@@ -201,8 +201,8 @@ def test_table_and_its_picture_have_a_place_for_every_cell():
     assert tables.Table("t", ["a"], ["b"], np.full((1, 1, 3), np.nan)).cell(0, 0) == "diverged"
     with style.look():
         figure = accuracy.plot(fake())
-    titles = [axis.get_title("left").split("\n")[1] for axis in figure.axes]
-    assert titles == [f"{n} layers" for _, n in accuracy.cells()]
+    titles = [title for axis in figure.axes if (title := axis.get_title("left"))]
+    assert titles == [f"{accuracy.protocols.TITLES[data]}, {n} layers" for data, n in accuracy.cells()]
     assert set(published.ACCURACY) == set(accuracy.protocols.NETWORKS)
     assert all(len(row) == len(published.COLUMNS) for row in published.ACCURACY.values())
 
