@@ -63,7 +63,7 @@ SHOWN = {"public": (style.ORANGE, "o", -0.24), "tuned": (style.BLUE, "s", 0.0)} 
 
 
 def plot(arrays: dict[str, Array]) -> Figure:
-    """A panel for each column: means of two protocols with lines from the worst to the best seed, and what is public."""
+    """A panel for each column: means of two protocols, lines from the worst to the best seed, and what is public."""
     networks, data, depths = (arrays[name].tolist() for name in ("networks", "data", "depths"))
     across = min(4, len(data))
     figure, axes = style.panels(-(-len(data) // across), across, width=3.3, height=3.6, sharey=True, sharex=True)
