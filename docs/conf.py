@@ -31,6 +31,8 @@ nb_merge_streams = True
 nb_output_stderr = "remove"  # that kernels were compiled
 nb_ipywidgets_js: dict[str, dict[str, str]] = {}  # nothing is fetched from a network
 
+highlight_language = "text"  # unless a block says otherwise
+
 # The reference
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # numpydoc's sections say it in words

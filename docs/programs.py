@@ -46,7 +46,7 @@ def plain(text: str) -> str:
     return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("<", "&lt;").replace("$", "\\$").replace("*", "\\*")
 
 
-def wrapped(text: str, width: int = 100) -> list[str]:
+def wrapped(text: str, width: int = 84) -> list[str]:
     import textwrap
 
     return textwrap.wrap(text, width, subsequent_indent="    ", break_on_hyphens=False)
