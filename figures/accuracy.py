@@ -82,7 +82,7 @@ def plot(arrays: dict[str, Array]) -> Figure:
             for row, network in enumerate(networks):
                 theirs = published.ACCURACY[network][place]
                 axis.plot(theirs, np.full(len(theirs), row + 0.24), "x", color=style.BLACK, markersize=6,
-                          label="public implementation, 2 seeds" if row == 0 else None)  # fmt: skip
+                          label="crosses: public implementation, 2 seeds" if row == 0 else None)  # fmt: skip
         for row in range(len(networks) - 1):
             axis.axhline(row + 0.5, color="#dddddd", linewidth=0.6)
         axis.set(xlim=(least, 101), xticks=(60, 80, 100), ylim=(len(networks) - 0.5, -0.5))
