@@ -49,10 +49,12 @@ settings.register_profile("exhaustive", settings.get_profile("thorough"), max_ex
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--slow", action="store_true", help="also run the long forms of tests, which take an hour")
+    parser.addoption("--seldom", action="store_true", help="also run tests that .ci/run runs beside the usual ones")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: a long form of a test, run with --slow only")
+    config.addinivalue_line("markers", "seldom: a test of seconds, run with --seldom or --slow only")
     usual = "thorough" if config.getoption("slow") else "ci"
     if not config.getoption("hypothesis_profile"):
         settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", usual))
@@ -61,10 +63,11 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("slow"):
         return
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    if slow:
-        config.hook.pytest_deselected(items=slow)
-        items[:] = [item for item in items if not item.get_closest_marker("slow")]
+    left_out = ("slow",) if config.getoption("seldom") else ("slow", "seldom")
+    long = [item for item in items if any(map(item.get_closest_marker, left_out))]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in set(long)]
 
 
 @pytest.fixture(scope="session", autouse=True)

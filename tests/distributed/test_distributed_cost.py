@@ -35,6 +35,7 @@ def test_fit_finds_what_made_the_times(rng):
     np.testing.assert_allclose([*vars(found).values()], [*vars(made_by).values()], rtol=1e-9)
 
 
+@pytest.mark.seldom
 def test_benchmark_runs(tmp_path, capsys):
     path = tmp_path / "found.json"
     assert benchmark.main(["--quick", "--seconds", "0.01", "--json", str(path)]) == 0

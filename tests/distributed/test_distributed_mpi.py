@@ -40,6 +40,7 @@ def test_over_mpi_all_bits_and_messages_are_those_of_one_process():
     assert result.stdout.count("bits and messages the same as in one process") == 3
 
 
+@pytest.mark.seldom
 @pytest.mark.parametrize(
     ("what", "message"),
     [
@@ -56,6 +57,7 @@ def test_a_message_that_is_wrong_or_missing_ends_every_rank_with_an_error(what, 
         assert re.search(f"rank {rank}, nodes {nodes}: TransportError: backward pass, layer 1", result.stderr)
 
 
+@pytest.mark.seldom
 def test_a_killed_rank_ends_the_run_and_the_run_goes_on_bit_by_bit(slow):
     kill_rank.run(*((20, 4, 40) if slow else (1, 2, 3)))
 

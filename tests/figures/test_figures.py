@@ -73,6 +73,7 @@ def test_figures_made_with_one_process_and_with_two_are_the_same(tmp_path):
     assert [name for name in made[0] if made[0][name] != made[1][name]] == []
 
 
+@pytest.mark.seldom
 @pytest.mark.parametrize("name", first(1, ["energy", "regularisation"]))
 def test_command_writes_a_figure_with_all_that_belongs_to_it(name, tmp_path, capsys):
     words = ["--quick", "--only", name, "--output", str(tmp_path)]

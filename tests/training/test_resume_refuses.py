@@ -147,6 +147,7 @@ def test_resume__raises_on_a_header_without(name, stopped):
     refused_with(stopped, lambda header, arrays: header.pop(name))
 
 
+@pytest.mark.seldom
 def test_kills_at_random_moments_lose_nothing(capsys, slow):
     count, epochs = (300, 400) if slow else (2, 60)
     assert kill_training.main(["--count", str(count), "--epochs", str(epochs)]) == 0

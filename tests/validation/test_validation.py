@@ -15,6 +15,7 @@ INF = float("inf")
 KEYS = {"id", "statement", "network", "measured", "tolerance", "control", "passed", "control_failed"}
 
 
+@pytest.mark.seldom
 def test_main_job_passes_and_writes_report_picture_and_a_page_that_says_everything(tmp_path, slow):
     """In full with --slow, and whenever ``python -m validation`` is run."""
     folder = tmp_path / "report"
