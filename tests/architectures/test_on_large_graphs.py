@@ -120,6 +120,7 @@ LARGE = """
 """
 
 
+@pytest.mark.seldom
 def test_twenty_thousand_nodes_in_memory_for_their_edges():
     """K as matrices would take 25 GB; a star has a node that hears all others."""
     command = [sys.executable, "-c", textwrap.dedent(LARGE), "20000"]

@@ -38,6 +38,7 @@ def test_a_reader_that_stops_reading_ends_nothing(words, net):
     assert (done.returncode, "Error" in done.stderr, "Exception" in done.stderr) == (0, False, False)
 
 
+@pytest.mark.seldom
 def test_a_closed_standard_output_is_no_error_and_a_full_one_is(net, tmp_path):
     path = tmp_path / "report.json"
     done = shell(f"certify {net} --json {path}", ">&-")
@@ -48,6 +49,7 @@ def test_a_closed_standard_output_is_no_error_and_a_full_one_is(net, tmp_path):
     assert json.loads(path.read_text())["passed"]  # the file was written before anything was printed
 
 
+@pytest.mark.seldom
 def test_a_closed_standard_error_is_no_error(net):
     assert shell(f"certify {net}", "2>&-").returncode == 0
     assert shell("certify /no/where", "2>&-").returncode == 2

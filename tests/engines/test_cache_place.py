@@ -48,6 +48,7 @@ def read_only(tmp_path_factory):
     return folder
 
 
+@pytest.mark.seldom
 @pytest.mark.parametrize("place", ["no home", pytest.param("no such folder", marks=pytest.mark.slow)])
 def test_without_a_place_for_machine_code_everything_works_and_a_warning_says_so(place, read_only):
     done = run(["-c", PROGRAM], PLACES[place], read_only)
@@ -57,6 +58,7 @@ def test_without_a_place_for_machine_code_everything_works_and_a_warning_says_so
     assert "Traceback" not in done.stderr and "set NUMBA_CACHE_DIR to a folder" in done.stderr
 
 
+@pytest.mark.seldom
 def test_on_a_full_disk_everything_works(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", FULL + PROGRAM], env=os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}, cwd=ROOT,

@@ -53,6 +53,7 @@ def test_environment_is_as_before(monkeypatch):
     assert "MKL_NUM_THREADS" not in os.environ
 
 
+@pytest.mark.seldom
 def test_run_that_kills_its_worker_is_recorded_and_the_others_are_done(path):
     outcomes = go(three_kills, RUNS, path, executor=None, jobs=2, attempts=2)
     assert outcomes[3].error == "the worker died, 2 times"
@@ -147,6 +148,7 @@ def test_run__raises_on_options(path, options, message):
 # Other machines, and kills
 
 
+@pytest.mark.seldom
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_dask_writes_what_one_process_does(path, expected):
     distributed = pytest.importorskip("distributed")
@@ -179,6 +181,7 @@ def test_long_sweeps_go_on_after_many_kills():
     assert kill_sweep.main(["--runs", "200", "--kills", "60"]) == 0
 
 
+@pytest.mark.seldom
 def test_orphans_end(path):
     """Workers of a killed sweep do not wait for work for ever."""
     process = subprocess.Popen([sys.executable, "-m", "tests.sweep.sweep_runs", str(path), "500"], cwd=ROOT)

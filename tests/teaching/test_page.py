@@ -12,6 +12,7 @@ def test_page_asks_the_network_for_nothing(page):
     assert all(url.startswith(("file:", "data:", "about:")) for url in asked)
 
 
+@pytest.mark.seldom
 def test_every_guided_answer_agrees_with_what_the_page_measures(page):
     for number in range(page.evaluate("pyhamPlayground.guide.QUESTIONS.length")):
         outcome = page.evaluate(f"""(async () => {{
@@ -111,6 +112,7 @@ def test_numbers_that_are_too_large_are_called_so(page):
     assert "too large to compute" in page.evaluate("document.getElementById('words').textContent")
 
 
+@pytest.mark.seldom
 def test_layers_are_played_and_do_not_flow_where_less_motion_is_preferred(page):
     page.resize(1440, 900, calm=True)
     page.open(playground.PAGE, "#depth=64")
@@ -144,6 +146,7 @@ def test_every_control_has_a_name_for_screen_readers(page):
     assert [node for node in found if not node.get("name", {}).get("value")] == []
 
 
+@pytest.mark.seldom
 def test_page_answers_while_it_computes(page):
     """The deepest network with the most stages, while it trains: a clock of the page goes on between the pieces."""
     ticks = page.evaluate("""(async () => {

@@ -35,6 +35,7 @@ CASES = [(name, seed) for seed in range(1, 5) for name in NAMES]
 CASES.sort(key=lambda case: case[0] in ("V2", "V11"))  # last: they take long, and the main job checks them
 
 
+@pytest.mark.seldom
 @pytest.mark.parametrize(("name", "seed"), first(len(NAMES) - 2, CASES))
 def test_claims_hold_for_other_seeds_and_their_controls_fail(name, seed):
     found = once(name, seed)

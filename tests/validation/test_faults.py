@@ -113,6 +113,7 @@ def test_the_right_engine_passes_all_checks():
     assert all(power.residual(measure) <= power.ROUNDING for measure in power.CHECKS.values())
 
 
+@pytest.mark.seldom
 def test_checks_catch_every_fault_of_the_recursion_that_is_one(monkeypatch):
     with monkeypatch.context() as patch:
         patch.delitem(power.CHECKS, "complex step")  # it takes long, and looks at what no other check notices
@@ -165,6 +166,7 @@ IMAGES = [f"engines/interpreted.py::test_images_{name}" for name in ("up_and_dow
 PART = ["engines/compiled/image_kernels.py", " ".join(IMAGES)]
 
 
+@pytest.mark.seldom
 @pytest.mark.parametrize(("room", "count"), first(1, [(PART, 4), (run.ROOMS["engines"], 12)]))
 def test_a_sample_of_faults_is_noticed(room, count, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(run.ROOMS, "engines", room)
