@@ -25,13 +25,17 @@ def main(argv: list[str] | None = None) -> int:
         rmtree(output)
     source, html = output / "source", output / "html"
     assemble.assemble(source, output)
-    strict = ["-q", "-W", "--keep-going", "-c", str(HERE), "-D", f"nb_execution_cache_path={output / 'executed'}"]
-    for tag, folder, made, builder in (
-        ("site", source, html, "html"),
-        ("slides", source / "slides", html / "slides", "revealjs"),
-    ):
-        if code := build_main([*strict, "-t", tag, "-b", builder, "-d", str(output / tag), str(folder), str(made)]):
-            return code
+    cache = output / "executed"
+
+    def build(tag: str, builder: str, folder: Path, made: Path, *further: str) -> int:
+        strict = ["-q", "-W", "--keep-going", "-c", str(HERE), "-t", tag, "-b", builder, "-d", str(output / tag)]
+        return build_main([*strict, *further, str(folder), str(made)])
+
+    if code := build("site", "html", source, html, "-D", f"nb_execution_cache_path={cache}"):
+        return code
+    assemble.slides(output / "slides-source", source, cache)
+    if code := build("slides", "revealjs", output / "slides-source", html / "slides"):
+        return code
     copytree(source / "extra", html, dirs_exist_ok=True)
     problems = offline.problems(html)
     print(*problems, sep="\n")

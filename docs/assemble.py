@@ -1,22 +1,24 @@
 """The sources of the site: the pages of ``docs/`` and what is made of the code, in one folder.
 
 Links in the pages are those of the repository, so that they can be read there, too. Here what they lead to outside of
-``docs/`` comes along: pictures as they are, source files each on a page of its own. A comment ``<!-- numbers: V2 -->``,
-``<!-- gallery -->`` or ``<!-- commands -->`` is replaced by what it names.
+``docs/`` comes along: pictures as they are, source files each on a page of its own. A comment ``<!-- numbers: V2
+-->``, ``<!-- gallery -->`` or ``<!-- commands -->`` is replaced by what it names. Slides show what cells of the
+tutorials gave, ``<!-- cell 1 of 03_vanishing -->``, and so are put together when these have been executed.
 """
 
 import re
 from pathlib import Path
+from typing import Any
 
 import jupytext
 
 import pyham
-from docs import claims, gallery, programs
+from docs import claims, executed, gallery, programs
 from validation import claim
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent
-PAGES = ("tutorials", "how-to", "reference", "explanation", "gallery", "slides")
+PAGES = ("tutorials", "how-to", "reference", "explanation", "gallery")
 PICTURES = (".png", ".gif", ".svg", ".jpg")
 LANGUAGES = {".py": "python", ".cff": "yaml", ".css": "css", ".html": "html", ".cfg": "ini"}
 LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
@@ -77,8 +79,7 @@ class Assembly:
             if target.suffix in PICTURES:
                 return f"](/{self.picture(target)})"
             if HERE in target.parents:
-                home = HERE / "slides" if page.parent.name == "slides" else HERE  # slides are a site of their own
-                return f"](/{target.relative_to(home).as_posix()}{fragment})"
+                return f"](/{target.relative_to(HERE).as_posix()}{fragment})"
             return f"](/{self.code(target)}{fragment})"
 
         return LINK.sub(place, text)
@@ -107,6 +108,15 @@ class Assembly:
                 )
         return page
 
+    def slide(self, cell: Any, name: str) -> str:
+        """A picture and what was printed, as they stand on a slide."""
+        picture, words = executed.shown(cell)
+        parts = [f"```text\n{words}\n```"] if words else []
+        if picture is not None:
+            self.write(f"pictures/{name}.png", picture)
+            parts.insert(0, f"![{name}](/pictures/{name}.png)")
+        return "\n\n".join(parts)
+
     def numbers(self, name: str) -> str:
         """A table of what a claim's module measures, and its figures."""
         found = claims.measured(self.output / "claims")[name]
@@ -134,3 +144,16 @@ def assemble(source: Path, output: Path) -> None:
     for path in source.rglob("*"):  # of an earlier build
         if path.is_file() and path not in making.written:
             path.unlink()
+
+
+def slides(source: Path, site: Path, cache: Path) -> None:
+    """Write the sources of the slides to ``source``, from the executed tutorials of ``site``."""
+    making = Assembly(source, source)
+    for path in (HERE / "slides").glob("*.md"):
+
+        def cell(found: re.Match[str]) -> str:
+            number, tutorial = int(found[1]), found[2]
+            cells = executed.cells(cache, site / "tutorials" / f"{tutorial}.md")
+            return making.slide(cells[number - 1], f"{tutorial}-{number}")
+
+        making.write(path.name, re.sub(r"<!-- cell (\d+) of (\w+) -->", cell, path.read_text()))

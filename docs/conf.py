@@ -19,12 +19,12 @@ extensions += (
         "sphinx_copybutton",
     ]
 )
-exclude_patterns = ["**/.*", "notebooks/**"] + ([] if slides else ["slides/**"])
+exclude_patterns = ["**/.*", "notebooks/**"]
 
 # Pages are Markdown, and their code is executed once: the results are kept until the code changes.
 myst_enable_extensions = ["dollarmath", "amsmath", "colon_fence", "deflist"]
 myst_heading_anchors = 3
-nb_execution_mode = "cache"
+nb_execution_mode = "off" if slides else "cache"
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
 nb_merge_streams = True
@@ -63,7 +63,6 @@ copybutton_prompt_text = r">>> |\.\.\. |\$ "
 copybutton_prompt_is_regexp = True
 
 # The slides
-nb_mime_priority_overrides = [("revealjs", kind, i) for i, kind in enumerate(("image/png", "text/html", "text/plain"))]
 revealjs_style_theme = "white"
 revealjs_script_conf = {"hash": True, "width": 1280, "height": 720, "controls": True}
 if slides:
