@@ -187,9 +187,10 @@ class ComplexSteps:
                 error = passes.stages.enter(layer.number, error)
             for of in layer.stages:
                 stage, (A_map, W_map) = of.stage, of.stage.maps
-                y, s = np.abs(passes.states[layer.node(of.number - 1)[0]]), np.abs(passes.inner[of.key][1])
+                y = np.abs(passes.states[layer.node(of.number - 1)[0]])
+                _, s, slope = (np.abs(part) for part in passes.inner[of.key])
                 a = A_map.add(A_map.apply(np.abs(stage.A), error[stage.src] + y[stage.src]), np.abs(stage.c))
-                added = W_map.apply(np.abs(stage.W), stage.activation.slope * a + s)
+                added = W_map.apply(np.abs(stage.W), slope * a + s)
                 error = error.copy()
                 error[stage.dst] = abs(float(stage.keep)) * (error[stage.dst] + y[stage.dst]) + added
         return error
