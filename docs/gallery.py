@@ -14,7 +14,7 @@ RESULTS = Path(__file__).parents[1] / "figures" / "results"
 
 
 def name_of(title: str) -> str:
-    return title.replace("_", " ").capitalize()
+    return "MNIST" if title == "mnist" else title.replace("_", " ").capitalize()
 
 
 def cards() -> str:

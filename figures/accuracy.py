@@ -82,7 +82,7 @@ def plot(arrays: dict[str, Array]) -> Figure:
             for row, network in enumerate(networks):
                 theirs = published.ACCURACY[network][place]
                 axis.plot(theirs, np.full(len(theirs), row + 0.24), "x", color=style.BLACK, markersize=6,
-                          label="crosses: public implementation, 2 seeds" if row == 0 else None)  # fmt: skip
+                          label="public implementation, 2 seeds" if row == 0 else None)  # fmt: skip
         for row in range(len(networks) - 1):
             axis.axhline(row + 0.5, color="#dddddd", linewidth=0.6)
         axis.set(xlim=(least, 101), xticks=(60, 80, 100), ylim=(len(networks) - 0.5, -0.5))
@@ -92,6 +92,7 @@ def plot(arrays: dict[str, Array]) -> Figure:
         axis.set_xlabel("test accuracy, %", fontsize=11)
     axes[0, 0].set_yticks(range(len(networks)), networks)
     handles, labels = axes[0, 0].get_legend_handles_labels()
+    labels = [",\n".join(label.rsplit(", ", 1)) for label in labels]
     for axis in axes.flat[len(data) :]:
         axis.axis("off")
         axis.legend(handles, labels, loc="center", fontsize=12, frameon=False, title="mean, and worst to best\nof "
