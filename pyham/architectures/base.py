@@ -7,6 +7,8 @@ step h. So stage s has
 
     A = K[rows, src]      c = b[rows]      W = f h M A^T  with M = J[dst, src],  or  W = f h I,  or  W = I (MLP)
 
+(``amount`` is f h, or what takes its place where the state fades meanwhile: ``pyham.architectures.split``)
+
 and the pullback of stage gradients is
 
     dK[rows, src] += dA + (f h dW)^T M      db[rows] += dc
@@ -18,7 +20,7 @@ matrix, a convolution, or a matrix on the edges of a graph. Each architecture sa
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -147,7 +149,8 @@ class Architecture(ArchitectureBase):
             A[:, s] = blocks[part]
             c[:, s] = b[:, self.parts[part].rows]
             lift = self._lift(part, fraction, dtype)
-            outputs.append(lift[None] if not self.interconnected else self.maps[1].composed(lift, A[:, s]))
+            output = lift[None] if not self.interconnected else self.maps[1].composed(lift, A[:, s])
+            outputs.append(self._by_layer(output, part, fraction, slice(0, N)))
         W = np.empty((N, L, *outputs[0].shape[1:]), dtype)
         for s, output in enumerate(outputs):
             W[:, s] = output
@@ -163,7 +166,7 @@ class Architecture(ArchitectureBase):
                 np.broadcast_to(zero, W.shape),
                 src=tuple(self.parts[part].src for part, _ in self.steps),
                 dst=tuple(self.parts[part].dst for part, _ in self.steps),
-                keep=float(self.keep),
+                keep=self._keeps_in(A.dtype),
                 activation=find_activation(self.activation),
                 width=self.width,
                 maps=self.maps,
@@ -179,15 +182,15 @@ class Architecture(ArchitectureBase):
             return self._pullback(gradients)
         L, result = len(self.steps), {}
         for j in range(0, self.depth, CHUNK):
-            part = self._pullback(StageGradients(*(g[j * L : (j + CHUNK) * L] for g in gradients)))
+            part = self._pullback(StageGradients(*(g[j * L : (j + CHUNK) * L] for g in gradients)), j)
             for name, values in part.items():
                 if not j:
                     result[name] = np.empty((self.depth, *values.shape[1:]), values.dtype)
                 result[name][j : j + CHUNK] = values
         return result
 
-    def _pullback(self, gradients: StageGradients) -> dict[str, Array]:
-        """``pullback`` of any number of layers."""
+    def _pullback(self, gradients: StageGradients, first: int = 0) -> dict[str, Array]:
+        """``pullback`` of any number of layers, beginning with layer ``first``."""
         parts, interconnected, L = self.parts, self.interconnected, len(self.steps)
         N, dtype, W_map = len(gradients.A) // L, gradients.A.dtype, self.maps[1]
         dA, dc, dW = (g.reshape(N, L, *g.shape[1:]) for g in gradients)
@@ -196,13 +199,40 @@ class Architecture(ArchitectureBase):
         for s, (part, fraction) in enumerate(self.steps):
             block = dA[:, s]
             if interconnected:
-                block = block + W_map.composed_transposed(self._lift(part, fraction, dtype), dW[:, s])
+                of_W = self._by_layer(dW[:, s], part, fraction, slice(first, first + N))
+                block = block + W_map.composed_transposed(self._lift(part, fraction, dtype), of_W)
             blocks[part] = block if blocks[part] is None else blocks[part] + block
             db[:, parts[part].rows] += dc[:, s]
         return {**self.collect(blocks), "b": db}
 
+    def amount(self, part: int, fraction: float) -> Any:
+        """For how long a stage applies its part of the field: f h, one number or one for every layer (N,)."""
+        return fraction * self.step
+
+    def keeps(self) -> Any:
+        """The factors of y[dst] in all stages, one number or (S,)."""
+        return float(self.keep)
+
+    def refined(self, **options: Any) -> Any:
+        """The architecture of twice the depth and half the step, for networks that discretise an equation."""
+        return replace(self, depth=2 * self.depth, step=self.step / 2, **options)
+
+    def _keeps_in(self, dtype: np.dtype[Any]) -> Any:
+        found = self.keeps()
+        return found if np.ndim(found) == 0 or dtype.kind == "O" else found.astype(dtype)
+
+    def _by_layer(self, stack: Array, part: int, fraction: float, layers: slice) -> Array:
+        """``stack`` (N or 1, ...) times what the amounts of these layers are, where they differ from layer to layer."""
+        amounts = self.amount(part, fraction)
+        if np.ndim(amounts) == 0:
+            return stack
+        return stack * amounts[layers].astype(stack.dtype).reshape(-1, *[1] * (stack.ndim - 1))
+
     def _lift(self, part: int, fraction: float, dtype: np.dtype[Any]) -> Any:
-        """f h M (d, k), or the numbers of the map f h I where G = I, or of I where a layer replaces the state."""
+        """f h M (d, k), or the numbers of the map f h I where G = I, or of I where a layer replaces the state.
+
+        Without f h where that differs from layer to layer.
+        """
         if dtype.kind == "O":  # not kept: mpmath's precision may be another the next time
             return self._new_lift(part, fraction, dtype)
         key = part, fraction, dtype
@@ -215,13 +245,15 @@ class Architecture(ArchitectureBase):
         return {}
 
     def _new_lift(self, part: int, fraction: float, dtype: np.dtype[Any]) -> Any:
+        amount = self.amount(part, fraction)
+        factor = dtype.type(amount if np.ndim(amount) == 0 else 1.0)
         if not self.interconnected:
             dst = self.parts[part].dst
             identity = self.maps[1].identity(dst.stop - dst.start, dtype)
-            return identity * dtype.type(fraction * self.step) if self.keep else identity
+            return identity * factor if self.keep else identity
         M = self._block_of_J(part)
         M = _check.multiprecision(M) if dtype.kind == "O" else M.astype(dtype)
-        return M * dtype.type(fraction * self.step)
+        return M * factor
 
     def _block_of_J(self, part: int) -> Array:
         """J[dst, src] as ``maps[1].composed`` takes it."""

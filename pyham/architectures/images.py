@@ -19,7 +19,7 @@ lost, and the whole map from y_0 to y_N is symplectic.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -33,6 +33,7 @@ from pyham.architectures.chain import Chain
 from pyham.architectures.interconnection import J1
 from pyham.architectures.interface import ArchitectureBase
 from pyham.architectures.maps import Convolution, Map
+from pyham.architectures.split import checked_damping
 from pyham.architectures.stages import StageGradients, Stages
 from pyham.architectures.vectors import H2, architecture
 
@@ -101,6 +102,10 @@ class Pixelwise(ImageArchitecture):
     def config(self) -> dict[str, Any]:
         return super().config() | {"network": self.network.config()}
 
+    def log_factors(self) -> Array | None:
+        found: Array | None = self.network.log_factors()
+        return found
+
     @property
     def sigma(self) -> Activation | None:
         return self.network.sigma
@@ -153,6 +158,7 @@ class ConvH2(ImageArchitecture):
     width : C of y_0, even; four times that after each squeeze
     depths : layers of each group; before every group but the first comes a squeeze
     step : h;  activation : a name, or an Activation; relu, as in Chang et al. 2018, learns faster here than tanh does
+    damping : rates of p and q, as of ``H2``; an array has as many rows as there are layers in all groups
 
     Parameters of group i, with m = C 4^i / 2: Kp<i>, Kq<i> (N_i, m, m, t, t) and b<i> (N_i, 2 m), bp first.
     """
@@ -162,6 +168,7 @@ class ConvH2(ImageArchitecture):
     step: float = 0.5
     size: int = 3
     activation: str | Activation = "relu"
+    damping: Any = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -181,6 +188,7 @@ class ConvH2(ImageArchitecture):
         object.__setattr__(self, "step", _check.positive("step", self.step))
         if _check.integer("size", self.size, 1) % 2 == 0:
             raise ValueError(f"size: expected an odd integer, got {self.size}")
+        object.__setattr__(self, "damping", checked_damping(self.damping, self.depth))
         self.limited()
         self.groups  # noqa: B018  builds them now, so that an unknown activation is refused here
 
@@ -191,7 +199,20 @@ class ConvH2(ImageArchitecture):
     def groups(self) -> tuple[ConvolutionalH2, ...]:
         """The network of each group, of width C 4^i."""
         options: dict[str, Any] = {"step": self.step, "activation": self.activation, "size": self.size}
-        return tuple(ConvolutionalH2(self.width * 4**i, depth, **options) for i, depth in enumerate(self.depths))
+        ends, by_layer = np.cumsum(self.depths), np.ndim(self.damping) == 2
+        return tuple(
+            ConvolutionalH2(
+                self.width * 4**i, depth, damping=self.damping[end - depth : end] if by_layer else self.damping, **options
+            )
+            for i, (depth, end) in enumerate(zip(self.depths, ends, strict=True))
+        )
+
+    def options(self) -> dict[str, Any]:
+        found = super().options()
+        return found if np.any(self.damping) else {k: v for k, v in found.items() if k != "damping"}
+
+    def log_factors(self) -> Array:
+        return np.concatenate([group.log_factors() for group in self.groups])
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -68,6 +68,13 @@ class ArchitectureBase(ABC):
         """J (n, n), or (N, n, n) where it depends on the weights, or None where the network has none."""
         return self.J
 
+    def log_factors(self) -> Array | None:
+        """The logarithms (N,) of the factors by which the layers multiply the two-form, where theory knows them.
+
+        0 in symplectic networks, -h (gp + gq) in damped ones. None: what the stages' ``keep`` amounts to.
+        """
+        return None
+
     def options(self) -> dict[str, Any]:
         """The options by name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]

@@ -140,14 +140,18 @@ class Stages:
 
     @property
     def shears(self) -> bool:
-        """Whether every stage adds a function of one part of the state to a disjoint part: invertible, det 1."""
-        return self._adds and all(
+        """Whether every stage adds a function of one part of the state to a disjoint part: invertible, det 1.
+
+        That part may be multiplied by a positive number before, if the parts are halves: with damping det is known.
+        """
+        return self._keeps_enough and all(
             src.stop <= dst.start or dst.stop <= src.start for src, dst in zip(self.src, self.dst, strict=True)
         )
 
     @cached_property
-    def _adds(self) -> bool:
-        return bool((self.keep == 1).all())
+    def _keeps_enough(self) -> bool:
+        halves = all(2 * (dst.stop - dst.start) == self.width for dst in self.dst)
+        return bool((self.keep == 1).all() or (halves and (np.real(self.keep) > 0).all()))
 
     def layers(self, start: int, stop: int) -> "Stages":
         """The stages of the layers start .. stop - 1."""

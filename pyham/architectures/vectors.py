@@ -28,7 +28,8 @@ from pyham.architectures import interconnection
 from pyham.architectures.base import Architecture, Part
 from pyham.architectures.interconnection import Entries
 from pyham.architectures.on_graph import OnGraph
-from pyham.architectures.schemes import EULER, SPLITTINGS, Substep
+from pyham.architectures.schemes import EULER, Substep
+from pyham.architectures.split import Split
 
 Array = np.ndarray[Any, Any]
 
@@ -136,56 +137,7 @@ class MS2(_Whole):
 
 
 @dataclass(frozen=True, eq=False)
-class _Split(Architecture):
-    """The field applied in two parts, p from q and q from p.
-
-    ``scheme`` is "semi-implicit", "verlet" or "yoshida4"; ``order`` is "p-first" or "q-first".
-    """
-
-    scheme: str = "semi-implicit"
-    order: str = "p-first"
-
-    def __post_init__(self) -> None:
-        interconnection.half(self.width)
-        super().__post_init__()
-        _check.choice("scheme", self.scheme, SPLITTINGS)
-        _check.choice("order", self.order, ("p-first", "q-first"))
-
-    @property
-    def p(self) -> slice:
-        return slice(0, self.width // 2)
-
-    @property
-    def q(self) -> slice:
-        return slice(self.width // 2, self.width)
-
-    @property
-    def p_part(self) -> Part:
-        return Part(dst=self.p, rows=self.p, src=self.q)
-
-    @property
-    def q_part(self) -> Part:
-        return Part(dst=self.q, rows=self.q, src=self.p)
-
-    @cached_property
-    def parts(self) -> tuple[Part, ...]:
-        return self._in_order(self.p_part, self.q_part)
-
-    @property
-    def steps(self) -> tuple[Substep, ...]:
-        return SPLITTINGS[self.scheme]
-
-    def _blocks(self, names: tuple[str, str]) -> dict[str, tuple[int, ...]]:
-        block = (self.depth, *self.block_shape)
-        return dict.fromkeys(names, block) | {"b": (self.depth, self.width)}
-
-    def _in_order(self, p_part: Any, q_part: Any) -> tuple[Any, Any]:
-        """What belongs to the part that updates p and to the one that updates q, in the order of ``parts``."""
-        return (p_part, q_part) if self.order == "p-first" else (q_part, p_part)
-
-
-@dataclass(frozen=True, eq=False)
-class MS1(_Split):
+class MS1(Split):
     """p <- p + h sigma(A q + b1), q <- q + h sigma(-A^T p + b2); free are A (N, m, m) and b (N, n)."""
 
     @property
@@ -205,7 +157,7 @@ class MS1(_Split):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class MS3(OnGraph, _Split):
+class MS3(OnGraph, Split):
     """p <- p + h K1^T sigma(K1 q + b1), q <- q - h K2^T sigma(K2 p + b2); free are K1, K2 (N, m, m) and b (N, n)."""
 
     @property
@@ -229,7 +181,7 @@ class MS3(OnGraph, _Split):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class H2(OnGraph, _Split):
+class H2(OnGraph, Split):
     """p <- p - h X^T Kq^T sigma(Kq q + bq), q <- q + h X Kp^T sigma(Kp p + bp); symplectic for J = [[0, -X^T], [X, 0]].
 
     Free are Kp, Kq (N, m, m) and b = (bp, bq) (N, n). ``X`` is any nonsingular array (m, m); None stands for I.

@@ -16,7 +16,6 @@ since every scheme here takes the weights of a step at its beginning. Biases and
 assembling K from them is linear.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -42,8 +41,7 @@ def prolong(net: Network, kind: str = "repeat") -> Network:
     if not net.arch.keep:
         raise ValueError(f"net: expected a network that discretises an equation, got {net.arch.name}")
     _check.choice("kind", kind, KINDS)
-    arch = replace(net.arch, depth=2 * net.arch.depth, step=net.arch.step / 2)
-    return Network(arch, {name: _refine(value, kind) for name, value in net.params.items()})
+    return Network(net.arch.refined(), {name: _refine(value, kind) for name, value in net.params.items()})
 
 
 def _refine(value: Array, kind: str) -> Array:
