@@ -131,6 +131,6 @@ class Gradients(_Monitor):
         delta = net.adjoint(trace, output, backend=self.backend).delta
         self.norms.append(np.linalg.norm(delta.astype(np.float64), axis=-1))
         self.ratios.append(bounds.gradient_ratio(delta))
-        upper = bounds.log_upper(net)
+        upper, lower = bounds.log_upper(net), bounds.log_lower(net)
         self.log_upper.append(upper)
-        self.log_lower.append(-upper if net.stages().shears else np.full_like(upper, np.nan))
+        self.log_lower.append(np.full_like(upper, np.nan) if lower is None else lower)

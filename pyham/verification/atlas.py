@@ -128,13 +128,13 @@ def atlas(net: Network, x: object, *, backend: Backend = "numba") -> Atlas:
             norms[name][:, rows] = values
         total += phi.sum(axis=1)
     kinds = bounds.KINDS if net.arch.keep else tuple(kind for kind in bounds.KINDS if kind != "paper")
-    log_upper = {kind: bounds.log_upper(net, kind) for kind in kinds}
+    log_upper, log_lower = {kind: bounds.log_upper(net, kind) for kind in kinds}, bounds.log_lower(net)
     return Atlas(
         _frozen(singular_values),
         _frozen_all(norms),
         _frozen_all(symplectic.norms(total / B)),
         _frozen_all(log_upper),
-        _frozen(-log_upper["sharp"]) if net.stages().shears else None,
+        None if log_lower is None else _frozen(log_lower),
     )
 
 

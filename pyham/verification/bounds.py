@@ -14,13 +14,20 @@ sharp      prod exp(asinh(e_s / 2)) for shears       the 2-norm of [[I, E], [0, 
                                                      half the exponent
 =========  ========================================  ================================================================
 
+With damping a stage is [[k I, E], [0, I]], k > 0: its factor in "product" is max(1, k) + e, whose logarithm is at most
+max(0, log k) + e in "paper"; divided by sqrt(k) it is symplectic, of the norm of [[s, e / s], [0, 1 / s]], s = sqrt(k),
+
+    exp(asinh(sqrt((s - 1/s)^2 + e^2 / k) / 2))
+
+and so is its inverse, so "sharp" is the product of sqrt(k) times that. (For k = 1 all of it is what stands above.)
+
 For forward Euler Q = S max_j ||J K_j^T|| ||K_j||, the Q of the continuous equation. Where a stage is no shear, sharp =
 product; where it replaces the state (MLP), the factor is e_s. A shear's inverse is a shear of the same norm, so for
 networks of shears the reciprocal of "sharp" bounds every singular value of Phi_j from below, whatever J is:
 
-    1 / sharp_j  <=  ||delta_j|| / ||delta_N||  <=  sharp_j
+    c_j / sharp_j  <=  ||delta_j|| / ||delta_N||  <=  sharp_j
 
-The first inequality needs no symplecticity; where singular values pair (orthogonal J) it also follows from ||Phi_j||.
+c_j is 1, or with damping the product of k over the stages behind layer j. The first inequality needs no symplecticity; where singular values pair (orthogonal J) it also follows from ||Phi_j||.
 
 The bounds are those of the network that runs: of the stages in the dtype of the samples, to which the weights are
 rounded. They are computed in double precision and rounded outwards, so that they hold although they are computed.
@@ -62,27 +69,58 @@ def log_upper(net: Network, kind: str = "sharp", *, dtype: Any = None) -> Array:
     """Natural logarithms (N + 1,) of ``upper``; they do not overflow."""
     _check.choice("kind", kind, KINDS)
     arch, stages = net.arch, net.stages(dtype)
-    e = of_stages(stages)
+    e, keep = of_stages(stages), np.abs(keeps(stages))
     if kind == "paper":
         if not arch.keep:
             raise ValueError("kind: expected 'product' or 'sharp' for an MLP, got 'paper'")
-        Qh = e.sum(axis=1).max(initial=0)
-        return (np.log(math.prod(arch.shape)) / 2 + Qh * np.arange(arch.depth, -1, -1)) * _outwards(e)
-    if not arch.keep:
         with np.errstate(divide="ignore"):
-            factors = np.log(e)
-    elif kind == "sharp" and stages.shears:
-        factors = np.arcsinh(e / 2)
-    else:
-        factors = np.log1p(e)
-    sums, sizes = (values.sum(axis=1)[::-1].cumsum()[::-1] for values in (factors, np.abs(factors)))
-    with np.errstate(invalid="ignore"):
-        return np.append(np.where(sums == -np.inf, sums, sums + sizes * (_outwards(e) - 1)), 0.0)
+            Qh = (e + np.maximum(0, np.log(keep))).sum(axis=1).max(initial=0)
+        return (np.log(math.prod(arch.shape)) / 2 + Qh * np.arange(arch.depth, -1, -1)) * _outwards(e)
+    if kind == "sharp" and stages.shears:
+        return _summed([log_stretch(e, keep), *_halved_logs(keep, 1)], e)
+    with np.errstate(divide="ignore"):
+        return _summed([np.where(keep == 1, np.log1p(e), np.log(np.where(keep > 0, np.maximum(1, keep), 0) + e))], e)
+
+
+def log_lower(net: Network, *, dtype: Any = None) -> Array | None:
+    """Natural logarithms (N + 1,) of ``lower``."""
+    stages = net.stages(dtype)
+    if not stages.shears:
+        return None
+    e, keep = of_stages(stages), keeps(stages)
+    return -_summed([log_stretch(e, keep), *_halved_logs(keep, -1)], e)
 
 
 def lower(net: Network, *, dtype: Any = None) -> Array | None:
-    """Bounds (N + 1,) from below on every singular value of Phi_j: 1 / sharp for networks of shears, else None."""
-    return 1 / upper(net, dtype=dtype) * (1 - 4 * EPS) if net.stages(dtype).shears else None
+    """Bounds (N + 1,) from below on every singular value of Phi_j, for networks of shears, else None.
+
+    1 / sharp, or c_j / sharp with damping.
+    """
+    found = log_lower(net, dtype=dtype)
+    return None if found is None else 1 / _exp(-found) * (1 - 4 * EPS)
+
+
+def log_stretch(e: Array, keep: Array) -> Array:
+    """The logarithm of the norm of a damped shear divided by sqrt(keep), and of its inverse's: asinh(e / 2) for 1."""
+    return np.arcsinh(np.where(keep == 1, e, np.hypot(2 * np.sinh(np.log(keep) / 2), e / np.sqrt(keep))) / 2)
+
+
+def keeps(stages: AnyStages) -> Array:
+    """The factors of y[dst] of every stage, (N, stages per layer)."""
+    return np.concatenate([s.keep.astype(np.float64).reshape(s.depth, s.per_layer) for s in stages.sections])
+
+
+def _halved_logs(keep: Array, sign: int) -> list[Array]:
+    """What the square roots of keep add to the logarithms: nothing where all are 1."""
+    return [sign * np.log(keep) / 2] if (keep != 1).any() else []
+
+
+def _summed(parts: list[Array], e: Array) -> Array:
+    """Sums (N + 1,) over the stages behind every layer of ``parts``, (N, L) each as e, rounded upwards."""
+    rows = np.concatenate(parts, axis=1)
+    sums, sizes = (values.sum(axis=1)[::-1].cumsum()[::-1] for values in (rows, np.abs(rows)))
+    with np.errstate(invalid="ignore"):
+        return np.append(np.where(sums == -np.inf, sums, sums + sizes * (_outwards(rows) - 1)), 0.0)
 
 
 def excursions(net: Network) -> Array:
@@ -129,6 +167,7 @@ def log_norm(net: Network) -> Array:
     Half of what ||J S|| allows: the symmetric part of J S is (J S - S J) / 2, in which S can be replaced by S - c I;
     with c = ||S|| / 2 its norm is at most ||J|| ||S|| / 2. The continuous BSM grows at most like exp of the integral.
     This needs sigma' >= 0, which is not known of an activation of the user's own: there it is all of ||J|| ||S||.
+    Damping at the rates gp and gq lowers it by the smaller of them.
 
     Raises
     ------
@@ -140,7 +179,9 @@ def log_norm(net: Network) -> Array:
         raise ValueError(f"net: expected a network with one interconnection matrix, got {net.arch.name}")
     sigma = net.stages().activation
     slope = sigma.slope / 2 if sigma in BUILT_IN else sigma.slope
-    return np.asarray(slope * np.linalg.norm(J, 2) * spectral_norm(net.K) ** 2)
+    rates = getattr(net.arch, "rates", None)
+    least = 0.0 if rates is None else rates.min(axis=1)
+    return np.asarray(slope * np.linalg.norm(J, 2) * spectral_norm(net.K) ** 2 - least)
 
 
 def spectral_norm(matrices: Array) -> Array:

@@ -1,4 +1,7 @@
-"""What holds of the sensitivity matrices of stages on given samples: numbers of every Phi_j, and their tolerances."""
+"""What holds of the sensitivity matrices of stages on given samples: numbers of every Phi_j, and their tolerances.
+
+Of damped networks they are those of Psi_j = Phi_j / sqrt(c_j), which is symplectic where Phi_j^T J Phi_j = c_j J.
+"""
 
 from functools import cached_property
 from typing import Any
@@ -46,15 +49,15 @@ class MatrixNumbers:
         segment = max(1, min(self.depth, MATRICES // max(1, b * self.n**2 * 8)))
         last: Array = np.broadcast_to(np.eye(self.n, dtype=x.dtype), (b, self.n, self.n))
         rows, gaps = [self.numbers(last[None].astype(np.float64), self.depth)], []
-        self.kept = {self.depth: last}
+        self.kept, grown = {self.depth: last}, passes.grown
         for stop in range(self.depth, 0, -segment):
             start = max(0, stop - segment)
             phi = passes.engine.sensitivities(stages.layers(start, stop), states[start][:b], last)
-            rows.append(self.numbers(phi[:-1].astype(np.float64), start))
+            rows.append(self.numbers(phi[:-1] * grown[start:stop, None, None, None], start))
             for j in reversed(range(start, stop if self.compared else start)):
                 behind = last if j + 1 == stop else phi[j + 1 - start]  # not what the engine makes of it
                 gaps.append(self._gap(j, phi[j - start], behind))
-            self.kept |= {j: phi[j - start] for j in (0, self.depth - 1) if start <= j < stop}
+            self.kept |= {j: phi[j - start] * grown[j] for j in (0, self.depth - 1) if start <= j < stop}
             last = phi[0]
         found = {name: np.concatenate([row[name] for row in rows[::-1]]) for name in rows[0]}
         return found | ({"gap": np.array(gaps[::-1]).reshape(self.depth, 3, b)} if self.compared else {})
@@ -101,8 +104,9 @@ class MatrixNumbers:
     def _gap(self, j: int, phi: Array, behind: Array) -> Array:
         """||Phi_j^T u - Phi_{j+1}^T X_j u||, ||-Phi_j^T u - ..||, and what X_j u errs in it (3, B): largest over u."""
         X, error = self.passes.derivative(j, self.full)
-        left, right = self.passes.directions @ phi.astype(np.float64), X @ behind.astype(np.float64)
-        of_slopes = error @ np.abs(behind.astype(np.float64))
+        grown = self.passes.grown[j]
+        left, right = self.passes.directions @ (phi * grown), X @ (behind * grown)
+        of_slopes = error @ np.abs(behind * grown)
         rows = (left - right, left + right, of_slopes)
         return np.array([rounding.length(row).max(axis=1, initial=0) for row in rows])
 
@@ -132,16 +136,18 @@ class MatrixNumbers:
 
     # What a certificate asks
 
-    def reading(self, name: str, scale: float = 1.0) -> Reading:
+    def reading(self, name: str, scale: float | Array = 1.0) -> Reading:
         """One of the questions below, over the layers 0 .. N - 1.
 
-        With a ``scale``, of the layers 0 and N - 1 of a network whose outputs are multiplied by it: a control.
+        With a ``scale``, of the layers 0 and N - 1 of a network whose outputs are multiplied by it: a control. One
+        number, or one for every layer (N,).
         """
         found, layers = self.found, slice(0, self.depth)
         where: Any = layers
-        if scale != 1:
+        if np.ndim(scale) or scale != 1:
             where = sorted(j for j in self.kept if j < self.depth)
-            rows = [self.numbers(scale * self.kept[j][None].astype(np.float64), 0) for j in where]
+            scale = np.broadcast_to(scale, self.depth)[where][:, None]
+            rows = [self.numbers(f * self.kept[j][None].astype(np.float64), 0) for j, f in zip(where, scale, strict=True)]
             found = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
         else:
             found = {key: value[layers] for key, value in found.items() if key != "gap"}
@@ -171,8 +177,9 @@ class MatrixNumbers:
 
     def above(self, log_upper: Array, log_scale: float | Array = 0.0) -> Reading:
         """By how much log ||Phi_j|| exceeds a bound (N + 1,); ``log_scale``: of outputs multiplied by exp of that."""
-        norm = self.found["2"][:-1]
-        normal = norm > self.n * self.depth * 1e3 * float(np.finfo(self.passes.x.dtype).tiny)
+        norm, log_scale = self.found["2"][:-1], log_scale + self.passes.log_c[:-1, None] / 2
+        tiny = self.n * self.depth * 1e3 * float(np.finfo(self.passes.x.dtype).tiny)
+        normal = norm > tiny * self.passes.grown[:-1, None]
         excess = np.where(normal | np.isnan(norm), np.log(np.where(normal, norm, 1)) + log_scale, -np.inf)
         excess = np.where(np.isnan(norm), np.nan, excess - np.where(normal, log_upper[:-1, None], 0))
         error = rounding.log_norm(self.passes.at, self.n)[:-1, None] + rounding.lapack(self.n)

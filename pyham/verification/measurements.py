@@ -50,10 +50,19 @@ class Reading(NamedTuple):
 
 
 class Passes:
-    """Stages on samples x (B, ..) by an engine: its forward and backward pass against the reference's forward pass."""
+    """Stages on samples x (B, ..) by an engine: its forward and backward pass against the reference's forward pass.
 
-    def __init__(self, stages: AnyStages, arch: ArchitectureBase, x: Array, engine: Engine) -> None:
+    What goes backward is divided by sqrt(c_j) in layer j, ``log_c`` (N + 1,) being the logarithms: in a damped network
+    these are sensitivities of a symplectic one, and in all others c = 1.
+    """
+
+    def __init__(
+        self, stages: AnyStages, arch: ArchitectureBase, x: Array, engine: Engine, log_c: Array | None = None
+    ) -> None:
         self.stages, self.arch, self.x, self.engine = stages, arch, x, engine
+        self.log_c = np.zeros(stages.depth + 1) if log_c is None else log_c
+        with np.errstate(over="ignore"):
+            self.grown = np.exp(-self.log_c / 2)  # 1 / sqrt(c_j) (N + 1,)
         self._derivatives: dict[tuple[int, int], tuple[Array, Array]] = {}
         self.n, self.unit = math.prod(x.shape[1:]), rounding.unit(x.dtype)
 
@@ -71,19 +80,24 @@ class Passes:
 
     @cached_property
     def deltas(self) -> list[Array]:
-        """delta_0 .. delta_N (N + 1, B, n) in double precision, that begin with u and with v."""
+        """delta_j / sqrt(c_j), j = 0 .. N, (N + 1, B, n) in double precision, that begin with u and with v."""
         found = []
         for g in self.output_gradients:
             delta = self.engine.back(self.stages, self.trace, g)[0]
             delta = [*(delta() if callable(delta) else delta)[:-1], g]  # not what the engine makes of delta_N
             found.append(np.array([d.reshape(len(d), self.n) for d in delta], np.float64))
+            found[-1] *= self.grown[:, None, None]
         return found
 
     # What the analysis of rounding errors needs
 
     @cached_property
     def at(self) -> rounding.Sizes:
-        return rounding.sizes(self.stages, self.arch, self.unit)
+        found = rounding.sizes(self.stages, self.arch, self.unit)
+        if not self.log_c.any():
+            return found
+        lost = self.n * 64 * float(np.finfo(self.x.dtype).tiny) * self.grown[:-1, None]  # of numbers that underflow
+        return found._replace(error=found.error + lost)
 
     @cached_property
     def wide(self) -> AnyStages:
@@ -149,7 +163,10 @@ class Passes:
 
     @cached_property
     def layer_error(self) -> Array:
-        """How far one layer's product with a sensitivity may be from that of the complex step, (N, 1), relative."""
+        """How far one layer's product with a sensitivity may be from that of the complex step, (N, 1), relative.
+
+        Both divided by sqrt(c_j) before the layer, and by sqrt(c_{j+1}) behind it.
+        """
         double = rounding.sizes(self.wide, self.arch, rounding.U)
         return (rounding.of_layer(self.at) + rounding.of_layer(double))[:, None]
 
@@ -159,11 +176,16 @@ class Passes:
         return self.compared(gaps, [error for *_, error in self._pairings], rounding.length(self.deltas[0]))
 
     @cached_property
+    def ratio(self) -> Array:
+        """sqrt(c_{j+1} / c_j) (N,)."""
+        return np.exp(np.diff(self.log_c) / 2)
+
+    @cached_property
     def _pairings(self) -> list[tuple[Array, Array, Array]]:
         """<delta_j, u>, <delta_{j+1}, X_j u>, each (B, k), of every layer; and the error of the latter (B,)."""
         found = []
         for j in range(self.stages.depth):
-            behind = self.deltas[0][j + 1][..., None]
+            behind = self.ratio[j] * self.deltas[0][j + 1][..., None]
             X, error = self.derivative(j, len(self.x))
             of_slopes = (error @ np.abs(behind))[..., 0].max(axis=1, initial=0)
             found.append((self.deltas[0][j] @ self.directions.T, (X @ behind)[..., 0], of_slopes))
@@ -178,7 +200,7 @@ class Passes:
         grown = self.at.stretch.prod(axis=1)[:, None] * sizes[1:]
         tolerance = self.layer_error * sizes[1:] + 3 * rounding.gamma(self.n, rounding.U) * (sizes[:-1] + grown)
         tolerance += np.array(of_slopes).reshape(tolerance.shape) / u * (1 + 1e-6)
-        tolerance += self.n * float(np.finfo(self.x.dtype).tiny)
+        tolerance += self.n * float(np.finfo(self.x.dtype).tiny) * self.grown[:-1, None]
         size = np.maximum(sizes[:-1], sizes[1:])
         size = np.where(size > 0, size, 1)
         told = np.sqrt(self.n) * size / np.maximum(sizes[:-1], np.finfo(np.float64).tiny)  # of a change of sign

@@ -11,7 +11,7 @@ from pyham.network import Network
 from pyham.verification import bounds, neighbours, rounding, symplectic
 from pyham.verification.matrices import LARGE, MatrixNumbers
 from pyham.verification.measurements import Passes, Reading
-from pyham.verification.structure import error_of, structure, symplectic_by_design
+from pyham.verification.structure import error_of, log_factors, structure, symplectic_by_design
 
 Array = np.ndarray[Any, Any]
 
@@ -23,9 +23,9 @@ class Subject:
 
     def __init__(self, net: Network, y: Array, full: int, backend: Backend) -> None:
         self.net, self.engine, self.full = net, select(backend, y.dtype), full
-        self.passes = Passes(net.stages(y.dtype), net.arch, y, self.engine)
+        self.passes = Passes(net.stages(y.dtype), net.arch, y, self.engine, log_factors(net))
         self.J, self.exact = structure(net), symplectic_by_design(net)
-        self.error_of_J = error_of(net)
+        self.error_of_J, self.damped = error_of(net), bool(self.passes.log_c.any())
         self.phi = MatrixNumbers(self.passes, full, self.J, self.exact, self.error_of_J)
 
     @cached_property
@@ -41,11 +41,14 @@ class Subject:
         kinds = bounds.KINDS if self.net.arch.keep else bounds.KINDS[1:]
         dtype = self.passes.x.dtype
         found = {f"{kind} bound": float(bounds.upper(self.net, kind, dtype=dtype)[0]) for kind in kinds}
+        root = float(np.exp(self.passes.log_c[0] / 2))
+        if self.damped:
+            found = {"sqrt(c)": root} | found
         if self.full:
-            smallest, median, most = np.quantile(self.phi.found["2"][0], (0, 0.5, 1))
+            smallest, median, most = root * np.quantile(self.phi.found["2"][0], (0, 0.5, 1))
             norms = {"smallest norm": smallest, "median": median, "largest": most}
             if self.passes.n <= LARGE:
-                mean = self.phi.kept[0].astype(np.float64).mean(axis=0)
+                mean = root * self.phi.kept[0].astype(np.float64).mean(axis=0)
                 norms["norm of the batch mean"] = symplectic.norms(mean)["2"]
             found = {name: float(value) for name, value in norms.items()} | found
         return found
@@ -79,26 +82,31 @@ def questions(of: Subject) -> Iterator[Question]:
         (("sign of delta_j flipped", lambda: passes.backward(-1)),),
     )  # fmt: skip
 
+    one = "c" if of.damped else "1"
+    undamped = np.exp(passes.log_c[:-1] / 2)
+
     def asked(name: str, of_phi: str, statement: str, promised: bool, scale: float = 2.0) -> Question:
         doubled = f"outputs multiplied by {scale:.2g}"
         controls: list[tuple[str, Callable[[], Reading]]] = [(doubled, lambda: phi.reading(of_phi, scale))]
-        if exact and of_phi != "smallest":
+        if of.damped and promised:
+            controls.insert(0, ("c replaced by 1", lambda: phi.reading(of_phi, undamped)))
+        elif exact and of_phi != "smallest":
             controls.insert(0, ("forward Euler, same weights", lambda: of.euler.reading(of_phi)))
         return Question(name, statement, promised, lambda: phi.reading(of_phi), tuple(controls))
 
     small = passes.n <= LARGE
     if J is not None:
-        yield asked("symplectic", "defect", "Phi^T J Phi = J", exact)
+        yield asked("symplectic", "defect", "Phi^T J Phi = c J" if of.damped else "Phi^T J Phi = J", exact)
         if phi.invertible and small:
-            yield asked("eigenvalues", "eigenvalues", "eigenvalues in pairs l, 1/l", exact)
+            yield asked("eigenvalues", "eigenvalues", f"eigenvalues in pairs l, {one}/l", exact)
         if phi.orthogonal and small:
-            yield asked("singular values", "pairs", "singular values in pairs s, 1/s", exact)
+            yield asked("singular values", "pairs", f"singular values in pairs s, {one}/s", exact)
         if exact and of.full < len(passes.x):
             yield _two_form(of)
     if small and (shears or phi.invertible):
-        yield asked("determinant", "det", "det Phi = 1", shears)
+        yield asked("determinant", "det", "det Phi = c^(n/2)" if of.damped else "det Phi = 1", shears)
     halved = 0.5 / max(1.0, float(np.nan_to_num(phi.found["2"][:-1], posinf=1.0).max(initial=1.0)))
-    yield asked("norms", "smallest", "every norm of Phi >= 1", shears, halved)
+    yield asked("norms", "smallest", "every norm of Phi >= sqrt(c)" if of.damped else "every norm of Phi >= 1", shears, halved)
     if of.net.arch.name == "H1":
         statement = "D J D^T - J = h^2 (JS) J (JS)^T"
         doubled = "every layer's D doubled"
@@ -108,11 +116,12 @@ def questions(of: Subject) -> Iterator[Question]:
 
     def scaled() -> Reading:
         norm = phi.found["2"][:-1]
-        return phi.above(log_upper, np.where(norm > 0, np.log(2) + log_upper[:-1, None] - np.log(norm), 0))
+        log_norm = np.log(norm) + passes.log_c[:-1, None] / 2
+        return phi.above(log_upper, np.where(norm > 0, np.log(2) + log_upper[:-1, None] - log_norm, 0))
 
     yield Question("upper bound", "||Phi_j|| <= sharp bound", True, lambda: phi.above(log_upper), ((beyond, scaled),))
     if shears:
-        statement = "1/bound <= |delta_j|/|delta_N| <= bound"
+        statement = f"{one}/bound <= |delta_j|/|delta_N| <= bound"
         yield Question(
             "gradients", statement, True, lambda: _gradients(of, log_upper),
             (("delta_N scaled beyond the bound", lambda: _gradients(of, log_upper, np.log(3) + 2 * log_upper[0])),),
@@ -120,12 +129,17 @@ def questions(of: Subject) -> Iterator[Question]:
 
 
 def _gradients(of: Subject, log_upper: Array, log_scale: float = 0.0) -> Reading:
-    """By how much log(||delta_j|| / ||delta_N||) leaves the bounds; with delta_N multiplied by exp(log_scale) after."""
-    ratio = np.log(bounds.gradient_ratio(of.passes.deltas[0])[:-1]) - log_scale
-    at = of.passes.at
+    """By how much log(||delta_j|| / ||delta_N||) leaves the bounds; with delta_N multiplied by exp(log_scale) after.
+
+    Divided by sqrt(c_j) both ways are equally far; the bound of that leaves room for the rounding of c_j, too.
+    """
+    passes = of.passes
+    at, half = passes.at, passes.log_c[:-1, None] / 2
+    ratio = np.log(bounds.gradient_ratio(passes.deltas[0])[:-1]) - log_scale
     error = rounding.log_norm(at._replace(error=at.error * np.maximum(1, at.stretch) ** 2), 1)[:-1, None]
-    excess = np.abs(ratio) - log_upper[:-1, None]
-    return Reading(excess, np.broadcast_to(error + rounding.gamma(of.passes.n + 8, rounding.U), excess.shape))
+    excess = np.abs(ratio) - (log_upper[:-1, None] - half)
+    of_c = rounding.behind(at.keeping.sum(axis=1))[:-1, None]
+    return Reading(excess, np.broadcast_to(error + of_c + rounding.gamma(passes.n + 8, rounding.U), excess.shape))
 
 
 def _two_form(of: Subject) -> Question:
@@ -143,7 +157,7 @@ def _two_form(of: Subject) -> Question:
         rest = 4 * (rounding.gamma(2 * passes.n, rounding.U) + of.error_of_J) * scale**2
         return Reading(np.abs(scale**2 * form[:-1] - form[-1]) / (of_J * largest), allowed / largest + rest)
 
-    statement = f"w(Phi u, Phi v) = w(u, v), {len(passes.x)} samples"
+    statement = f"w(Phi u, Phi v) = {'c ' if of.damped else ''}w(u, v), {len(passes.x)} samples"
     return Question("two-form", statement, True, measure, (("outputs multiplied by 2", lambda: measure(2.0)),))
 
 

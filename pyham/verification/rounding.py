@@ -24,6 +24,10 @@ Nothing multiplies D+: the defects of all stages add up, weighted by norms of se
 
 which is small beside ||Phi_j||^2 unless sensitivities were larger on the way than they are in the end.
 
+**Damping.** Where a stage keeps k != 1 of what it updates, all of this is said of P / sqrt(k) stage by stage, that is of
+Psi_j = Phi_j / sqrt(c_j), which is symplectic: f is the norm of the stage divided by sqrt(k), c is divided by sqrt(k),
+and the k that was rounded, k (1 + d), adds d J to G and n d / 2 to log det.
+
 **Determinants.** det P = det S det P+ det(I + (S P+)^-1 E), and det S = 1 for a shear. With x = ||P^-1|| ||E||_F this
 adds at most sqrt(n) x / (1 - x) to \|log det\|. A norm of Phi falls below 1 by at most 1/n of that.
 
@@ -83,6 +87,7 @@ class Sizes(NamedTuple):
     stretch: Array  #: f, a bound of the norm of the stage's Jacobian, and for shears of its inverse's
     error: Array  #: c
     lowering: Array  #: g
+    keeping: Array  #: d
 
 
 def sizes(stages: AnyStages, arch: ArchitectureBase, u: float) -> Sizes:
@@ -103,9 +108,12 @@ def sizes(stages: AnyStages, arch: ArchitectureBase, u: float) -> Sizes:
         start += section.depth
         keep = np.abs(section.keep.astype(np.float64)).reshape(shape)
         weights = (of_A * of_W).reshape(shape)
-        stretch = np.exp(np.arcsinh(e / 2)) if section.shears else keep + e
-        error = sums * slope * weights + gamma(r + 2, u) * (1 + e)
-        parts.append([stretch * (1 + 8 * U), error, 2 * (gamma(q, u) + 4 * u) * slope * weights])
+        stretch = np.exp(bounds.log_stretch(e, keep)) if section.shears else keep + e
+        root = np.sqrt(keep) if section.shears else np.ones_like(keep)
+        error = (sums * slope * weights + gamma(r + 2, u) * (np.maximum(1, keep) + e)) / root
+        of_keep = np.where(keep == 1, 0.0, 2 * u + 8 * U * (1 + np.abs(np.log(np.where(keep > 0, keep, 1)))))
+        lowering = 2 * (gamma(q, u) + 4 * u) * slope * weights + of_keep
+        parts.append([stretch * (1 + 8 * U), error, lowering, of_keep])
     return Sizes(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -115,7 +123,7 @@ def _products_with_J(arch: ArchitectureBase) -> tuple[int, float]:
     if J is None or not isinstance(arch, Architecture):
         return 0, 0.0
     q = int(np.count_nonzero(J, axis=1).max(initial=0))
-    largest = max(abs(fraction) for _, fraction in arch.steps) * arch.step
+    largest = max(float(np.abs(arch.amount(*substep)).max(initial=0)) for substep in arch.steps)
     return (q, largest * float(np.linalg.norm(np.abs(J), 2))) if q > 1 else (0, 0.0)
 
 
@@ -160,7 +168,8 @@ def defect(at: Sizes, size: Array, other: Array | None, shears: bool) -> Array:
 def log_determinant(at: Sizes, size: Array, inverse: Array, n: int, shears: bool) -> Array:
     """|log det Phi_j| at most, (N + 1, B), from ||Phi_j||_F and ||Phi_j^-1||."""
     x = inside(inverse, at.stretch, shears)[:, :-1] * at.error[..., None] * inside(size, at.stretch, shears)[:, 1:]
-    return behind((np.sqrt(n) * np.where(x < 1, x / np.maximum(1 - x, U), np.inf)).sum(axis=1))
+    of_keep = n / 2 * at.keeping[..., None]
+    return behind((np.sqrt(n) * np.where(x < 1, x / np.maximum(1 - x, U), np.inf) + of_keep).sum(axis=1))
 
 
 def log_norm(at: Sizes, columns: int) -> Array:

@@ -1,4 +1,4 @@
-"""What a network's design promises: its J, and whether its sensitivities are symplectic for it."""
+"""What a network's design promises: its J, and whether its sensitivities are symplectic for it, up to a factor c."""
 
 from typing import Any
 
@@ -6,13 +6,16 @@ import numpy as np
 
 from pyham.architectures.interface import ArchitectureBase
 from pyham.network import Network
-from pyham.verification import rounding, symplectic
+from pyham.verification import bounds, rounding, symplectic
 
 Array = np.ndarray[Any, Any]
 
 
 def symplectic_by_design(net: Network) -> bool:
-    """Whether theory makes every Phi_j symplectic: H2 and MS3 always, MS1 while all layers share their weights."""
+    """Whether theory makes every Phi_j symplectic, or with damping Phi_j / sqrt(c_j).
+
+    H2 and MS3 always, MS1 while all layers share their weights.
+    """
     return bool(net.stages().shears) and (net.arch.J is not None or structure(net) is not None)
 
 
@@ -28,6 +31,20 @@ def structure(net: Network) -> Array | None:
     if not of_weights or not net.arch.depth or not (net.K[0] == net.K).all():
         return None
     return inverse_transpose(net.K[0].astype(np.float64))
+
+
+def log_factors(net: Network) -> Array:
+    """log c_j (N + 1,), where theory says Phi_j^T J Phi_j = c_j J: 0, unless the network is damped.
+
+    What the architecture says of itself, or, of an architecture of the user's own, what its stages' ``keep`` amounts to.
+    """
+    stages = net.stages()
+    if not stages.shears:
+        return np.zeros(stages.depth + 1)
+    by_layer = net.arch.log_factors()
+    if by_layer is None:
+        by_layer = np.log(bounds.keeps(stages)).sum(axis=1)
+    return rounding.behind(by_layer)
 
 
 def error_of(net: Network) -> float:
