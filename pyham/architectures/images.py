@@ -202,7 +202,10 @@ class ConvH2(ImageArchitecture):
         ends, by_layer = np.cumsum(self.depths), np.ndim(self.damping) == 2
         return tuple(
             ConvolutionalH2(
-                self.width * 4**i, depth, damping=self.damping[end - depth : end] if by_layer else self.damping, **options
+                self.width * 4**i,
+                depth,
+                damping=self.damping[end - depth : end] if by_layer else self.damping,
+                **options,
             )
             for i, (depth, end) in enumerate(zip(self.depths, ends, strict=True))
         )

@@ -49,7 +49,7 @@ def checked_damping(value: Any, depth: int) -> Any:
     if rates.shape not in ((), (2,), (depth, 2), (depth, 1)):
         raise ValueError(f"{words}, got shape {rates.shape}")
     if not np.isfinite(rates).all():
-        raise ValueError(f"{words}, got {_check.spell(rates)}")
+        raise ValueError(f"{words}, got {rates.tolist()}")
     if rates.ndim == 2:
         return _check.read_only(np.ascontiguousarray(np.broadcast_to(rates, (depth, 2))))
     return float(rates) if rates.ndim == 0 else (float(rates[0]), float(rates[1]))
@@ -144,10 +144,9 @@ class Split(Architecture):
         half = 0 if self.parts[part].dst == self.p else 1
         return self.rates[:, half] if np.ndim(self.damping) == 2 else np.broadcast_to(self.damping, 2)[half]
 
-    def refined(self) -> Any:
-        """As of ``Architecture``; of rates by layer, both halves of a layer get the layer's."""
-        damping = self.damping
-        return super().refined(damping=np.repeat(damping, 2, axis=0) if np.ndim(damping) == 2 else damping)
+    def refined(self, **options: Any) -> Any:
+        damping = np.repeat(self.damping, 2, axis=0) if np.ndim(self.damping) == 2 else self.damping
+        return super().refined(**{"damping": damping} | options)
 
     def _blocks(self, names: tuple[str, str]) -> dict[str, tuple[int, ...]]:
         block = (self.depth, *self.block_shape)

@@ -35,7 +35,7 @@ class NodeStage:
     K : the link of K's pattern; J : that of J's, or None where the field is sigma(K y + b)
     M : of every node, its rows of h J[dst, src] for the stack that ``J`` brings;  h : the step, 1 without ``keep``
     columns : of every node, which columns of its weights belong to this layer's pattern
-    keep : whether it adds to y[dst] or replaces it
+    keep : the factor of y[dst], 0 where it is replaced
     """
 
     part: int
@@ -47,7 +47,7 @@ class NodeStage:
     M: tuple[Array, ...]
     h: float
     columns: tuple[Any, ...]
-    keep: bool
+    keep: float
 
 
 class Layout:
@@ -81,6 +81,10 @@ class Layout:
         if arch.name not in ENTRIES:
             raise ValueError(f"arch: expected one of {', '.join(ENTRIES)}, got {arch.name}, which ties entries of K")
         self.arch = arch
+        if any(np.ndim(arch.amount(*substep)) for substep in arch.steps):
+            raise ValueError(
+                "damping: expected rates that are the same in all layers of a distributed network, got others"
+            )
         each = _each_layer(graph, nodes, max(1, arch.depth))
         self.graphs = (*each[: arch.depth], union(each))
         self.on_graph = arch if isinstance(arch, OnGraph) and arch.graph is not None else None
@@ -154,12 +158,14 @@ class Layout:
     def stages(self) -> tuple[tuple[NodeStage, ...], ...]:
         """The stages of each layer; layers of one pattern share them."""
         different = {R.tobytes(): R for R in self.patterns}
-        made = {key: tuple(self._stage(R, *step) for step in self.arch.steps) for key, R in different.items()}
+        made = {key: tuple(self._stage(R, s) for s in range(len(self.arch.steps))) for key, R in different.items()}
         return tuple(made[R.tobytes()] for R in self.patterns)
 
-    def _stage(self, R: Array, number: int, fraction: float) -> NodeStage:
+    def _stage(self, R: Array, s: int) -> NodeStage:
+        number, fraction = self.arch.steps[s]
         part = self.arch.parts[number]
-        h = fraction * self.arch.step if self.arch.keep else 1.0
+        h = self.arch.amount(number, fraction) if self.arch.keep else 1.0
+        keep = float(np.broadcast_to(self.arch.keeps(), self.arch.depth * len(self.arch.steps))[s])
         shares = {name: self._share(getattr(part, name)) for name in ("src", "rows", "dst")}
         K = self._link(R, part)
         columns = tuple(self._columns(number, K, i) for i in range(self.nodes))
@@ -170,7 +176,7 @@ class Layout:
             J = Link(F, K.rows)
             places = zip(self.own, shares["dst"], self._read(J, part), strict=True)
             M = tuple(h * self.arch.J[np.ix_(own[dst], read)] for own, dst, read in places)
-        return NodeStage(number, **shares, K=K, J=J, M=M, h=h, columns=columns, keep=self.arch.keep)
+        return NodeStage(number, **shares, K=K, J=J, M=M, h=h, columns=columns, keep=keep)
 
     def _read(self, link: Link, part: Part) -> tuple[Array, ...]:
         """Of every node, which entries of y are in the stack that a link of a part brings."""

@@ -2,6 +2,8 @@
 
     y[dst] <- keep * y[dst] + h J K^T sigma(K y[src] + b)        or, without J, + h sigma(K y[src] + b)
 
+(h is f h for a stage that applies a fraction, and ``amount`` of the architecture where it is damped)
+
 Forward                                            at node i
 ---------------------------------------------------------------------------------------------------------
 spread y along K                                   Y_i: the blocks that its rows of K read
@@ -55,7 +57,7 @@ def forward(
     after = {}
     for i, block in y.items():
         after[i] = block.copy()
-        after[i][stage.dst[i]] = block[stage.dst[i]] + u[i] if stage.keep else u[i]
+        after[i][stage.dst[i]] = faded(stage, block[stage.dst[i]]) + u[i] if stage.keep else u[i]
     return after, Kept(Y, a)
 
 
@@ -84,10 +86,14 @@ def backward(
     before = {}
     for i, block in delta.items():
         before[i] = block.copy()
-        if not stage.keep:
-            before[i][stage.dst[i]] = 0
+        before[i][stage.dst[i]] = faded(stage, block[stage.dst[i]]) if stage.keep else 0
         before[i][stage.src[i]] += back[i]
     return before
+
+
+def faded(stage: NodeStage, part: Array) -> Array:
+    """keep times a part of the state, in its dtype."""
+    return part * part.dtype.type(stage.keep)
 
 
 def _rows(stage: NodeStage, weights: dict[int, Weights], j: int) -> ByNode:

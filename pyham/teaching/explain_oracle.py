@@ -120,7 +120,7 @@ def _terms(of: StageOfLayer, which: int) -> int:
 
 def _W(passes: ExplainedPasses, q: Quantity, of: StageOfLayer, inputs: list[Array]) -> Recomputed:
     A, layer = inputs[-1], passes.layers[of.layer]
-    M = layer.block_of_J(of.part) * of.fraction * layer.arch.step
+    M = layer.block_of_J(of.part) * layer.amount(of)
     kind = of.stage.maps[0]
     if isinstance(kind, Convolution):
         value, size = _both(lambda m, a: np.einsum("dk,rkef->dref", m, a)[..., ::-1, ::-1], M, A)
@@ -238,7 +238,7 @@ def _dK(passes: ExplainedPasses, q: Quantity, of: LayerOfNetwork, inputs: list[A
             value, size = value + inputs[i], size + np.abs(inputs[i])
             continue
         dA, dW = inputs[2 * i : 2 * i + 2]
-        M = of.block_of_J(stage.part) * stage.fraction * of.arch.step
+        M = of.block_of_J(stage.part) * of.amount(stage)
         A_map, W_map = stage.stage.maps
         if isinstance(A_map, Convolution):
             term, largest = _both(lambda m, d: np.einsum("drfe,dk->rkfe", d[..., ::-1, ::-1], m), M, dW)

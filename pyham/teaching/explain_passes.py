@@ -147,7 +147,7 @@ class ExplainedPasses:
         part, j = at("", of.reads), low(of.layer)
         of_rows, of_dst = (half_of(layer, s) for s in (rows, layer.arch.parts[of.part].dst))
         block = f"[{of_rows},{of.reads}]" if part else ""
-        lower, step = type(layer.arch).lower, layer.step(of.fraction)
+        lower, step = type(layer.arch).lower, layer.step(of)
         coupling = f"J[{of_dst},{half_of(layer, src)}]" if part else "J"
         words = f"{step} {coupling} A{i}ᵀ" if layer.coupled else f"{step} I".strip()
         lines = place(lower, "A[:, s] = "), place(lower, "c[:, s] = "), place(lower, "outputs.append")
@@ -237,16 +237,14 @@ class ExplainedPasses:
             )
             coupling = f"J[{half_of(layer, part.dst)},{half_of(layer, part.src)}]" if stages[0].reads else "J"
             terms = [
-                f"dA{of.index} + {layer.step(of.fraction)} dW{of.index}ᵀ {coupling}"
-                if layer.coupled
-                else f"dA{of.index}"
+                f"dA{of.index} + {layer.step(of)} dW{of.index}ᵀ {coupling}" if layer.coupled else f"dA{of.index}"
                 for of in stages
             ]
             formulas.append(" + ".join(terms))
             inputs.append(tuple(f"{name}{of.key}" for of in stages for name in ("dA", "dW")[: 1 + layer.coupled]))
             values = [(self.found[f"dA{of.key}"].value[strip], self.found[f"dW{of.key}"].value[strip]) for of in stages]
             dtype = values[0][0].dtype
-            lifts = [arch._lift(of.part, of.fraction, dtype) if layer.coupled else None for of in stages]
+            lifts = [layer.lift(of, dtype) if layer.coupled else None for of in stages]
             blocks.append((values, lifts))
         right = [RULES["dK"](values, lifts, arch.maps[1]) for values, lifts in blocks]
         sent = [block[None] for block in right]

@@ -230,9 +230,7 @@ class ComplexSteps:
                 for name, value in (("dW", dW), ("dA", dA), ("dc", dc), ("g", g)):
                     found[name + of.key] = (rounds + pixels) * float(value.max(initial=0))
                 found[f"delta{layer.node(of.number - 1)[0]}"] = rounds * float(delta.max(initial=0))
-                lift = (
-                    np.abs(layer.block_of_J(of.part)).sum() * layer.arch.step * abs(of.fraction) if layer.coupled else 0
-                )
+                lift = np.abs(layer.block_of_J(of.part)).sum() * abs(layer.amount(of)) if layer.coupled else 0
                 blocks[of.part] = blocks.get(of.part, 0) + found[f"dA{of.key}"] + float(lift) * found[f"dW{of.key}"]
                 biases += found[f"dc{of.key}"]
             if layer.squeezed:

@@ -110,11 +110,23 @@ class LayerOfNetwork:
         """J[dst, src] as a matrix, of the part's slices."""
         return self.matrix[self.arch.parts[part].dst, self.arch.parts[part].src]
 
-    def step(self, fraction: float) -> str:
-        """f h in words."""
+    def amount(self, of: StageOfLayer) -> float:
+        """f h, or what takes its place where the state is damped meanwhile."""
+        return float(np.broadcast_to(self.arch.amount(of.part, of.fraction), self.arch.depth)[self.local])
+
+    def lift(self, of: StageOfLayer, dtype: np.dtype[Any]) -> Array:
+        """That times J[dst, src], as the architecture multiplies weights with it."""
+        lift = self.arch._lift(of.part, of.fraction, dtype)
+        found: Array = self.arch._by_layer(lift[None], of.part, of.fraction, slice(self.local, self.local + 1))[0]
+        return found
+
+    def step(self, of: StageOfLayer) -> str:
+        """f h in words; a number where the state is damped meanwhile."""
         if not self.arch.keep:
             return ""
-        return {1.0: "h", 0.5: "½ h"}.get(fraction, f"{fraction:.6g} h")
+        if float(of.stage.keep) != 1:
+            return f"{self.amount(of):.6g}"
+        return {1.0: "h", 0.5: "½ h"}.get(of.fraction, f"{of.fraction:.6g} h")
 
 
 def half(part: slice, width: int) -> str:

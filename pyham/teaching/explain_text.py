@@ -215,7 +215,7 @@ def labels(of: Any, layer: Any) -> dict[tuple[str, str], str]:
     """What stands before each row, for stages like this one."""
     keep = float(of.stage.keep)
     kept = {1.0: "{} + ", 0.0: ""}.get(keep, f"{keep:.3g} {{}} + ")
-    factor = "f h" if len({abs(one.fraction) for one in layer.stages}) > 1 else layer.step(of.fraction)
+    factor = "f h" if len({abs(one.fraction) for one in layer.stages}) > 1 else layer.step(of)
     into = f" + {factor} dWᵀ J" if layer.coupled else ""
     return {
         ("y", "before"): "y", ("A", "stage"): "A", ("c", "stage"): "c",

@@ -112,7 +112,8 @@ def lowered(net: Network) -> Lowered:
         for s, (part, fraction) in enumerate(arch.steps):
             of_stage = slice(s, None, len(arch.steps))
             lift = np.abs(arch._lift(part, fraction, np.dtype(np.float64)))
-            size = W_map.dense(W_map.composed(lift, np.abs(stages.A[of_stage])))
+            product = W_map.composed(lift, np.abs(stages.A[of_stage]))
+            size = np.abs(W_map.dense(arch._by_layer(product, part, fraction, slice(0, arch.depth))))
             radius[of_stage] = (A.shape[2] + 4) * EPS * size + TINY
     keep = [float(factor) for factor in stages.keep]
     return Lowered(A, stages.c, W, radius, keep, stages.src, stages.dst, stages.width, arch.sigma.name)

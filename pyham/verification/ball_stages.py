@@ -2,8 +2,9 @@
 
 Parameters, J and step are taken as the exact binary numbers that they are. A stage reads A and c, which are parameters,
 and W = (f h) M A^T with M = J[dst, src], which is no array of floating-point numbers and is computed in balls; f h is
-the float64 number that lowering takes. If W is rounded to float64, the network is another one, whose defect of
-symplecticity is near 1e-18, and the enclosures exclude 0.
+the float64 number that lowering takes. So are, with damping, the factors k of the states, and what stands for f h. If W
+is rounded to float64, the network is another one, whose defect of symplecticity is near 1e-18, and the enclosures
+exclude 0.
 """
 
 import math
@@ -72,6 +73,7 @@ class BallStages:
     J : (n, n), or None where symplecticity is not asked for
     inverse : whether J stands for K^T, and Phi K^T Phi^T = K^T is asked
     digits, bits : decimal digits that are asked for, and the bits that are tried first
+    factors : c_0 .. c_N with which Phi_j^T J Phi_j = c_j J in a damped network, products of k; None in all others
     """
 
     sequence: tuple[BallStage, ...]
@@ -83,6 +85,7 @@ class BallStages:
     inverse: bool
     digits: int
     bits: int
+    factors: tuple[Ball, ...] | None = None
 
     @property
     def per_layer(self) -> int:
@@ -145,11 +148,10 @@ def lower(net: Network, digits: int = 40) -> BallStages:
     A, rounded = (kind.dense(M) for kind, M in zip(stages.maps, (stages.A, stages.W), strict=True))
     n, L = arch.width, stages.per_layer
     with precision(FINER * bits):
-        lifts = [_lift(arch, s) for s in range(L)]
         found = []
         for s, M in enumerate(A):
             src, dst, keep = stages.src[s % L], stages.dst[s % L], stages.keep[s]
-            block, lift, r = matrix(M), lifts[s % L], len(M)
+            block, lift, r = matrix(M), _lift(arch, s), len(M)
             W = lift * block.transpose() if arch.interconnected else lift
             _compare(rounded[s], W, lift, M if arch.interconnected else np.ones(1))
             kept = np.ones(n)
@@ -165,16 +167,29 @@ def lower(net: Network, digits: int = 40) -> BallStages:
         J = _structure(net)
         return BallStages(
             tuple(found), stages.src, stages.dst, enclosing(stages.activation), n,
-            None if J is None else matrix(J), isinstance(arch, MS1 | MS2), digits, bits,
+            None if J is None else matrix(J), isinstance(arch, MS1 | MS2), digits, bits, _factors(stages),
         )  # fmt: skip
 
 
+def _factors(stages: Any) -> tuple[Ball, ...] | None:
+    """c_j (N + 1,): the products of keep over the stages behind layer j; None where all are 1 or the law is unknown."""
+    if not stages.shears or (stages.keep == 1).all():
+        return None
+    found = [flint().arb(1)]
+    for s in reversed(range(stages.count)):
+        product = found[-1] * float(stages.keep[s])
+        found = [*found, product] if (s + 1) % stages.per_layer == 0 else [*found[:-1], product]
+    return tuple(reversed(found))
+
+
 def _lift(arch: Architecture, s: int) -> Matrix:
-    """f h M (d, k) of stage s of a layer, or f h I where G = I, or I where a layer replaces the state."""
-    part, fraction = arch.steps[s]
+    """f h M (d, k) of stage s, or f h I where G = I, or I where a layer replaces the state."""
+    j, place = divmod(s, len(arch.steps))
+    part, fraction = arch.steps[place]
     dst, _, src = arch.parts[part]
     M = np.eye(dst.stop - dst.start) if arch.J is None else arch.J[dst, src]
-    return matrix(M) * (fraction * arch.step if arch.keep or arch.J is not None else 1.0)
+    amount = float(np.broadcast_to(arch.amount(part, fraction), arch.depth)[j])
+    return matrix(M) * (amount if arch.keep or arch.J is not None else 1.0)
 
 
 def _compare(rounded: Array, W: Matrix, lift: Matrix, A: Array) -> None:

@@ -8,7 +8,7 @@ A network and a sample, taken as the exact binary numbers that they are, define 
     R <- L + R + L R        L = A^T diag(sigma') W^T, in the rows that the stage reads and the columns that it updates
 
 so the smallest effect of a stage is known to many digits, which Phi itself would lose beside the 1 of the identity;
-and ``pyham.verification.ball_questions`` asks about Phi in R.
+and ``pyham.verification.ball_questions`` asks about Phi in R, or, of a damped network, about Phi / sqrt(c).
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ import numpy as np
 from pyham import _check
 from pyham.network import Network
 from pyham.verification.ball_activations import Ball, flint
-from pyham.verification.ball_questions import Verdict, ask, error_bound, summary, verdict_of
+from pyham.verification.ball_questions import Verdict, ask, down, error_bound, summary, verdict_of
 from pyham.verification.ball_stages import BallStages, lower, matrix, precision
 
 __all__ = ["BallStages", "Balls", "Proof", "Verdict", "enclose", "examine", "lower", "precision", "prove"]
@@ -55,7 +55,7 @@ class Proof:
     digits, bits : decimal digits that were asked for, and the most bits that were needed
     symplectic : Phi_j^T J Phi_j = J; "proven" if the enclosure of the difference contains 0 and is narrower than
         10^(6 - digits) ||J|| max(1, ||Phi||^2). None where the network has no J that is the same in all layers.
-    norms : ||Phi_j||_2 >= 1
+    norms : ||Phi_j||_2 >= 1 (with damping all three are said of Phi_j / sqrt(c_j), c_j the product of the stages' keep)
     determinant : det Phi_j = 1; "proven" if the enclosure contains 1 and is narrower than 10^(6 - digits)
     errors : for each engine (N + 1,), the largest ||Phi_engine - Phi||_F / max(1, ||Phi||_2) over the samples, rounded
         upwards: the engine's true rounding error in the samples' dtype
@@ -124,6 +124,14 @@ def enclose(stages: BallStages, x_row: Array, bits: int | None = None) -> Balls:
         return Balls(states, [identity + R for R in deviations], deviations, slopes)
 
 
+def _scaled(balls: Balls, stages: BallStages) -> list[Matrix]:
+    """Phi_j / sqrt(c_j) - I, which is asked about in a damped network; Phi_j - I in all others."""
+    if stages.factors is None:
+        return balls.deviations
+    identity = matrix(np.eye(stages.width))
+    return [phi / c.sqrt() - identity for phi, c in zip(balls.phi, stages.factors, strict=True)]
+
+
 def examine(stages: BallStages, x: Array, computed: Mapping[str, Array] | None = None) -> Proof:
     """``prove`` for stages in balls, whoever changed them; ``computed`` are the Phi (N + 1, B, n, n) of engines."""
     depth, found = len(stages.sequence) // stages.per_layer, []
@@ -134,7 +142,7 @@ def examine(stages: BallStages, x: Array, computed: Mapping[str, Array] | None =
             bits = stages.bits << doubling
             with precision(bits):
                 balls = enclose(stages, row, bits)
-                answers = ask(balls.deviations, stages.J, stages.inverse, stages.digits)
+                answers = ask(_scaled(balls, stages), stages.J, stages.inverse, stages.digits)
                 if "undecided" not in {verdict_of(question) for question in zip(*answers, strict=True)}:
                     break
         most = max(most, bits)
@@ -142,7 +150,8 @@ def examine(stages: BallStages, x: Array, computed: Mapping[str, Array] | None =
         with precision(bits):
             for name, phi in (computed or {}).items():
                 for j, enclosure in enumerate(balls.phi):
-                    error = error_bound(phi[j, i], enclosure, answers[j][1].number)
+                    root = 1.0 if stages.factors is None else down(stages.factors[j].sqrt()) * (1 - 1e-15)
+                    error = error_bound(phi[j, i], enclosure, answers[j][1].number * root)
                     errors[name][j] = max(errors[name][j], error)
     symplectic, norms, determinant = (
         summary([[answers[question] for answers in layers] for layers in found], question == 1) for question in range(3)

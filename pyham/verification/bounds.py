@@ -27,7 +27,8 @@ networks of shears the reciprocal of "sharp" bounds every singular value of Phi_
 
     c_j / sharp_j  <=  ||delta_j|| / ||delta_N||  <=  sharp_j
 
-c_j is 1, or with damping the product of k over the stages behind layer j. The first inequality needs no symplecticity; where singular values pair (orthogonal J) it also follows from ||Phi_j||.
+c_j is 1, or with damping the product of k over the stages behind layer j. The first inequality needs no symplecticity;
+where singular values pair (orthogonal J) it also follows from ||Phi_j||.
 
 The bounds are those of the network that runs: of the stages in the dtype of the samples, to which the weights are
 rounded. They are computed in double precision and rounded outwards, so that they hold although they are computed.
@@ -69,7 +70,7 @@ def log_upper(net: Network, kind: str = "sharp", *, dtype: Any = None) -> Array:
     """Natural logarithms (N + 1,) of ``upper``; they do not overflow."""
     _check.choice("kind", kind, KINDS)
     arch, stages = net.arch, net.stages(dtype)
-    e, keep = of_stages(stages), np.abs(keeps(stages))
+    e, keep = of_stages(stages), keeps(stages)
     if kind == "paper":
         if not arch.keep:
             raise ValueError("kind: expected 'product' or 'sharp' for an MLP, got 'paper'")
@@ -106,8 +107,8 @@ def log_stretch(e: Array, keep: Array) -> Array:
 
 
 def keeps(stages: AnyStages) -> Array:
-    """The factors of y[dst] of every stage, (N, stages per layer)."""
-    return np.concatenate([s.keep.astype(np.float64).reshape(s.depth, s.per_layer) for s in stages.sections])
+    """The sizes of the factors of y[dst] of every stage, (N, stages per layer)."""
+    return np.concatenate([np.abs(s.keep).astype(np.float64).reshape(s.depth, s.per_layer) for s in stages.sections])
 
 
 def _halved_logs(keep: Array, sign: int) -> list[Array]:

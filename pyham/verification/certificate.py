@@ -19,8 +19,8 @@ upper bound      ||Phi_j|| <= sharp bound                        all
 gradients        1/bound <= |delta_j| / |delta_N| <= bound       networks of shears
 ===============  ==============================================  =======================================================
 
-In a network with damping the first five of those are said with the factor c_j = exp(-h (gp + gq) (N - j)) that its rates
-amount to: Phi^T J Phi = c J, eigenvalues in pairs l, c/l, singular values s, c/s, det Phi = c^(n/2), norms >= sqrt(c).
+With damping they are said with the factor c_j = exp(-h (gp + gq) (N - j)) that the rates amount to: Phi^T J Phi = c J,
+eigenvalues in pairs l, c/l, singular values in pairs s, c/s, det Phi = c^(n/2), every norm of Phi >= sqrt(c).
 
 A check states the number that comes nearest to its tolerance, of all layers and samples, and that tolerance, which
 follows from the error analysis of ``pyham.verification.rounding`` for this layer and this sample. It also states a

@@ -6,7 +6,8 @@ A network with N layers of step h discretises, on [0, T] with T = N h, the equat
     variational   X'     = (J S) X                                 J S = df/dy = G diag(sigma'(K y + b)) K
     adjoint       delta' = -(J S)^T delta
 
-(Galimberti et al., IEEE TAC 2023; S is the Hessian of H). X and delta are dual: <delta, X v> does not depend on t. The
+(Galimberti et al., IEEE TAC 2023; S is the Hessian of H; with damping f has -Gamma(t) y as well, Gamma = diag(g), and
+J S becomes J S - Gamma). X and delta are dual: <delta, X v> does not depend on t. The
 BSM of the equation is Phi(t) = dy(T)/dy(t) in denominator layout, the transpose of the X(T) that starts from I at t.
 
 Weights are known per layer; between layers they are one of
@@ -32,6 +33,9 @@ from pyham import _check
 from pyham.architectures.activations import Activation
 from pyham.network import Network
 from pyham.verification import bounds
+from pyham.verification.oscillator import period, period_derivative
+
+__all__ = ["Field", "adjoint", "flow", "log_upper", "period", "period_derivative", "sensitivity"]
 
 Array = np.ndarray[Any, Any]
 
@@ -41,7 +45,7 @@ WEIGHTS = ("constant", "linear")
 
 @dataclass(frozen=True, eq=False)
 class Field:
-    """f(t, y) = G(t) sigma(K(t) y + b(t)) and its derivative; ``Field.of(net)`` makes one from a network.
+    """f(t, y) = G(t) sigma(K(t) y + b(t)) - g(t) y and its derivative; ``Field.of(net)`` makes one from a network.
 
     Its methods take times t and states y (..., n). ``solve_ivp(field, (0, T), y0, jac=field.jacobian)`` uses it
     directly, for one sample y0 (n,); ``flow`` and ``sensitivity`` also mind the jumps of the weights.
@@ -51,6 +55,7 @@ class Field:
     K, G (N, n, n), b (N, n) : of every layer, N >= 1
     step : h
     weights : "constant" or "linear", how to read them between layers
+    rates (N, n) : of damping, g, read between layers as the weights are; None stands for zeros
     """
 
     K: Array
@@ -59,6 +64,7 @@ class Field:
     step: float
     activation: Activation
     weights: str = "constant"
+    rates: Array | None = None
 
     @classmethod
     def of(cls, net: Network, weights: str = "constant") -> "Field":
@@ -81,7 +87,9 @@ class Field:
             raise TypeError(f"net: expected real parameters, got {net.dtype}")
         K, b = net.K.astype(np.float64), net.b.astype(np.float64)
         G = np.broadcast_to(np.eye(arch.width), K.shape) if arch.J is None else arch.J @ K.swapaxes(1, 2)
-        return cls(K, G, b, arch.step, net.stages().activation, weights)
+        damped = getattr(arch, "damped", False)
+        rates = np.repeat(arch.rates, arch.width // 2, axis=1) if damped else None
+        return cls(K, G, b, arch.step, net.stages().activation, weights, rates)
 
     @property
     def depth(self) -> int:
@@ -94,11 +102,16 @@ class Field:
 
     @cached_property
     def _table(self) -> Array:
-        """K, G and b side by side (N, n, 2 n + 1), so that reading between layers is one operation."""
-        return np.concatenate([self.K, self.G, self.b[..., None]], axis=-1)
+        """K, G, b and rates side by side (N, n, 2 n + 2), so that reading between layers is one operation."""
+        rates = np.zeros_like(self.b) if self.rates is None else self.rates
+        return np.concatenate([self.K, self.G, self.b[..., None], rates[..., None]], axis=-1)
 
     def at(self, t: float) -> tuple[Array, Array, Array]:
         """K (n, n), G (n, n) and b (n,) at time t; before 0 and after T those of the first and last layer."""
+        return self._at(t)[:3]
+
+    def _at(self, t: float) -> tuple[Array, Array, Array, Array]:
+        """What ``at`` gives, and the rates of damping (n,)."""
         last, n = self.depth - 1, self.b.shape[1]
         if self.weights == "constant":
             # A search among the nodes, because floor(t / h) may miss j at t = j h by rounding.
@@ -107,21 +120,23 @@ class Field:
             position = min(max(t / self.step - 0.5, 0.0), float(last))
             j = min(int(position), max(last - 1, 0))
             w = (j + 1 - position) * self._table[j] + (position - j) * self._table[min(j + 1, last)]
-        return w[:, :n], w[:, n:-1], w[:, -1]
+        return w[:, :n], w[:, n:-2], w[:, -2], w[:, -1]
 
     def __call__(self, t: float, y: Array) -> Array:
         """f(t, y) (..., n)."""
-        K, G, b = self.at(t)
-        return np.asarray(self.activation.sigma(y @ K.T + b) @ G.T)
+        K, G, b, rates = self._at(t)
+        driven = np.asarray(self.activation.sigma(y @ K.T + b) @ G.T)
+        return driven if self.rates is None else driven - rates * y
 
     def linearised(self, t: float, y: Array) -> tuple[Array, Array]:
         """f(t, y) (..., n), and its ``jacobian``."""
-        K, G, b = self.at(t)
+        K, G, b, rates = self._at(t)
         a = y @ K.T + b
-        return self.activation.sigma(a) @ G.T, G @ (self.activation.derivative(a)[..., :, None] * K)
+        f, JS = self.activation.sigma(a) @ G.T, G @ (self.activation.derivative(a)[..., :, None] * K)
+        return (f, JS) if self.rates is None else (f - rates * y, JS - np.diag(rates))
 
     def jacobian(self, t: float, y: Array) -> Array:
-        """J S = df/dy (..., n, n), entry [a, c] = d(f_a)/d(y_c); the same formula where G = I."""
+        """J S = df/dy (..., n, n), entry [a, c] = d(f_a)/d(y_c); the same formula where G = I. Less diag(g)."""
         return self.linearised(t, y)[1]
 
     def variation(self, t: float, y: Array, X: Array) -> Array:
@@ -137,7 +152,8 @@ class Field:
         start, stop = float(self.nodes[j]), float(self.nodes[j + 1])
         if self.weights == "constant":  # a field of one layer, because at the end ``self.at`` reads the next one's
             part = slice(j, j + 1)
-            return ((replace(self, K=self.K[part], G=self.G[part], b=self.b[part]), start, stop),)
+            rates = None if self.rates is None else self.rates[part]
+            return ((replace(self, K=self.K[part], G=self.G[part], b=self.b[part], rates=rates), start, stop),)
         middle = (start + stop) / 2
         return (self, start, middle), (self, middle, stop)
 
@@ -226,42 +242,6 @@ def log_upper(net: Network, weights: str = "constant") -> Array:
         padded = np.concatenate([growth[:1], growth, growth[-1:]])
         growth = 0.75 * growth + 0.125 * (padded[:-2] + padded[2:])
     return np.append(growth[::-1].cumsum()[::-1], 0.0)
-
-
-def period(energy: float, eps: float = 1.0) -> float:
-    """Period P(E) of the planar system y' = eps J grad H, H = log cosh y_1 + log cosh y_2, on the level H = E > 0.
-
-    An eighth of the orbit lies between an axis and a diagonal, where dt = du / tanh(y_2), cosh u cosh y_2 = exp E:
-
-        eps P = 8 int_0^{arccosh exp(E/2)} du / tanh(arccosh(exp(E) / cosh u)) = 4 K(m),   m = 1 - exp(-2 E)
-
-    The second form, a complete elliptic integral, follows from a quarter of the orbit by sinh u = sqrt(exp(2 E) - 1)
-    sin theta, and is correct to a few eps for 0 < E <= 350. P(0+) = 2 pi / eps.
-    """
-    from scipy.special import ellipkm1  # here, because importing pyham should not import SciPy
-
-    return float(4 / _check.positive("eps", eps) * ellipkm1(_complement(energy)))
-
-
-def period_derivative(energy: float, eps: float = 1.0) -> float:
-    """P'(E) of ``period``: with m' = 2 (1 - m) and dK/dm = (E(m) - (1 - m) K(m)) / (2 m (1 - m)), K and E complete,
-
-        eps P' = 4 (E(m) - (1 - m) K(m)) / m = (4/3) (1 - m) R_D(0, 1, 1 - m)
-
-    in Carlson's form (DLMF 19.25.1), which does not cancel at small energies. P'(0+) = pi / eps. P' > 0, so that
-    neighbouring orbits drift apart.
-    """
-    from scipy.special import elliprd
-
-    q = _complement(energy)
-    return float(4 / 3 / _check.positive("eps", eps) * q * elliprd(0.0, 1.0, q))
-
-
-def _complement(energy: float) -> float:
-    """1 - m = exp(-2 E), which does not underflow."""
-    if _check.positive("energy", energy) > 350:
-        raise ValueError(f"energy: expected a number up to 350, got {energy}")
-    return float(np.exp(-2 * energy))
 
 
 def _cross(

@@ -53,11 +53,13 @@ class MatrixNumbers:
         for stop in range(self.depth, 0, -segment):
             start = max(0, stop - segment)
             phi = passes.engine.sensitivities(stages.layers(start, stop), states[start][:b], last)
-            rows.append(self.numbers(phi[:-1] * grown[start:stop, None, None, None], start))
+            rows.append(self.numbers(phi[:-1].astype(np.float64) * grown[start:stop, None, None, None], start))
             for j in reversed(range(start, stop if self.compared else start)):
                 behind = last if j + 1 == stop else phi[j + 1 - start]  # not what the engine makes of it
                 gaps.append(self._gap(j, phi[j - start], behind))
-            self.kept |= {j: phi[j - start] * grown[j] for j in (0, self.depth - 1) if start <= j < stop}
+            self.kept |= {
+                j: phi[j - start].astype(np.float64) * grown[j] for j in (0, self.depth - 1) if start <= j < stop
+            }
             last = phi[0]
         found = {name: np.concatenate([row[name] for row in rows[::-1]]) for name in rows[0]}
         return found | ({"gap": np.array(gaps[::-1]).reshape(self.depth, 3, b)} if self.compared else {})
@@ -105,8 +107,8 @@ class MatrixNumbers:
         """||Phi_j^T u - Phi_{j+1}^T X_j u||, ||-Phi_j^T u - ..||, and what X_j u errs in it (3, B): largest over u."""
         X, error = self.passes.derivative(j, self.full)
         grown = self.passes.grown[j]
-        left, right = self.passes.directions @ (phi * grown), X @ (behind * grown)
-        of_slopes = error @ np.abs(behind * grown)
+        left, right = self.passes.directions @ (grown * phi.astype(np.float64)), X @ (grown * behind.astype(np.float64))
+        of_slopes = error @ np.abs(grown * behind.astype(np.float64))
         rows = (left - right, left + right, of_slopes)
         return np.array([rounding.length(row).max(axis=1, initial=0) for row in rows])
 
@@ -146,8 +148,9 @@ class MatrixNumbers:
         where: Any = layers
         if np.ndim(scale) or scale != 1:
             where = sorted(j for j in self.kept if j < self.depth)
-            scale = np.broadcast_to(scale, self.depth)[where][:, None]
-            rows = [self.numbers(f * self.kept[j][None].astype(np.float64), 0) for j, f in zip(where, scale, strict=True)]
+            factors = np.broadcast_to(scale, self.depth)
+            rows = [self.numbers(factors[j] * self.kept[j][None].astype(np.float64), 0) for j in where]
+            scale = factors[where][:, None]
             found = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
         else:
             found = {key: value[layers] for key, value in found.items() if key != "gap"}

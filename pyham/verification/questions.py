@@ -106,7 +106,9 @@ def questions(of: Subject) -> Iterator[Question]:
     if small and (shears or phi.invertible):
         yield asked("determinant", "det", "det Phi = c^(n/2)" if of.damped else "det Phi = 1", shears)
     halved = 0.5 / max(1.0, float(np.nan_to_num(phi.found["2"][:-1], posinf=1.0).max(initial=1.0)))
-    yield asked("norms", "smallest", "every norm of Phi >= sqrt(c)" if of.damped else "every norm of Phi >= 1", shears, halved)
+    yield asked(
+        "norms", "smallest", "every norm of Phi >= sqrt(c)" if of.damped else "every norm of Phi >= 1", shears, halved
+    )
     if of.net.arch.name == "H1":
         statement = "D J D^T - J = h^2 (JS) J (JS)^T"
         doubled = "every layer's D doubled"

@@ -24,7 +24,7 @@ Nothing multiplies D+: the defects of all stages add up, weighted by norms of se
 
 which is small beside ||Phi_j||^2 unless sensitivities were larger on the way than they are in the end.
 
-**Damping.** Where a stage keeps k != 1 of what it updates, all of this is said of P / sqrt(k) stage by stage, that is of
+**Damping.** Where a stage keeps k != 1 of what it updates, this is said of P / sqrt(k) stage by stage, that is of
 Psi_j = Phi_j / sqrt(c_j), which is symplectic: f is the norm of the stage divided by sqrt(k), c is divided by sqrt(k),
 and the k that was rounded, k (1 + d), adds d J to G and n d / 2 to log det.
 

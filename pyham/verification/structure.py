@@ -36,7 +36,7 @@ def structure(net: Network) -> Array | None:
 def log_factors(net: Network) -> Array:
     """log c_j (N + 1,), where theory says Phi_j^T J Phi_j = c_j J: 0, unless the network is damped.
 
-    What the architecture says of itself, or, of an architecture of the user's own, what its stages' ``keep`` amounts to.
+    What the architecture says of itself, or what its stages' ``keep`` amounts to if it says nothing.
     """
     stages = net.stages()
     if not stages.shears:

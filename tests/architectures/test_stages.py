@@ -55,7 +55,13 @@ def test_shears_add_to_a_part_that_they_do_not_read():
     assert not replace(stages, src=(slice(1, 3), slice(0, 2)), dst=(slice(2, 4), slice(2, 4))).shears
     assert not replace(stages, src=stages.dst).shears
     assert not replace(stages, keep=False).shears
-    assert not replace(stages, keep=np.where(np.arange(stages.count) == 1, 0.5, 1.0)).shears  # one that fades is enough
+    second = np.arange(stages.count) == 1
+    assert replace(stages, keep=np.where(second, 0.5, 1.0)).shears  # damped, and the parts are halves
+    assert not replace(stages, keep=np.where(second, -0.5, 1.0)).shears
+    assert not replace(stages, keep=np.where(second, 0.0, 1.0)).shears  # one that forgets is enough
+    quarter = {"src": (slice(2, 4), slice(1, 3)), "dst": (slice(0, 1), slice(0, 1)), "W": stages.W[:, :1]}
+    assert replace(stages, **quarter).shears
+    assert not replace(stages, keep=np.where(second, 0.5, 1.0), **quarter).shears  # det is no power of c
     assert not Chain([stages, replace(stages, keep=False)]).shears
     assert replace(stages.astype(np.float32), keep=1).keep.dtype == np.float32
     for key in VARIANTS:
