@@ -71,9 +71,19 @@ def output(net, x):
             halves = slice(0, m), slice(m, None)
             for which, fraction in sequence(options["scheme"]):
                 part = halves[which if options["order"] == "p-first" else 1 - which]
-                step = h * fraction * field(y)
-                y[:, part] += step[:, part]
+                rate = rates(net)[which if options["order"] == "p-first" else 1 - which]
+                y[:, part] = np.exp(-rate * h * fraction) * y[:, part] + held(rate, h * fraction) * field(y)[:, part]
     return y
+
+
+def rates(net):
+    """Of damping, of p and of q."""
+    return np.broadcast_to(net.arch.config().get("damping", 0), 2)
+
+
+def held(rate, time):
+    """What y' = f - rate y gains of a constant f in a time."""
+    return time if rate == 0 else (1 - np.exp(-rate * time)) / rate
 
 
 def sequence(scheme, fraction=1.0):
@@ -88,14 +98,14 @@ def sequence(scheme, fraction=1.0):
 
 
 def joined(scheme):
-    """The ``sequence`` with neighbouring steps of one half joined, negative ones as their size."""
+    """The ``sequence`` with neighbouring steps of one half joined."""
     found = []
     for half, fraction in sequence(scheme):
         if found and found[-1][0] == half:
             found[-1] = half, found[-1][1] + fraction
         else:
             found.append((half, fraction))
-    return [(half, abs(fraction)) for half, fraction in found]
+    return found
 
 
 def drives(net):
@@ -112,9 +122,19 @@ def drives(net):
         for half, fraction in joined(options["scheme"]):
             dst, src = halves[half], halves[1 - half]
             A = K[src if arch.name == "H2" else dst, src]  # its rows of K are those that do not read what it updates
-            layer.append(S * fraction * arch.step * norm(A) * (1.0 if J is None else norm(J[dst, src] @ A.T)))
+            amount = abs(held(rates(net)[0 if dst.start == 0 else 1], fraction * arch.step))
+            layer.append(S * amount * norm(A) * (1.0 if J is None else norm(J[dst, src] @ A.T)))
         found.append(layer)
     return found
+
+
+def kept(net):
+    """By how much every stage of a layer multiplies what it updates; 1 without damping."""
+    options = net.arch.config()
+    if "scheme" not in options:
+        return np.ones(1)
+    order = [0, 1] if options["order"] == "p-first" else [1, 0]
+    return np.array([np.exp(-rates(net)[order[i]] * f * net.arch.step) for i, f in joined(options["scheme"])])
 
 
 def norm(M):

@@ -28,6 +28,9 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     for order in ORDERS
 } | {
     "H2-plain": ("H2", {}),
+    "H2-damped": ("H2", {"scheme": "verlet", "damping": (0.4, -0.3), "X": "random"}),
+    "MS3-damped": ("MS3", {"scheme": "yoshida4", "order": "q-first", "damping": 0.5}),
+    "MS1-damped": ("MS1", {"damping": -0.2}),
     "MS2": ("MS2", {}),
     "H1-J1": ("H1", {"interconnection": "J1"}),
     "H1-J2": ("H1", {"interconnection": "J2"}),

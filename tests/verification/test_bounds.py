@@ -39,8 +39,10 @@ def test_bounds_are_products_over_the_stages(key, activation):
     e, S = np.array(equations.drives(net)), equations.SLOPE.get(activation, 1.0)
     np.testing.assert_allclose(bounds.excursions(net), e, rtol=100 * EPS)
     assert (bounds.excursions(net) >= e).all()  # rounded upwards
-    shears, keeps = net.arch.name in SPLIT, net.arch.name != "MLP"
-    factors = {"sharp": np.arcsinh(e / 2) if shears else np.log1p(e), "product": np.log1p(e)}
+    shears, keeps, k = net.arch.name in SPLIT, net.arch.name != "MLP", equations.kept(net)
+    factors = {"sharp": np.log1p(e), "product": np.log(np.maximum(1, k) + e)}
+    if shears:  # the norm of [[k, e], [0, 1]]
+        factors["sharp"] = np.log([[np.linalg.norm([[a, b], [0, 1]], 2) for a, b in zip(k, row, strict=True)] for row in e])
     if not keeps:
         factors = dict.fromkeys(factors, np.log(e))
     for kind, factor in factors.items():
@@ -52,21 +54,23 @@ def test_bounds_are_products_over_the_stages(key, activation):
         exact = np.exp(bounds.log_upper(net, kind))
         assert (exact <= bounds.upper(net, kind)).all() and (bounds.upper(net, kind) <= exact * (1 + 8 * EPS)).all()
     if shears:
-        np.testing.assert_allclose(bounds.lower(net) * bounds.upper(net), 1, rtol=rounding_of(net))
+        c = np.prod(k) ** np.arange(N, -1, -1)
+        np.testing.assert_allclose(bounds.lower(net) * bounds.upper(net), c, rtol=4 * rounding_of(net))
     else:
         assert bounds.lower(net) is None
     if keeps:
-        paper = np.log(n) / 2 + e.sum(axis=1).max() * np.arange(N, -1, -1)
+        paper = np.log(n) / 2 + (e + np.maximum(0, np.log(k))).sum(axis=1).max() * np.arange(N, -1, -1)
         np.testing.assert_allclose(bounds.log_upper(net, "paper"), paper, rtol=(e.size + 16 + 128) * EPS)
         assert (bounds.log_upper(net, "paper") >= paper * (1 - 4 * EPS)).all()
         assert (bounds.log_upper(net, "sharp") <= bounds.log_upper(net, "product") + rounding_of(net)).all()
         assert (bounds.log_upper(net, "product") <= paper + rounding_of(net)).all()
     J = equations.structure(net)
     if J is not None:
-        growth = [S / 2 * norm(J) * norm(K) ** 2 for K in equations.weights(net)]
+        growth = [S / 2 * norm(J) * norm(K) ** 2 - min(equations.rates(net)) for K in equations.weights(net)]
         np.testing.assert_allclose(bounds.log_norm(net), growth, rtol=20 * EPS)
         L = [S * norm(J) * norm(K) ** 2 for K in equations.weights(net)]  # as in the bounds' docstring
-        assert net.arch.config().get("scheme") == "yoshida4" or (e <= h * np.array(L)[:, None] * (1 + 20 * EPS)).all()
+        beyond = net.arch.config().get("scheme") == "yoshida4" or min(equations.rates(net)) < 0
+        assert beyond or (e <= h * np.array(L)[:, None] * (1 + 20 * EPS)).all()
 
 
 @pytest.mark.parametrize("J", ["J1", "J2", skew(n, 1)], ids=["J1", "J2", "skew"])
