@@ -42,7 +42,9 @@ def test_bounds_are_products_over_the_stages(key, activation):
     shears, keeps, k = net.arch.name in SPLIT, net.arch.name != "MLP", equations.kept(net)
     factors = {"sharp": np.log1p(e), "product": np.log(np.maximum(1, k) + e)}
     if shears:  # the norm of [[k, e], [0, 1]]
-        factors["sharp"] = np.log([[np.linalg.norm([[a, b], [0, 1]], 2) for a, b in zip(k, row, strict=True)] for row in e])
+        factors["sharp"] = np.log(
+            [[np.linalg.norm([[a, b], [0, 1]], 2) for a, b in zip(k, row, strict=True)] for row in e]
+        )
     if not keeps:
         factors = dict.fromkeys(factors, np.log(e))
     for kind, factor in factors.items():
