@@ -1,6 +1,7 @@
 """The playground's arithmetic is pyham's: computed by a real browser, compared to 1e-12."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,15 +10,42 @@ import pyham
 from pyham.training import losses, updates
 
 SCHEMES = ("semi-implicit", "verlet", "yoshida4")
-NETWORKS = [(name, None) for name in ("MLP", "ResNet", "H1")] + [(name, s) for name in ("H2", "MS3") for s in SCHEMES]
+SPLIT = [(name, s) for name in ("H2", "MS3") for s in SCHEMES]
+NETWORKS = [(name, None) for name in ("MLP", "ResNet", "H1")] + SPLIT
 RTOL = 1e-12
 
 
-def problem(name, scheme, activation, seed=0, depth=6, samples=3, step=0.3):
+class Damped:
+    """Before an architecture among the bases: every stage is the exact flow of y[dst]' = -rate y[dst] + f(y[src])."""
+
+    rate = 0.0
+
+    @property
+    def fading(self):
+        """z = rate * fraction * step of every stage (S,), and phi(z) = (1 - exp(-z)) / z (S, 1, 1)."""
+        z = self.rate * self.step * np.tile([fraction for _, fraction in self.steps], self.depth)
+        return z, (-np.expm1(-z) / z)[:, None, None]
+
+    def lower(self, params):
+        stages, (z, phi) = super().lower(params), self.fading
+        return replace(stages, keep=np.exp(-z), W=phi * stages.W)
+
+    def pullback(self, gradients):
+        return super().pullback(gradients._replace(W=self.fading[1] * gradients.W))
+
+
+def architecture(name, *, damping=0.0, **settings):
+    """One of pyham's, with damping if it is not 0."""
+    kind = type(pyham.architecture(name, **settings))
+    return (type(name, (Damped, kind), {"rate": damping}) if damping else kind)(**settings)
+
+
+def problem(name, scheme, activation, seed=0, depth=6, samples=3, step=0.3, damping=0.0):
     """A network, and what the page needs to know of it."""
     rng = np.random.default_rng(seed)
     settings = {"depth": depth, "step": step, "activation": activation} | ({"scheme": scheme} if scheme else {})
-    net = pyham.architecture(name, width=4, **settings).init(rng)
+    settings |= {"damping": damping} if damping else {}
+    net = architecture(name, width=4, **settings).init(rng)
     x, g = rng.standard_normal((2, samples, 4))
     labels, head = rng.integers(0, 2, samples), rng.standard_normal(5)
     given = settings | {"architecture": name, "rate": 0.05, "steps": 3}
@@ -38,7 +66,20 @@ def compute(session, given):
 @pytest.mark.parametrize("activation", ["tanh", "relu", "logistic", "identity", "softplus"])
 @pytest.mark.parametrize(("name", "scheme"), NETWORKS)
 def test_browser_computes_what_pyham_computes(session, name, scheme, activation):
-    net, x, g, labels, head, given = problem(name, scheme, activation)
+    check_all(session, *problem(name, scheme, activation))
+
+
+@pytest.mark.parametrize("damping", [-0.3, 0.05, 1.0])
+@pytest.mark.parametrize(("name", "scheme"), SPLIT)
+def test_browser_damps_as_exact_flows_do(session, name, scheme, damping):
+    check_all(session, *problem(name, scheme, "tanh", damping=damping), damping)
+
+
+def check_all(session, net, x, g, labels, head, given, damping=0.0):
+    """Forward pass, adjoint, sensitivities, norms, residuals and training.
+
+    With damping Phi_j^T J Phi_j = c_j J, which is to say that Phi_j / sqrt(c_j) is symplectic.
+    """
     found = compute(session, given)
     trace = net.trace(x, backend="reference")
     adjoint = net.adjoint(trace, g, backend="reference")
@@ -49,8 +90,13 @@ def test_browser_computes_what_pyham_computes(session, name, scheme, activation)
     for key, expected in adjoint.params.items():
         close(found["gradient"][key], expected)
     np.testing.assert_allclose(np.reshape(found["norms"], phi.shape[:2]), pyham.symplectic.norms(phi)["2"], rtol=RTOL)
-    defect = pyham.symplectic.defect(phi, pyham.H1(4, 1).J if net.interconnection is None else net.interconnection)
+    root = np.exp(-damping * net.arch.step * np.arange(net.arch.depth, -1, -1))[:, None]  # sqrt(c_j)
+    J = pyham.H1(4, 1).J if net.interconnection is None else net.interconnection
+    defect = pyham.symplectic.defect(phi / root[..., None, None], J)
     np.testing.assert_allclose(np.reshape(found["defect"], phi.shape[:2]), defect, RTOL, 8 * np.finfo(float).eps)
+    if damping:
+        assert (np.reshape(found["norms"], phi.shape[:2]) >= root * (1 - RTOL)).all()
+        assert np.max(found["defect"]) < 1e-14
     check_training(net, x, labels, head, given, found)
 
 
@@ -93,6 +139,25 @@ def test_browser_agrees_on_norms_near_the_identity(session, name, step):
     found = np.reshape(compute(session, given)["norms"], (7, 3))
     exact = pyham.symplectic.norms(net.sensitivity(x, backend="reference"))["2"]
     np.testing.assert_allclose(found, exact, rtol=RTOL)
+
+
+@pytest.mark.parametrize(("name", "damping"), [("H2", -1.0), ("MS3", 0.35), ("H2", 1.0)])
+def test_browser_keeps_the_law_of_damping_in_deep_networks(session, name, damping):
+    """Norms down to exp(-120) and up: no squared number vanishes, and the residual stays at rounding."""
+    net, x, *_, given = problem(name, "verlet", "tanh", depth=400, damping=damping)
+    del given["labels"]
+    found = compute(session, given)
+    norms, defect = (np.reshape(found[key], (401, 3)) for key in ("norms", "defect"))
+    exact = pyham.symplectic.norms(net.sensitivity(x, backend="reference"))["2"]
+    np.testing.assert_allclose(norms, exact, rtol=1e-9)  # rounding is amplified by four hundred layers
+    layers = np.arange(400, -1, -1)[:, None]
+    assert (norms >= np.exp(-damping * 0.3 * layers) * (1 - 1e-12)).all()
+    assert (defect <= 4 * np.finfo(float).eps * 3 * np.maximum(layers, 1)).all()
+
+
+def test_networks_that_are_not_split_are_not_damped(session):
+    *_, given = problem("H1", None, "tanh")
+    assert compute(session, given | {"damping": 0.5}) == compute(session, given)
 
 
 def test_a_planted_fault_is_found(session):

@@ -106,6 +106,59 @@ def test_the_link_past_the_settings_keeps_them(page):
     assert page.evaluate("[document.activeElement.id, pyhamPlayground.measured().settings.depth]") == ["panels", 7]
 
 
+WORDS = "new Promise(done => setTimeout(done, 600)).then(() => document.getElementById('%s').textContent)"
+
+
+def test_damping_is_chosen_by_keyboard_and_said_in_words(page):
+    page.evaluate("document.getElementById('damping').focus()")
+    page.press("ArrowRight", 10)
+    page.evaluate("pyhamPlayground.settled()")
+    now = page.evaluate("pyhamPlayground.measured()")
+    assert (now["damping"], now["below"]) == (0.5, 0) and now["ratio"] >= 1 - 1e-12
+    assert abs(now["bound"] / 0.20189651799465538 - 1) < 1e-12  # exp(-0.5 * 0.1 * 32)
+    assert now["residual"] <= now["tolerance"]
+    words = page.evaluate(WORDS % "words")
+    assert "below the dashed line (at 0.202) for none" in words and "fade no faster" in words, words
+    assert "symplectic up to rounding and the factor 0.0408" in words, words
+    assert "damping=0.5" in page.evaluate("location.hash")
+    page.evaluate("pyhamPlayground.set({ damping: -0.25 })")
+    assert page.evaluate("document.getElementById('damping').getAttribute('aria-valuetext')") == "−0.25"  # noqa: RUF001
+    assert "grow at least" in page.evaluate(WORDS % "words")
+
+
+def test_training_keeps_the_norms_above_the_line_of_damping(page):
+    now = page.evaluate("""(async () => {
+        pyhamPlayground.set({ damping: 0.3, depth: 8, data: "double-moons", scheme: "verlet" });
+        pyhamPlayground.train(true, 50);
+        while (pyhamPlayground.training) await new Promise(answer => setTimeout(answer, 20));
+        await pyhamPlayground.settled();
+        return pyhamPlayground.measured(); })()""")
+    assert now["steps"] == 50 and now["right"] > 0.6, now
+    assert now["ratio"] >= 1 - 1e-12 and now["residual"] <= now["tolerance"], now
+
+
+def test_damping_of_other_networks_is_disabled_with_a_reason(page):
+    page.evaluate("pyhamPlayground.set({ damping: 0.5, architecture: 'ResNet' })")
+    page.evaluate("pyhamPlayground.settled()")
+    state = "['disabled', 'ariaValueText'].map(key => document.getElementById('damping')[key])"
+    assert page.evaluate(state) == [True, "none"]
+    assert "Only H2 and MS3" in page.evaluate("document.getElementById('damping-hint').textContent")
+    now = page.evaluate("pyhamPlayground.measured()")
+    assert (now["damping"], now["bound"]) == (0, 1)
+    assert "damping" not in page.evaluate(WORDS % "words")
+
+
+@pytest.mark.parametrize("damping", [-1, 1])
+def test_damping_beyond_the_numbers_of_a_computer_is_called_so(page, damping):
+    page.evaluate(f"pyhamPlayground.set({{ depth: 1024, samples: 20, step: 1, scale: 0.1, damping: {damping} }})")
+    page.evaluate("pyhamPlayground.settled()")
+    words = page.evaluate(WORDS % "words")
+    assert "too small or too large" in words and "below the dashed line for none" in words, words
+    page.evaluate("document.getElementById('layer').value = 0")
+    page.evaluate("document.getElementById('layer').dispatchEvent(new Event('input'))")
+    assert "too small or too large" in page.evaluate("document.getElementById('residual-reading').textContent")
+
+
 def test_numbers_that_are_too_large_are_called_so(page):
     page.evaluate("pyhamPlayground.set({ depth: 1024, activation: 'identity', scale: 4, step: 1 })")
     page.evaluate("pyhamPlayground.settled().then(() => new Promise(done => setTimeout(done, 600)))")
