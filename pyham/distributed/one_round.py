@@ -29,7 +29,7 @@ import numpy as np
 from pyham.architectures.activations import Activation
 from pyham.distributed.layout import Layout, NodeStage
 from pyham.distributed.links import ByNode, Link, Via, collect, spread
-from pyham.distributed.stepping import Kept
+from pyham.distributed.stepping import Kept, faded
 from pyham.distributed.weights import Weights, sizes, views
 
 Array = np.ndarray[Any, Any]
@@ -121,6 +121,7 @@ class OneRound:
             A, b = assemble(stage, wide.local[i], copies[i], j, Y[i])
             a[i] = A @ Y[i] + b[:, None]
             after[i] = block.copy()
+            after[i][stage.dst[i]] = faded(stage, block[stage.dst[i]])
             after[i][stage.dst[i]] += wide.local[i].J.astype(A.dtype) @ (A.T @ sigma.sigma(a[i]))
         return after, Kept(Y, a)
 
@@ -147,6 +148,7 @@ class OneRound:
         back = collect(wide.link, "A^T g", parts, via)
         before = {i: block.copy() for i, block in delta.items()}
         for i, block in before.items():
+            block[stage.dst[i]] = faded(stage, block[stage.dst[i]])
             block[stage.src[i]] += back[i]
         return before
 

@@ -1,7 +1,6 @@
 """The playground's arithmetic is pyham's: computed by a real browser, compared to 1e-12."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,37 +14,12 @@ NETWORKS = [(name, None) for name in ("MLP", "ResNet", "H1")] + SPLIT
 RTOL = 1e-12
 
 
-class Damped:
-    """Before an architecture among the bases: every stage is the exact flow of y[dst]' = -rate y[dst] + f(y[src])."""
-
-    rate = 0.0
-
-    @property
-    def fading(self):
-        """z = rate * fraction * step of every stage (S,), and phi(z) = (1 - exp(-z)) / z (S, 1, 1)."""
-        z = self.rate * self.step * np.tile([fraction for _, fraction in self.steps], self.depth)
-        return z, (-np.expm1(-z) / z)[:, None, None]
-
-    def lower(self, params):
-        stages, (z, phi) = super().lower(params), self.fading
-        return replace(stages, keep=np.exp(-z), W=phi * stages.W)
-
-    def pullback(self, gradients):
-        return super().pullback(gradients._replace(W=self.fading[1] * gradients.W))
-
-
-def architecture(name, *, damping=0.0, **settings):
-    """One of pyham's, with damping if it is not 0."""
-    kind = type(pyham.architecture(name, **settings))
-    return (type(name, (Damped, kind), {"rate": damping}) if damping else kind)(**settings)
-
-
 def problem(name, scheme, activation, seed=0, depth=6, samples=3, step=0.3, damping=0.0):
     """A network, and what the page needs to know of it."""
     rng = np.random.default_rng(seed)
     settings = {"depth": depth, "step": step, "activation": activation} | ({"scheme": scheme} if scheme else {})
     settings |= {"damping": damping} if damping else {}
-    net = architecture(name, width=4, **settings).init(rng)
+    net = pyham.architecture(name, width=4, **settings).init(rng)
     x, g = rng.standard_normal((2, samples, 4))
     labels, head = rng.integers(0, 2, samples), rng.standard_normal(5)
     given = settings | {"architecture": name, "rate": 0.05, "steps": 3}
