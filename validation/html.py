@@ -39,7 +39,25 @@ KINDS = (
         "A residual of computed numbers beside a tolerance, which comes from the rounding errors that the computation "
         "can make, and a control that exceeds it. It would show any fault larger than the tolerance on the networks "
         "and samples that were tried, and says nothing about others.",
-        ("V1", "V2", "V3", "V4", "V7", "V8", "V9", "V10", "V11", "V12", "V13", "V15", "V16", "V17", "V18", "V19"),
+        (
+            "V1",
+            "V2",
+            "V3",
+            "V4",
+            "V7",
+            "V8",
+            "V9",
+            "V10",
+            "V11",
+            "V12",
+            "V13",
+            "V15",
+            "V16",
+            "V17",
+            "V18",
+            "V19",
+            "V20",
+        ),
     ),
     (
         "only bounded",

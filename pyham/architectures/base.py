@@ -106,7 +106,7 @@ class Architecture(ArchitectureBase):
 
     @property
     def interconnected(self) -> bool:
-        """Whether G = J K^T, not I."""
+        """Whether G = J K^T, or (J - R) K^T, not I."""
         return self.J is not None
 
     @property
@@ -256,6 +256,6 @@ class Architecture(ArchitectureBase):
         return M * factor
 
     def _block_of_J(self, part: int) -> Array:
-        """J[dst, src] as ``maps[1].composed`` takes it."""
-        assert self.J is not None
-        return self.J[self.parts[part].dst, self.parts[part].src]
+        """J[dst, src], or (J - R)[dst, src], as ``maps[1].composed`` takes it."""
+        assert self.coupling is not None
+        return self.coupling[self.parts[part].dst, self.parts[part].src]

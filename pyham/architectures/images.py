@@ -30,10 +30,10 @@ from pyham import _check
 from pyham.architectures.activations import Activation
 from pyham.architectures.base import Architecture
 from pyham.architectures.chain import Chain
+from pyham.architectures.damping import checked_damping
 from pyham.architectures.interconnection import J1
 from pyham.architectures.interface import ArchitectureBase
 from pyham.architectures.maps import Convolution, Map
-from pyham.architectures.split import checked_damping
 from pyham.architectures.stages import StageGradients, Stages
 from pyham.architectures.vectors import H2, architecture
 

@@ -64,6 +64,15 @@ class ArchitectureBase(ABC):
         """J (n, n) with G = J K^T, or None where G = I."""
         return None
 
+    @property
+    def coupling(self) -> Array | None:
+        """(n, n) with G = coupling K^T: J, or J - R with dissipation; None where G = I."""
+        return self.J
+
+    def fading(self) -> Array | None:
+        """The rates (N, n) at which the numbers of a state fade in the equation behind every layer; None if none do."""
+        return None
+
     def effective_J(self, params: Mapping[str, Array]) -> Array | None:
         """J (n, n), or (N, n, n) where it depends on the weights, or None where the network has none."""
         return self.J

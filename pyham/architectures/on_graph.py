@@ -93,6 +93,11 @@ class OnGraph(Architecture):
         return None
 
     @property
+    def entries_of_coupling(self) -> Entries | None:
+        """Those of ``coupling``."""
+        return self.entries_of_J
+
+    @property
     def interconnected(self) -> bool:
         return self.entries_of_J is not None if self.graph is not None else super().interconnected
 
@@ -131,7 +136,7 @@ class OnGraph(Architecture):
     @cached_property
     def _coupling(self) -> Edges | None:
         """The pattern that J[dst, src] has in some part; None where G = I."""
-        if self.entries_of_J is None:
+        if self.entries_of_coupling is None:
             return None
         blocks = [self._entries_of_block(part) for part in range(len(self.parts))]
         rows, columns = (np.concatenate([block[i] for block in blocks]) for i in (0, 1))
@@ -141,8 +146,8 @@ class OnGraph(Architecture):
     def _entries_of_block(self, part: int) -> Entries:
         """The entries of J[dst, src], counted from the block's corner."""
         dst, _, src = self.parts[part]
-        assert self.entries_of_J is not None
-        rows, columns, values = self.entries_of_J
+        assert self.entries_of_coupling is not None
+        rows, columns, values = self.entries_of_coupling
         here = (rows >= dst.start) & (rows < dst.stop) & (columns >= src.start) & (columns < src.stop)
         return Entries(rows[here] - dst.start, columns[here] - src.start, values[here])
 

@@ -24,35 +24,10 @@ import numpy as np
 from pyham import _check
 from pyham.architectures import interconnection
 from pyham.architectures.base import Architecture, Part
+from pyham.architectures.damping import checked_damping, driven, kept, limited
 from pyham.architectures.schemes import SPLITTINGS, Substep
 
 Array = np.ndarray[Any, Any]
-
-MOST = 40.0  # |rate| h of a stage, at most: exp(40) and exp(-40) are far from the ends of float32
-
-
-def checked_damping(value: Any, depth: int) -> Any:
-    """``damping`` as it is kept: a number, a pair of numbers, or an array (N, 2).
-
-    Raises
-    ------
-    TypeError, ValueError
-        If it is none of these, or not finite.
-    """
-    words = f"damping: expected a finite number, a pair (of p, of q), or an array ({depth}, 2) or ({depth}, 1)"
-    try:
-        rates = np.array(value, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"{words}, got {value!r}") from None
-    if isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{words}, got {value!r}")
-    if rates.shape not in ((), (2,), (depth, 2), (depth, 1)):
-        raise ValueError(f"{words}, got shape {rates.shape}")
-    if not np.isfinite(rates).all():
-        raise ValueError(f"{words}, got {rates.tolist()}")
-    if rates.ndim == 2:
-        return _check.read_only(np.ascontiguousarray(np.broadcast_to(rates, (depth, 2))))
-    return float(rates) if rates.ndim == 0 else (float(rates[0]), float(rates[1]))
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,9 +52,7 @@ class Split(Architecture):
         _check.choice("scheme", self.scheme, SPLITTINGS)
         _check.choice("order", self.order, ("p-first", "q-first"))
         object.__setattr__(self, "damping", checked_damping(self.damping, self.depth))
-        largest = np.abs(self.rates).max(initial=0) * self.step
-        if largest > MOST:
-            raise ValueError(f"damping: expected rates of at most {MOST:g} / step, got {largest / self.step:.6g}")
+        limited(np.asarray(self.damping), self.step)
 
     @property
     def p(self) -> slice:
@@ -121,23 +94,23 @@ class Split(Architecture):
         """The rates of p and of q in every layer, (N, 2)."""
         return _check.read_only(np.broadcast_to(np.asarray(self.damping, np.float64), (self.depth, 2)).copy())
 
+    def fading(self) -> Array | None:
+        return np.repeat(self.rates, self.width // 2, axis=1) if self.damped else None
+
     def log_factors(self) -> Array | None:
         return -self.step * self.rates.sum(axis=1)
 
     def amount(self, part: int, fraction: float) -> Any:
         if not self.damped:
             return super().amount(part, fraction)
-        rates, time = self._rates_of(part), fraction * self.step
-        z = rates * time
-        safe = np.where(z == 0, 1.0, z)
-        found = np.where(z == 0, time, time * -np.expm1(-safe) / safe)
+        found = driven(self._rates_of(part), fraction * self.step)
         return found if np.ndim(self.damping) == 2 else float(found)
 
     def keeps(self) -> Any:
         if not self.damped:
             return super().keeps()
-        times = [np.exp(-self._rates_of(part) * fraction * self.step) for part, fraction in self.steps]
-        return np.stack([np.broadcast_to(kept, self.depth) for kept in times], axis=1).ravel()
+        factors = [kept(self._rates_of(part), fraction * self.step) for part, fraction in self.steps]
+        return np.stack([np.broadcast_to(factor, self.depth) for factor in factors], axis=1).ravel()
 
     def _rates_of(self, part: int) -> Array:
         """The rates of the half that a part updates: of all layers (N,) where they differ, else one ()."""

@@ -17,7 +17,7 @@ and H2 split into two parts and so take any scheme of ``pyham.architectures.sche
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
@@ -26,6 +26,7 @@ import numpy as np
 from pyham import _check
 from pyham.architectures import interconnection
 from pyham.architectures.base import Architecture, Part
+from pyham.architectures.damping import checked_dissipation, driven, kept, limited
 from pyham.architectures.interconnection import Entries
 from pyham.architectures.on_graph import OnGraph
 from pyham.architectures.schemes import EULER, Substep
@@ -74,10 +75,20 @@ class ResNet(OnGraph, _Whole):
 class H1(OnGraph, _Whole):
     """y <- y + h J K^T sigma(K y + b), K full, by forward Euler: not symplectic, but its defect is known exactly.
 
-    ``interconnection`` is "J1", "J2" or any skew-symmetric array (n, n).
+    With ``dissipation`` and ``damping`` the equation is y' = (J - R) grad H - g y, and a layer y <- k y + t (J - R) K^T
+    sigma(K y + b) with k = exp(-g h) and t = h phi(g h): energy is lost, and where g or R is large enough the network
+    contracts, at a rate that ``pyham.bounds`` knows.
+
+    Parameters
+    ----------
+    interconnection : "J1", "J2" or any skew-symmetric array (n, n)
+    dissipation : R, symmetric and positive semidefinite (n, n), or a number r for r I; None for 0
+    damping : g, a number; negative rates amplify
     """
 
     interconnection: Any = "J1"
+    dissipation: Any = field(default=None, kw_only=True)
+    damping: float = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -90,6 +101,44 @@ class H1(OnGraph, _Whole):
             self._check_J2("interconnection")
         else:
             interconnection.half(self.width)
+        R = checked_dissipation(self.dissipation, self.width)
+        object.__setattr__(self, "dissipation", R)
+        if isinstance(R, np.ndarray):
+            self._check_coupling("dissipation", interconnection.entries(R))
+        object.__setattr__(self, "damping", _check.number("damping", self.damping))
+        limited(np.array(self.damping), self.step)
+
+    def options(self) -> dict[str, Any]:
+        absent = {"dissipation": self.dissipation is None, "damping": not self.damping}
+        return {name: value for name, value in super().options().items() if not absent.get(name)}
+
+    @cached_property
+    def coupling(self) -> Array:
+        if self.dissipation is None:
+            return self.J
+        R = self.dissipation
+        return _check.read_only(self.J - (R if isinstance(R, np.ndarray) else R * np.eye(self.width)))
+
+    @property
+    def entries_of_coupling(self) -> Entries:
+        if self.dissipation is None:
+            return self.entries_of_J
+        if isinstance(self.dissipation, np.ndarray):
+            return interconnection.entries(self.coupling)
+        i = np.arange(self.width)
+        own = Entries(i, i, np.full(self.width, -float(self.dissipation)))
+        return Entries(*(np.concatenate(both) for both in zip(self.entries_of_J, own, strict=True)))
+
+    def amount(self, part: int, fraction: float) -> Any:
+        if not self.damping:
+            return super().amount(part, fraction)
+        return float(driven(np.array(self.damping), fraction * self.step))
+
+    def keeps(self) -> Any:
+        return float(kept(np.array(self.damping), self.step))
+
+    def fading(self) -> Array | None:
+        return np.full((self.depth, self.width), self.damping) if self.damping else None
 
     @property
     def halves(self) -> bool:

@@ -98,7 +98,7 @@ class Layout:
         if own is not None and not (own.nodes == self.nodes and np.array_equal(own.owner, self.blocks.owner)):
             raise ValueError("blocks: expected those of the network, whose K is on the edges of a graph, got others")
         self.patterns = self._patterns(pattern)
-        self.F = None if arch.J is None else self.blocks.pattern(arch.J)
+        self.F = None if arch.coupling is None else self.blocks.pattern(arch.coupling)
         self._refuse("pattern", block_by_block)
 
     @property
@@ -172,10 +172,10 @@ class Layout:
         J: Link | None = None
         M: tuple[Array, ...] = ()
         F = self._interconnection(part)
-        if self.arch.J is not None and F is not None:
+        if self.arch.coupling is not None and F is not None:
             J = Link(F, K.rows)
             places = zip(self.own, shares["dst"], self._read(J, part), strict=True)
-            M = tuple(h * self.arch.J[np.ix_(own[dst], read)] for own, dst, read in places)
+            M = tuple(h * self.arch.coupling[np.ix_(own[dst], read)] for own, dst, read in places)
         return NodeStage(number, **shares, K=K, J=J, M=M, h=h, columns=columns, keep=keep)
 
     def _read(self, link: Link, part: Part) -> tuple[Array, ...]:
@@ -190,10 +190,10 @@ class Layout:
 
     def _interconnection(self, part: Part) -> Array | None:
         """The block pattern of J[dst, src]."""
-        if self.arch.J is None:
+        if self.arch.coupling is None:
             return None
-        M = np.zeros_like(self.arch.J)
-        M[part.dst, part.src] = self.arch.J[part.dst, part.src]
+        M = np.zeros_like(self.arch.coupling)
+        M[part.dst, part.src] = self.arch.coupling[part.dst, part.src]
         return self.blocks.pattern(M)
 
     def _columns(self, number: int, K: Link, i: int) -> Any:

@@ -98,8 +98,8 @@ class LayerOfNetwork:
     @property
     def matrix(self) -> Array:
         """J (n, n)."""
-        assert self.arch.J is not None
-        return self.arch.J
+        assert self.arch.coupling is not None
+        return self.arch.coupling
 
     @property
     def J(self) -> str:

@@ -187,7 +187,7 @@ def _lift(arch: Architecture, s: int) -> Matrix:
     j, place = divmod(s, len(arch.steps))
     part, fraction = arch.steps[place]
     dst, _, src = arch.parts[part]
-    M = np.eye(dst.stop - dst.start) if arch.J is None else arch.J[dst, src]
+    M = np.eye(dst.stop - dst.start) if arch.coupling is None else arch.coupling[dst, src]
     amount = float(np.broadcast_to(arch.amount(part, fraction), arch.depth)[j])
     return matrix(M) * (amount if arch.keep or arch.J is not None else 1.0)
 

@@ -30,6 +30,14 @@ networks of shears the reciprocal of "sharp" bounds every singular value of Phi_
 c_j is 1, or with damping the product of k over the stages behind layer j. The first inequality needs no symplecticity;
 where singular values pair (orthogonal J) it also follows from ||Phi_j||.
 
+H1 with dissipation or damping is y <- k y + t C K^T sigma(K y + b), C = J - R. A layer's Jacobian is k I + t C S, where
+S = K^T diag(sigma') K lies between 0 and s I, s = S_sigma ||K||^2, so that S = (s / 2) I + S' with ||S'|| <= s / 2:
+
+    ||k I + t C S||  <=  ||k I + (t s / 2) C|| + (t s / 2) ||C||
+
+which is its factor in "sharp", if the activation is known to have sigma' >= 0. Where it is below 1 the network
+contracts, whatever its states are; ``contraction`` is the rate of the equation.
+
 The bounds are those of the network that runs: of the stages in the dtype of the samples, to which the weights are
 rounded. They are computed in double precision and rounded outwards, so that they hold although they are computed.
 """
@@ -48,6 +56,7 @@ Array = np.ndarray[Any, Any]
 
 KINDS = ("paper", "product", "sharp")
 EPS = float(np.finfo(np.float64).eps)
+BLOCK = 1 << 22  # numbers of matrices whose singular values are computed at a time
 
 
 def upper(net: Network, kind: str = "sharp", *, dtype: Any = None) -> Array:
@@ -77,10 +86,45 @@ def log_upper(net: Network, kind: str = "sharp", *, dtype: Any = None) -> Array:
         with np.errstate(divide="ignore"):
             Qh = (e + np.maximum(0, np.log(keep))).sum(axis=1).max(initial=0)
         return (np.log(math.prod(arch.shape)) / 2 + Qh * np.arange(arch.depth, -1, -1)) * _outwards(e)
+    field = _log_of_field(net, stages, e) if kind == "sharp" else None
+    if field is not None:
+        return _summed([field], e)
     if kind == "sharp" and stages.shears:
         return _summed([log_stretch(e, keep), *_halved_logs(keep, 1)], e)
     with np.errstate(divide="ignore"):
         return _summed([np.where(keep == 1, np.log1p(e), np.log(np.where(keep > 0, np.maximum(1, keep), 0) + e))], e)
+
+
+def _log_of_field(net: Network, stages: AnyStages, e: Array) -> Array | None:
+    """log(||k I + (t s / 2) C|| + (t s / 2) ||C||) (N, 1) of a layer of H1 with dissipation or damping, else None."""
+    arch: Any = net.arch
+    dissipative = arch.name == "H1" and (arch.dissipation is not None or arch.damping)
+    if not dissipative or stages.activation not in BUILT_IN or not arch.depth:
+        return None
+    C, k, (section,) = arch.coupling.astype(np.float64), float(keeps(stages)[0, 0]), stages.sections
+    half = arch.amount(0, 1.0) * stages.activation.slope * section.maps[0].norm(section.A) ** 2 / 2
+    block = max(1, BLOCK // C.size)
+    norms = [
+        np.linalg.svd(k * np.eye(len(C)) + part[:, None, None] * C, compute_uv=False)[:, 0]
+        for part in np.split(half, range(block, len(half), block))
+    ]
+    size = np.concatenate(norms) + half * np.linalg.norm(C, 2)
+    rounded = 1 + (8 * arch.width + 16) * max(EPS, float(np.finfo(stages.dtype).eps))  # of W, and of singular values
+    return np.asarray(np.minimum(np.log(size * rounded), np.log(np.maximum(1, k) + e[:, 0]))[:, None])
+
+
+def contraction(net: Network) -> Array:
+    """Rates (N,) at which the equation of every layer contracts: ||dy(T)/dy(t)|| <= exp(-rate (T - t)).
+
+    The rate is g + (s / 2) (r - ||J - R||), s = S_sigma ||K||^2, r the smallest eigenvalue of R and g the rate of
+    damping: minus ``log_norm``, of which it is another name. Where it is negative the bound lets sensitivities grow.
+
+    Raises
+    ------
+    ValueError
+        If the network has no interconnection matrix that is the same in all layers.
+    """
+    return -log_norm(net)
 
 
 def log_lower(net: Network, *, dtype: Any = None) -> Array | None:
@@ -165,10 +209,12 @@ def gradient_ratio(delta: Array) -> Array:
 def log_norm(net: Network) -> Array:
     """Bounds (N,) on the logarithmic 2-norm of J S, S = K^T diag(sigma') K: mu_2 <= (S_sigma / 2) ||J|| ||K_j||^2.
 
+    With dissipation R of (J - R) S: (S_sigma / 2) ||K_j||^2 (||J - R|| - r), r the smallest eigenvalue of R.
+
     Half of what ||J S|| allows: the symmetric part of J S is (J S - S J) / 2, in which S can be replaced by S - c I;
     with c = ||S|| / 2 its norm is at most ||J|| ||S|| / 2. The continuous BSM grows at most like exp of the integral.
     This needs sigma' >= 0, which is not known of an activation of the user's own: there it is all of ||J|| ||S||.
-    Damping at the rates gp and gq lowers it by the smaller of them.
+    Damping lowers it by the smallest of its rates.
 
     Raises
     ------
@@ -180,9 +226,12 @@ def log_norm(net: Network) -> Array:
         raise ValueError(f"net: expected a network with one interconnection matrix, got {net.arch.name}")
     sigma = net.stages().activation
     slope = sigma.slope / 2 if sigma in BUILT_IN else sigma.slope
-    rates = getattr(net.arch, "rates", None)
+    rates = net.arch.fading()
     least = 0.0 if rates is None else rates.min(axis=1)
-    return np.asarray(slope * np.linalg.norm(J, 2) * spectral_norm(net.K) ** 2 - least)
+    C, of_R = np.asarray(net.arch.coupling, np.float64), 0.0
+    if not np.array_equal(C, J) and sigma in BUILT_IN:
+        of_R = max(0.0, float(np.linalg.eigvalsh(J - C)[0]))
+    return np.asarray(slope * (np.linalg.norm(C, 2) - of_R) * spectral_norm(net.K) ** 2 - least)
 
 
 def spectral_norm(matrices: Array) -> Array:

@@ -86,10 +86,8 @@ class Field:
         if net.dtype.kind == "c":
             raise TypeError(f"net: expected real parameters, got {net.dtype}")
         K, b = net.K.astype(np.float64), net.b.astype(np.float64)
-        G = np.broadcast_to(np.eye(arch.width), K.shape) if arch.J is None else arch.J @ K.swapaxes(1, 2)
-        damped = getattr(arch, "damped", False)
-        rates = np.repeat(arch.rates, arch.width // 2, axis=1) if damped else None
-        return cls(K, G, b, arch.step, net.stages().activation, weights, rates)
+        G = np.broadcast_to(np.eye(arch.width), K.shape) if arch.coupling is None else arch.coupling @ K.swapaxes(1, 2)
+        return cls(K, G, b, arch.step, net.stages().activation, weights, arch.fading())
 
     @property
     def depth(self) -> int:

@@ -5,6 +5,10 @@ A forward Euler layer has the Jacobian D = I + h J S with S = K^T diag(sigma'(K 
     D J D^T - J = h^2 (J S) J (J S)^T
 
 because the terms of order h cancel: J S J + J S^T J^T = 0. So H1 is never symplectic, by exactly O(h^2) a layer.
+
+With dissipation and damping D = k I + t (J - R) S, and the terms of order t leave what is lost:
+
+    D J D^T - J = (k^2 - 1) J - k t (R S J + J S R) + t^2 (J - R) S J S (J - R)^T
 """
 
 from typing import Any
@@ -31,7 +35,7 @@ def layer_jacobians(net: Network, x: object, *, backend: Backend = "numba") -> A
 def defects(
     net: Network, x: object, *, transpose: bool = True, backend: Backend = "numba"
 ) -> tuple[Array, Array, Array]:
-    """Measured D J D^T - J, its closed form h^2 (J S) J (J S)^T, and D, of every layer and sample, each (N, B, n, n).
+    """Measured D J D^T - J, its closed form, and D, of every layer and sample, each (N, B, n, n).
 
     ``transpose=False`` leaves out the last transpose: a wrong formula, to see a check fail.
 
@@ -47,8 +51,12 @@ def defects(
     J, K = net.arch.J, net.K.astype(np.float64)
     a = np.einsum("jrk,jbk->jbr", K, states) + net.b[:, None]
     slope = net.stages(np.float64).activation.derivative(a)
-    JS = J @ np.einsum("jri,jbr,jrk->jbik", K, slope, K)
-    closed = net.arch.step**2 * (JS @ J @ (JS.swapaxes(-1, -2) if transpose else JS))
+    S = np.einsum("jri,jbr,jrk->jbik", K, slope, K)
+    t, k, CS = net.arch.amount(0, 1.0), net.arch.keeps(), net.arch.coupling @ S
+    closed = t**2 * (CS @ J @ (CS.swapaxes(-1, -2) if transpose else CS))
+    if net.arch.dissipation is not None or net.arch.damping:
+        R = J - net.arch.coupling
+        closed += (k**2 - 1) * J - k * t * (R @ S @ J + J @ S @ R)
     return D @ J @ D.swapaxes(-1, -2) - J, closed, D
 
 

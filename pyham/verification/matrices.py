@@ -185,7 +185,11 @@ class MatrixNumbers:
         normal = norm > tiny * self.passes.grown[:-1, None]
         excess = np.where(normal | np.isnan(norm), np.log(np.where(normal, norm, 1)) + log_scale, -np.inf)
         excess = np.where(np.isnan(norm), np.nan, excess - np.where(normal, log_upper[:-1, None], 0))
-        error = rounding.log_norm(self.passes.at, self.n)[:-1, None] + rounding.lapack(self.n)
+        at = self.passes.at
+        if at.stretch.shape[1] == 1:  # the bound of a layer, which may be below the stage's: errors are relative to it
+            steps = np.exp(log_upper[:-1] - log_upper[1:])[:, None] if np.isfinite(log_upper).all() else at.stretch
+            at = at._replace(stretch=np.minimum(at.stretch, steps))
+        error = rounding.log_norm(at, self.n)[:-1, None] + rounding.lapack(self.n)
         return Reading(excess, np.broadcast_to(error, excess.shape))
 
 

@@ -110,7 +110,8 @@ def questions(of: Subject) -> Iterator[Question]:
         "norms", "smallest", "every norm of Phi >= sqrt(c)" if of.damped else "every norm of Phi >= 1", shears, halved
     )
     if of.net.arch.name == "H1":
-        statement = "D J D^T - J = h^2 (JS) J (JS)^T"
+        lossy = of.net.arch.coupling is not of.net.arch.J or bool(of.net.arch.fading() is not None)
+        statement = "(D - k I) (J - R)^T symmetric" if lossy else "D J D^T - J = h^2 (JS) J (JS)^T"
         doubled = "every layer's D doubled"
         yield Question("euler defect", statement, True, lambda: _euler(of), ((doubled, lambda: _euler(of, 2.0)),))
     log_upper = bounds.log_upper(of.net, dtype=passes.x.dtype)
@@ -164,19 +165,24 @@ def _two_form(of: Subject) -> Question:
 
 
 def _euler(of: Subject, factor: float = 1.0) -> Reading:
-    """||D J D^T - J - (D - I) J (D - I)^T||_F: zero when D - I = h J S, since J S J is symmetric."""
-    passes, J, n = of.passes, of.J, of.passes.n
-    assert J is not None
+    """||D J D^T - J - (D - I) J (D - I)^T||_F: zero when D - I = h J S, since J S J is symmetric.
+
+    It is the norm of Z J^T - J Z^T for Z = D - I. With D = k I + t (J - R) S it is Z (J - R)^T for Z = D - k I that is
+    symmetric, as S is; D J D^T - J then follows in closed form (``pyham.verification.euler``).
+    """
+    passes, n, arch = of.passes, of.passes.n, of.net.arch
+    assert arch.coupling is not None
+    J, k = np.asarray(arch.coupling, np.float64), float(np.max(bounds.keeps(passes.stages), initial=0.0))
     measured, sizes = [], []
     for j in range(passes.stages.depth):
         phi = passes.engine.sensitivities(passes.stages.layers(j, j + 1), passes.trace.states[j][: of.full])
         D = factor * phi[0].swapaxes(-1, -2).astype(np.float64)
-        Z = D - np.eye(n)
-        measured.append(np.linalg.norm(D @ J @ D.swapaxes(-1, -2) - J - Z @ J @ Z.swapaxes(-1, -2), axis=(-2, -1)))
+        both = (D - k * np.eye(n)) @ J.T
+        measured.append(np.linalg.norm(both - both.swapaxes(-1, -2), axis=(-2, -1)))
         sizes.append(np.linalg.norm(D, axis=(-2, -1)))
     shape = passes.stages.depth, of.full
     size = np.maximum(1, np.array(sizes).reshape(shape)) ** 2 * np.linalg.norm(J)
-    at, norm = passes.at, of.phi.size_of_J
+    at, norm = passes.at, float(np.linalg.norm(J, 2))
     error = norm * (2 * at.error[:, 0] * np.sqrt(n) + at.lowering[:, 0])[:, None]
     total = (
         np.linalg.norm(np.abs(J), 2) * 4 * rounding.gamma(2 * n + 8, rounding.U) * np.array(sizes).reshape(shape) ** 2

@@ -119,7 +119,7 @@ def sizes(stages: AnyStages, arch: ArchitectureBase, u: float) -> Sizes:
 
 def _products_with_J(arch: ArchitectureBase) -> tuple[int, float]:
     """q, and a bound of || |f h J| || where W = f h J A^T has sums of several products; 0 where it has single ones."""
-    J = arch.J if isinstance(arch, Architecture) else None
+    J = arch.coupling if isinstance(arch, Architecture) else None
     if J is None or not isinstance(arch, Architecture):
         return 0, 0.0
     q = int(np.count_nonzero(J, axis=1).max(initial=0))

@@ -216,5 +216,5 @@ def test_damped_networks_are_the_same_on_processes(scheme):
 def test_rates_that_are_none_are_refused_by_name(value, error, words):
     with pytest.raises(error, match=words):
         pyham.H2(4, 4, damping=value)
-    with pytest.raises(TypeError, match="damping: expected one of the options of H1"):
-        pyham.architecture("H1", width=4, depth=4, damping=0.1)
+    with pytest.raises(TypeError, match="damping: expected one of the options of ResNet"):
+        pyham.architecture("ResNet", width=4, depth=4, damping=0.1)

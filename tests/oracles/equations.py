@@ -52,10 +52,16 @@ def structure(net):
     return J
 
 
+def coupling(net):
+    """J, or J - R; None where there is no J."""
+    J, R = structure(net), net.arch.config().get("dissipation")
+    return J if R is None else J - (np.array(R) if np.ndim(R) else R * np.eye(len(J)))
+
+
 def output(net, x):
     """y_N (B, n) from x, layer by layer."""
     arch, m = net.arch, net.arch.width // 2
-    h, J, options = arch.step, structure(net), arch.config()
+    h, J, options = arch.step, coupling(net), arch.config()
     y = x.copy()
     for K, b in zip(weights(net), net.b, strict=True):
 
@@ -66,7 +72,8 @@ def output(net, x):
         if arch.name == "MLP":
             y = field(y)
         elif "scheme" not in options:
-            y = y + h * field(y)
+            rate = options.get("damping", 0)
+            y = np.exp(-rate * h) * y + held(rate, h) * field(y)
         else:
             halves = slice(0, m), slice(m, None)
             for which, fraction in sequence(options["scheme"]):
@@ -110,12 +117,13 @@ def joined(scheme):
 
 def drives(net):
     """For each layer, h S ||W|| ||A|| of every stage, S the largest slope of the activation."""
-    arch, J, options, m = net.arch, structure(net), net.arch.config(), net.arch.width // 2
+    arch, J, options, m = net.arch, coupling(net), net.arch.config(), net.arch.width // 2
     S, found = SLOPE.get(arch.activation, 1.0), []
     for K in weights(net):
         if "scheme" not in options:
             W = np.eye(len(K)) if J is None else J @ K.T
-            found.append([S * (1 if arch.name == "MLP" else arch.step) * norm(W) * norm(K)])
+            time = 1 if arch.name == "MLP" else held(options.get("damping", 0), arch.step)
+            found.append([S * time * norm(W) * norm(K)])
             continue
         halves = [slice(0, m), slice(m, None)][:: 1 if options["order"] == "p-first" else -1]
         layer = []
@@ -132,7 +140,7 @@ def kept(net):
     """By how much every stage of a layer multiplies what it updates; 1 without damping."""
     options = net.arch.config()
     if "scheme" not in options:
-        return np.ones(1)
+        return np.exp([-net.arch.step * options.get("damping", 0)])
     order = [0, 1] if options["order"] == "p-first" else [1, 0]
     return np.array([np.exp(-rates(net)[order[i]] * f * net.arch.step) for i, f in joined(options["scheme"])])
 

@@ -35,6 +35,7 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
     "H1-J1": ("H1", {"interconnection": "J1"}),
     "H1-J2": ("H1", {"interconnection": "J2"}),
     "H1-skew": ("H1", {"interconnection": "random"}),
+    "H1-dissipative": ("H1", {"dissipation": 0.4, "damping": 0.3}),
     "MLP": ("MLP", {}),
     "ResNet": ("ResNet", {}),
 }

@@ -45,6 +45,9 @@ def test_bounds_are_products_over_the_stages(key, activation):
         factors["sharp"] = np.log(
             [[np.linalg.norm([[a, b], [0, 1]], 2) for a, b in zip(k, row, strict=True)] for row in e]
         )
+    if "dissipation" in net.arch.config():  # J1 - r I is normal: its eigenvalues are -r + i and -r - i
+        r, half = net.arch.config()["dissipation"], e / 2 / np.hypot(1, net.arch.config()["dissipation"])
+        factors["sharp"] = np.log(np.abs(k - half * r + 1j * half) + half * np.hypot(1, r))
     if not keeps:
         factors = dict.fromkeys(factors, np.log(e))
     for kind, factor in factors.items():
@@ -68,10 +71,11 @@ def test_bounds_are_products_over_the_stages(key, activation):
         assert (bounds.log_upper(net, "product") <= paper + rounding_of(net)).all()
     J = equations.structure(net)
     if J is not None:
-        growth = [S / 2 * norm(J) * norm(K) ** 2 - min(equations.rates(net)) for K in equations.weights(net)]
+        C, r = equations.coupling(net), net.arch.config().get("dissipation", 0)
+        growth = [S / 2 * (norm(C) - r) * norm(K) ** 2 - min(equations.rates(net)) for K in equations.weights(net)]
         np.testing.assert_allclose(bounds.log_norm(net), growth, rtol=20 * EPS)
         L = [S * norm(J) * norm(K) ** 2 for K in equations.weights(net)]  # as in the bounds' docstring
-        beyond = net.arch.config().get("scheme") == "yoshida4" or min(equations.rates(net)) < 0
+        beyond = net.arch.config().get("scheme") == "yoshida4" or min(equations.rates(net)) < 0 or r
         assert beyond or (e <= h * np.array(L)[:, None] * (1 + 20 * EPS)).all()
 
 
