@@ -223,10 +223,16 @@ class Architecture(ArchitectureBase):
 
     def _by_layer(self, stack: Array, part: int, fraction: float, layers: slice) -> Array:
         """``stack`` (N or 1, ...) times what the amounts of these layers are, where they differ from layer to layer."""
-        amounts = self.amount(part, fraction)
-        if np.ndim(amounts) == 0:
+        if not self._different:
             return stack
-        return stack * amounts[layers].astype(stack.dtype).reshape(-1, *[1] * (stack.ndim - 1))
+        amounts = self._different[part, fraction][layers]
+        return stack * amounts.astype(stack.dtype).reshape(-1, *[1] * (stack.ndim - 1))
+
+    @cached_property
+    def _different(self) -> dict[tuple[int, float], Array]:
+        """The amounts of every stage of a layer, where they differ from layer to layer; else nothing."""
+        amounts = {(part, fraction): self.amount(part, fraction) for part, fraction in self.steps}
+        return amounts if any(map(np.ndim, amounts.values())) else {}
 
     def _lift(self, part: int, fraction: float, dtype: np.dtype[Any]) -> Any:
         """f h M (d, k), or the numbers of the map f h I where G = I, or of I where a layer replaces the state.
