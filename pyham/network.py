@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from os import PathLike
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
@@ -78,7 +79,14 @@ class Network:
     @property
     def interconnection(self) -> Array | None:
         """J (n, n), or (N, n, n) where it varies from layer to layer (MS1, MS2: K^-T); None for MLP and ResNet."""
-        return self.arch.effective_J(self.params)
+        settled = self.settled
+        return settled.arch.effective_J(settled.params)
+
+    @cached_property
+    def settled(self) -> "Network":
+        """The same network with what it has learnt, X, J, R or rates, as options of its architecture; else itself."""
+        arch, params = self.arch.settled(self.params)
+        return self if arch is self.arch else Network(arch, params)
 
     def stages(self, dtype: object = None) -> Any:
         """The network as stages, in ``dtype`` (the parameters' own by default), lowered in the wider of the two.
@@ -125,8 +133,9 @@ class Network:
         dtype = trace.output.dtype
         engine, stages = select(backend, dtype), self.stages(dtype)
         self._refuse_other_states(trace, stages)
-        delta, delta_0, gradients = engine.back(stages, trace, self._output_gradient(g, len(trace.output), dtype))
-        return Adjoint(delta, self.arch.pullback(gradients), input=delta_0)
+        last = self._output_gradient(g, len(trace.output), dtype)
+        delta, delta_0, gradients = engine.back(stages, trace, last)
+        return Adjoint(delta, self.arch.gradients(gradients, self.params, trace.output, last), input=delta_0)
 
     def gradient(
         self,
@@ -169,7 +178,7 @@ class Network:
             limit = float(np.finfo(y.dtype).eps) ** (2 / 3) if budget is None else _check.not_negative("budget", budget)
         start = self._output_gradient(g(engine.forward(stages, y)) if callable(g) else g, len(y), y.dtype)
         output, delta_0, sums, drift = engine.gradient(stages, y, start, memory, limit)
-        return Gradient(output, delta_0, self.arch.pullback(sums), drift)
+        return Gradient(output, delta_0, self.arch.gradients(sums, self.params, output, start), drift)
 
     def inverse(self, y: object, *, backend: Backend = "numba") -> Array:
         """y_0 (B, n) from y_N (B, n), for networks whose stages can be undone (MS1, MS3, H2).

@@ -29,7 +29,7 @@ import numpy as np
 from pyham import _check
 from pyham.architectures.activations import Activation
 from pyham.architectures.activations import activation as find_activation
-from pyham.architectures.interface import ArchitectureBase
+from pyham.architectures.learnt import Learnt
 from pyham.architectures.maps import DENSE, Map
 from pyham.architectures.penalties import smoothness
 from pyham.architectures.schemes import Substep
@@ -49,7 +49,7 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True, eq=False)
-class Architecture(ArchitectureBase):
+class Architecture(Learnt):
     """What networks of vectors share: ``width`` n, ``depth`` N layers, ``step`` h (so T = N h), ``activation``.
 
     Raises
@@ -118,7 +118,8 @@ class Architecture(ArchitectureBase):
 
     def smoothness(self, params: Mapping[str, Array]) -> tuple[Any, dict[str, Array]]:
         penalty, (*blocks, b) = smoothness([*self.weights(params), params["b"]], self.step)
-        return penalty, {**self.collect(blocks), "b": b}
+        of_learnt = {name: np.zeros_like(params[name]) for name in self.shapes_of_learnt()}
+        return penalty, {**self.collect(blocks), "b": b, **of_learnt}
 
     def assemble(self, params: Mapping[str, Array]) -> Array:
         """K (N, n, n) from the free parameters."""
@@ -140,6 +141,10 @@ class Architecture(ArchitectureBase):
         return result
 
     def lower(self, params: Mapping[str, Array]) -> Stages:
+        if self.learnt:
+            settled, params = self.settled(params)
+            found: Stages = settled.lower(params)
+            return found
         blocks, b = self.weights(params), params["b"]
         N, L, dtype = self.depth, len(self.steps), b.dtype
         rows, outputs = self.parts[0].rows, []

@@ -77,6 +77,8 @@ class Pixelwise(ImageArchitecture):
             object.__setattr__(self, "network", architecture(**self.network))
         if not isinstance(self.network, Architecture):
             raise TypeError(f"network: expected an Architecture, got {type(self.network).__name__}")
+        if self.network.learnt:
+            raise ValueError(f"network: expected one with given numbers, got 'learnt' for {self.network.learnt[0]}")
         self.limited()
 
     def __str__(self) -> str:

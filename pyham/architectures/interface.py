@@ -51,6 +51,23 @@ class ArchitectureBase(ABC):
     def pullback(self, gradients: Any) -> dict[str, Array]:
         """Gradients of the free parameters, shaped like them, from those of the stages."""
 
+    @property
+    def learnt(self) -> tuple[str, ...]:
+        """The options that are parameters: "learnt" in the place of a number or a matrix."""
+        return ()
+
+    def settled(self, params: Mapping[str, Array]) -> tuple[Any, dict[str, Array]]:
+        """The fixed architecture that a network with these parameters has, and the parameters that are left."""
+        return self, dict(params)
+
+    def gradients(self, sums: Any, params: Mapping[str, Array], output: Array, delta_N: Array) -> dict[str, Array]:
+        """``pullback``, and where options are learnt their gradients, which need y_N and dLoss/dy_N (B, n), too."""
+        return self.pullback(sums)
+
+    def first_values(self) -> dict[str, Array]:
+        """What parameters begin with that are not drawn: those of learnt options."""
+        return {}
+
     @abstractmethod
     def smoothness(self, params: Mapping[str, Array]) -> tuple[Any, dict[str, Array]]:
         """(h / 2) sum_j ||K_{j+1} - K_j||_F^2 + ||b_{j+1} - b_j||^2, and its gradients, named as the parameters."""
@@ -127,4 +144,8 @@ class ArchitectureBase(ABC):
         """A network with initial parameters; see ``pyham.architectures.initialization.draw`` for the arguments."""
         from pyham.network import Network  # the one import that looks up: it makes ``arch.init(rng)`` possible
 
-        return Network(self, draw(self.shapes, self.scales, rng, initialization, dtype))
+        params = draw(self.shapes, self.scales, rng, initialization, dtype)
+        for name, value in self.first_values().items():
+            if isinstance(initialization, str) or name not in initialization:
+                params[name] = np.array(np.broadcast_to(value, params[name].shape), params[name].dtype)
+        return Network(self, params)

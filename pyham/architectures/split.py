@@ -25,6 +25,7 @@ from pyham import _check
 from pyham.architectures import interconnection
 from pyham.architectures.base import Architecture, Part
 from pyham.architectures.damping import checked_damping, driven, kept, limited
+from pyham.architectures.learnt import is_learnt, refuse_learnt
 from pyham.architectures.schemes import SPLITTINGS, Substep
 
 Array = np.ndarray[Any, Any]
@@ -38,8 +39,8 @@ class Split(Architecture):
     ----------
     scheme : "semi-implicit", "verlet" or "yoshida4"
     order : "p-first" or "q-first"
-    damping : the rate at which p and q fade in a unit of time; one number, a pair (of p, of q), or an array (N, 2) of
-        every layer's. Negative rates amplify.
+    damping : the rate at which p and q fade in a unit of time; one number, a pair (of p, of q), an array (N, 2) of
+        every layer's, or "learnt". Negative rates amplify.
     """
 
     scheme: str = "semi-implicit"
@@ -51,8 +52,9 @@ class Split(Architecture):
         super().__post_init__()
         _check.choice("scheme", self.scheme, SPLITTINGS)
         _check.choice("order", self.order, ("p-first", "q-first"))
-        object.__setattr__(self, "damping", checked_damping(self.damping, self.depth))
-        limited(np.asarray(self.damping), self.step)
+        if not is_learnt(self.damping):
+            object.__setattr__(self, "damping", checked_damping(self.damping, self.depth))
+            limited(np.asarray(self.damping), self.step)
 
     @property
     def p(self) -> slice:
@@ -86,13 +88,14 @@ class Split(Architecture):
 
     @property
     def damped(self) -> bool:
-        """Whether some rate is not 0."""
+        """Whether some rate is not 0, or learnt."""
         return bool(np.any(self.damping))
 
     @cached_property
     def rates(self) -> Array:
         """The rates of p and of q in every layer, (N, 2)."""
-        return _check.read_only(np.broadcast_to(np.asarray(self.damping, np.float64), (self.depth, 2)).copy())
+        refuse_learnt(self, "damping")
+        return _check.read_only(np.broadcast_to(self.damping, (self.depth, 2)).copy())
 
     def fading(self) -> Array | None:
         return np.repeat(self.rates, self.width // 2, axis=1) if self.damped else None
@@ -104,7 +107,7 @@ class Split(Architecture):
         if not self.damped:
             return super().amount(part, fraction)
         found = driven(self._rates_of(part), fraction * self.step)
-        return found if np.ndim(self.damping) == 2 else float(found)
+        return found if np.ndim(self.damping) == 2 else found[()]
 
     def keeps(self) -> Any:
         if not self.damped:
@@ -123,7 +126,7 @@ class Split(Architecture):
 
     def _blocks(self, names: tuple[str, str]) -> dict[str, tuple[int, ...]]:
         block = (self.depth, *self.block_shape)
-        return dict.fromkeys(names, block) | {"b": (self.depth, self.width)}
+        return dict.fromkeys(names, block) | {"b": (self.depth, self.width)} | self.shapes_of_learnt()
 
     def _in_order(self, p_part: Any, q_part: Any) -> tuple[Any, Any]:
         """What belongs to the part that updates p and to the one that updates q, in the order of ``parts``."""

@@ -17,7 +17,7 @@ and H2 split into two parts and so take any scheme of ``pyham.architectures.sche
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -26,163 +26,15 @@ import numpy as np
 from pyham import _check
 from pyham.architectures import interconnection
 from pyham.architectures.base import Architecture, Part
-from pyham.architectures.damping import checked_dissipation, driven, kept, limited
 from pyham.architectures.interconnection import Entries
+from pyham.architectures.learnt import check_learnable, is_learnt, refuse_learnt
 from pyham.architectures.on_graph import OnGraph
-from pyham.architectures.schemes import EULER, Substep
 from pyham.architectures.split import Split
+from pyham.architectures.whole import H1, MLP, MS2, ResNet
+
+__all__ = ["ARCHITECTURES", "H1", "H2", "MLP", "MS1", "MS2", "MS3", "Architecture", "ResNet", "architecture"]
 
 Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True, eq=False)
-class _Whole(Architecture):
-    """The field applied at once: one stage per layer."""
-
-    @cached_property
-    def parts(self) -> tuple[Part, ...]:
-        everything = slice(0, self.width)
-        return (Part(everything, everything, everything),)
-
-    @property
-    def steps(self) -> tuple[Substep, ...]:
-        return EULER
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {"K": (self.depth, *self.block_shape), "b": (self.depth, self.width)}
-
-    def weights(self, params: Mapping[str, Array]) -> Sequence[Array]:
-        return (params["K"],)
-
-    def collect(self, gradients: Sequence[Array]) -> dict[str, Array]:
-        return {"K": gradients[0]}
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class MLP(OnGraph, _Whole):
-    """y <- sigma(K y + b). Its gradients vanish: the baseline. ``step`` has no effect."""
-
-    keep = False
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class ResNet(OnGraph, _Whole):
-    """y <- y + h sigma(K y + b)."""
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class H1(OnGraph, _Whole):
-    """y <- y + h J K^T sigma(K y + b), K full, by forward Euler: not symplectic, but its defect is known exactly.
-
-    With ``dissipation`` and ``damping`` the equation is y' = (J - R) grad H - g y, and a layer y <- k y + t (J - R) K^T
-    sigma(K y + b) with k = exp(-g h) and t = h phi(g h): energy is lost, and where g or R is large enough the network
-    contracts, at a rate that ``pyham.bounds`` knows.
-
-    Parameters
-    ----------
-    interconnection : "J1", "J2" or any skew-symmetric array (n, n)
-    dissipation : R, symmetric and positive semidefinite (n, n), or a number r for r I; None for 0
-    damping : g, a number; negative rates amplify
-    """
-
-    interconnection: Any = "J1"
-    dissipation: Any = field(default=None, kw_only=True)
-    damping: float = field(default=0.0, kw_only=True)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        _check.integer("width", self.width, 2)  # the only skew-symmetric matrix of size 1 is 0
-        if not isinstance(self.interconnection, str):
-            J = interconnection.skew(self.interconnection, self.width)
-            object.__setattr__(self, "interconnection", _check.read_only(J))
-            self._check_coupling("interconnection", self.entries_of_J)
-        elif _check.choice("interconnection", self.interconnection, ("J1", "J2")) == "J2":
-            self._check_J2("interconnection")
-        else:
-            interconnection.half(self.width)
-        R = checked_dissipation(self.dissipation, self.width)
-        object.__setattr__(self, "dissipation", R)
-        if isinstance(R, np.ndarray):
-            self._check_coupling("dissipation", interconnection.entries(R))
-        object.__setattr__(self, "damping", _check.number("damping", self.damping))
-        limited(np.array(self.damping), self.step)
-
-    def options(self) -> dict[str, Any]:
-        absent = {"dissipation": self.dissipation is None, "damping": not self.damping}
-        return {name: value for name, value in super().options().items() if not absent.get(name)}
-
-    @cached_property
-    def coupling(self) -> Array:
-        if self.dissipation is None:
-            return self.J
-        R = self.dissipation
-        return _check.read_only(self.J - (R if isinstance(R, np.ndarray) else R * np.eye(self.width)))
-
-    @property
-    def entries_of_coupling(self) -> Entries:
-        if self.dissipation is None:
-            return self.entries_of_J
-        if isinstance(self.dissipation, np.ndarray):
-            return interconnection.entries(self.coupling)
-        i = np.arange(self.width)
-        own = Entries(i, i, np.full(self.width, -float(self.dissipation)))
-        return Entries(*(np.concatenate(both) for both in zip(self.entries_of_J, own, strict=True)))
-
-    def amount(self, part: int, fraction: float) -> Any:
-        if not self.damping:
-            return super().amount(part, fraction)
-        return float(driven(np.array(self.damping), fraction * self.step))
-
-    def keeps(self) -> Any:
-        return float(kept(np.array(self.damping), self.step))
-
-    def fading(self) -> Array | None:
-        return np.full((self.depth, self.width), self.damping) if self.damping else None
-
-    @property
-    def halves(self) -> bool:
-        return isinstance(self.interconnection, str) and self.interconnection == "J1"
-
-    @property
-    def entries_of_J(self) -> Entries:
-        return interconnection.entries_of_J1(self.width) if self.halves else interconnection.entries(self.J)
-
-    @cached_property
-    def J(self) -> Array:
-        if isinstance(self.interconnection, str):
-            named = {"J1": interconnection.J1, "J2": interconnection.J2}
-            return _check.read_only(named[self.interconnection](self.width))
-        return self.interconnection
-
-
-@dataclass(frozen=True, eq=False)
-class MS2(_Whole):
-    """y <- y + h sigma(K y + b) with skew-symmetric K; free are its n (n - 1) / 2 entries above the diagonal.
-
-    They are ``K_upper`` (N, n (n - 1) / 2), row by row.
-    """
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        N, n = self.depth, self.width
-        return {"K_upper": (N, n * (n - 1) // 2), "b": (N, n)}
-
-    def weights(self, params: Mapping[str, Array]) -> Sequence[Array]:
-        upper = params["K_upper"]
-        i, j = np.triu_indices(self.width, 1)
-        K = np.zeros((self.depth, self.width, self.width), upper.dtype)
-        K[:, i, j] = upper
-        K[:, j, i] = -upper
-        return (K,)
-
-    def collect(self, gradients: Sequence[Array]) -> dict[str, Array]:
-        (dK,) = gradients
-        i, j = np.triu_indices(self.width, 1)
-        return {"K_upper": dK[:, i, j] - dK[:, j, i]}
-
-    def effective_J(self, params: Mapping[str, Array]) -> Array:
-        return interconnection.inverse_transpose(self.assemble(params))
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +44,7 @@ class MS1(Split):
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
         N, m = self.depth, self.width // 2
-        return {"A": (N, m, m), "b": (N, self.width)}
+        return {"A": (N, m, m), "b": (N, self.width)} | self.shapes_of_learnt()
 
     def weights(self, params: Mapping[str, Array]) -> Sequence[Array]:
         return self._in_order(params["A"], -params["A"].swapaxes(1, 2))
@@ -233,14 +85,16 @@ class MS3(OnGraph, Split):
 class H2(OnGraph, Split):
     """p <- p - h X^T Kq^T sigma(Kq q + bq), q <- q + h X Kp^T sigma(Kp p + bp); symplectic for J = [[0, -X^T], [X, 0]].
 
-    Free are Kp, Kq (N, m, m) and b = (bp, bq) (N, n). ``X`` is any nonsingular array (m, m); None stands for I.
+    Free are Kp, Kq (N, m, m) and b = (bp, bq) (N, n). ``X`` is any nonsingular array (m, m), or "learnt"; None stands
+    for I.
     """
 
     X: Any = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.X is not None:
+        check_learnable(self, self.graph is not None)
+        if self.X is not None and not is_learnt(self.X):
             X = interconnection.invertible(self.X, self.width // 2)
             object.__setattr__(self, "X", _check.read_only(X))
             self._check_coupling("X", interconnection.entries(X), self.q.start)
@@ -259,6 +113,7 @@ class H2(OnGraph, Split):
 
     @cached_property
     def J(self) -> Array:
+        refuse_learnt(self, "X")
         X = np.eye(self.width // 2) if self.X is None else self.X
         return _check.read_only(interconnection.from_block(X))
 

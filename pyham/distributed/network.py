@@ -206,6 +206,7 @@ def distribute(
 
     ``restrict`` sets entries of K outside the pattern to 0; without it, one that is not 0 is refused.
     """
+    net = net.settled
     layout = Layout(net.arch, graph, nodes=nodes, blocks=blocks, pattern=pattern)
     params = weights.restrict(layout, net.params) if restrict else net.params
     return DistributedNetwork(layout, params, transport, one_round=one_round)

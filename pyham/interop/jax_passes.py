@@ -107,7 +107,9 @@ class OnArrays:
         y = np.empty((*full, x.shape[before], *shape), x.dtype)
         rows = np.broadcast_to(x, full + x.shape[before:])
         engine = select("numba", x.dtype)
-        for at, stages in self._each(params, before, x.dtype, np.broadcast_shapes(*[p.shape[:before] for p in params])):
+        for at, stages, _ in self._each(
+            params, before, x.dtype, np.broadcast_shapes(*[p.shape[:before] for p in params])
+        ):
             y[at] = engine.forward(stages, self._flat(rows[at])).reshape(y[at].shape)
         return (y,)
 
@@ -125,10 +127,10 @@ class OnArrays:
             found = {i: np.empty((*full, *values[i].shape[before:]), values[i].dtype) for i in chosen}
             rows, ends = (np.broadcast_to(t, full + t.shape[before:]) for t in (x, g))
             engine = select("numba", x.dtype)
-            for at, stages in self._each(params, before, x.dtype, full if any(needed[1:]) else shared):
+            for at, stages, own in self._each(params, before, x.dtype, full if any(needed[1:]) else shared):
                 start, end = self._flat(rows[at]), self._flat(ends[at], self.arch.output_shape)
-                _, delta_0, sums, _ = engine.gradient(stages, start, end)
-                of_params = self.arch.pullback(sums) if any(needed[1:]) else {}
+                output, delta_0, sums, _ = engine.gradient(stages, start, end)
+                of_params = self.arch.gradients(sums, own, output, end) if any(needed[1:]) else {}
                 for i, out in found.items():
                     out[at] = of_params[self.lowering.names[i - 1]] if i else delta_0.reshape(out[at].shape)
             return tuple(found.values())
@@ -137,12 +139,12 @@ class OnArrays:
 
     def _each(
         self, params: Sequence[Array], before: int, dtype: Any, apart: tuple[int, ...]
-    ) -> Iterator[tuple[Any, Any]]:
-        """An index, and the stages there, for every entry of the dimensions apart; those of length 1 stay whole."""
+    ) -> Iterator[tuple[Any, Any, dict[str, Array]]]:
+        """An index, and stages and parameters there, for every entry of the dimensions apart; length 1 stays whole."""
         for place in np.ndindex(*apart):
             own = [p[tuple(i if n > 1 else 0 for i, n in zip(place, p.shape[:before], strict=True))] for p in params]
             at = tuple(i if n > 1 else slice(None) for i, n in zip(place, apart, strict=True))
-            yield at, self.lowering.stages(own, dtype)
+            yield at, self.lowering.stages(own, dtype), dict(zip(self.lowering.names, own, strict=True))
 
     def _flat(self, rows: Array, shape: tuple[int, ...] | None = None) -> Array:
         """(.., B, n) as (B', n)."""

@@ -62,11 +62,16 @@ def collected(
     arch: ArchitectureBase,
     names: Sequence[str],
     found: tuple[Array, Any],
+    ends: tuple[Array, Array],
     inputs: Sequence[Tensor],
     needed: Sequence[bool],
 ) -> list[Tensor | None]:
-    """Gradients of x and of the parameters, or None where none is needed, from delta_0 and the gradients of stages."""
-    of_params = arch.pullback(found[1]) if any(needed[1:]) else {}
+    """Gradients of x and of the parameters, or None where none is needed.
+
+    The arrays found are delta_0 and the gradients of stages, the ends y_N and delta_N.
+    """
+    params = dict(zip(names, map(array, inputs[1:]), strict=True))
+    of_params = arch.gradients(found[1], params, *ends) if any(needed[1:]) else {}
     values: list[Any] = [found[0], *map(of_params.get, names)]
     return [tensor_of(v, like) if need else None for v, like, need in zip(values, inputs, needed, strict=True)]
 
@@ -95,8 +100,9 @@ def gradient(x: Tensor, params: Sequence[Tensor], g: Tensor, arch: str, needed: 
     y, own = array(x), _of(arch)
     names = list(own.shapes)
     stages = lowered(own, names, list(map(array, params)), y.dtype)
-    _, delta_0, sums, _ = select("numba", y.dtype).gradient(stages, y, array(g).astype(y.dtype, copy=False))
-    found = collected(own, names, (delta_0, sums), [x, *params], needed)
+    delta_N = array(g).astype(y.dtype, copy=False)
+    output, delta_0, sums, _ = select("numba", y.dtype).gradient(stages, y, delta_N)
+    found = collected(own, names, (delta_0, sums), (output, delta_N), [x, *params], needed)
     return [one for one in found if one is not None]
 
 

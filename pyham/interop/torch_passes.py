@@ -74,8 +74,9 @@ class Recorded(torch.autograd.Function):
             some = iter(operators.gradient(inputs[0], list(inputs[1:]), g, program.key, list(needed)))
             return None, *[next(some) if need else None for need in needed]
         (engine, stages, trace), ctx.kept = ctx.kept, None
-        _, delta_0, sums = engine.back(stages, trace, array(g))
-        return None, *collected(program.arch, program.names, (delta_0, sums), inputs, needed)
+        delta_N = array(g)
+        _, delta_0, sums = engine.back(stages, trace, delta_N)
+        return None, *collected(program.arch, program.names, (delta_0, sums), (trace.output, delta_N), inputs, needed)
 
     @staticmethod
     def jvp(ctx: Any, *tangents: Any) -> Any:

@@ -235,6 +235,7 @@ def explain(
     """
     if not isinstance(net, Network):
         raise TypeError(f"net: expected a Network, got {type(net).__name__}")
+    net = net.settled
     sample = _one("x", x, net.arch.shape)
     if sample.dtype.kind != "f":
         raise TypeError(f"x: expected real numbers, got dtype {sample.dtype}")

@@ -185,10 +185,9 @@ class PredictorModel(LayeredModel):
         of_lift: Lift | DenseLift | None
         if isinstance(self.lift, Lift):
             moved = np.zeros((len(x), 2), np.int64) if shifts is None else shifts
-            loss, right, of_lift, sums = self._of_images(self.lift, stages, x, labels, moved)
+            loss, right, of_lift, found = self._of_images(self.lift, stages, x, labels, moved)
         else:
-            loss, right, of_lift, sums = self._of_points(phase, stages, x, labels)
-        found = self.arch.pullback(sums)
+            loss, right, of_lift, found = self._of_points(phase, stages, x, labels)
         if of_lift is not None:
             found |= {"lift": of_lift.kernel, "lift_bias": of_lift.bias}
         weights = self._gradient[: self.split]
@@ -207,8 +206,8 @@ class PredictorModel(LayeredModel):
 
     def _of_points(
         self, phase: str, stages: AnyStages, x: Array, labels: Targets
-    ) -> tuple[float, float, DenseLift | None, Any]:
-        """Loss, number of right ones and the gradients of lift and stages; fills the output layer's."""
+    ) -> tuple[float, float, DenseLift | None, dict[str, Array]]:
+        """Loss, number of right ones and the gradients of lift and network; fills the output layer's."""
         passed = self.engine.run(stages, self._entering(x))
         y = np.ascontiguousarray(passed.output.T)
         if phase == "weights":
@@ -216,7 +215,8 @@ class PredictorModel(LayeredModel):
         delta = np.empty_like(y)
         loss, right = self._head_of(labels).head(self.code, self.layer, y, labels, self._layer_gradient, delta)
         _, delta_0, sums = self.engine.back(stages, passed, delta.T)
-        return loss, right, self.lift.gradient(x, delta_0) if isinstance(self.lift, DenseLift) else None, sums
+        found = self.arch.gradients(sums, self.params, passed.output, delta.T)
+        return loss, right, self.lift.gradient(x, delta_0) if isinstance(self.lift, DenseLift) else None, found
 
     def _entering(self, x: Array) -> Array:
         """y_0 of points."""
@@ -228,7 +228,7 @@ class PredictorModel(LayeredModel):
 
     def _of_images(
         self, lift: Lift, stages: AnyStages, x: Array, labels: Targets, shifts: Array
-    ) -> tuple[float, float, Lift, Any]:  # fmt: skip
+    ) -> tuple[float, float, Lift, dict[str, Array]]:  # fmt: skip
         """As ``_of_points``, and the gradient of the lift; an engine may do all of it in one kernel."""
         loss_of, rows = LOSSES[self.protocol.loss], np.arange(len(x))
         parts = Parts(lift, stages, *scaled(self.layer, self.gain))
@@ -239,7 +239,7 @@ class PredictorModel(LayeredModel):
         gain = np.asarray(self.gain, self.theta.dtype)
         self._layer_gradient[:, :-1] = gain * sums.layer
         self._layer_gradient[:, -1] = gain * sums.mu
-        return loss, right, sums.lift, sums.stages
+        return loss, right, sums.lift, self.arch.pullback(sums.stages)
 
     def epoch(
         self, phase: str, descent: Descent, x: Array, labels: Targets, order: Array, size: int, rates: Array

@@ -41,7 +41,10 @@ def prolong(net: Network, kind: str = "repeat") -> Network:
     if not net.arch.keep:
         raise ValueError(f"net: expected a network that discretises an equation, got {net.arch.name}")
     _check.choice("kind", kind, KINDS)
-    return Network(net.arch.refined(), {name: _refine(value, kind) for name, value in net.params.items()})
+    arch = net.arch.refined()
+    same = {name for name, shape in arch.shapes.items() if shape == net.params[name].shape}  # learnt, of no layer
+    refined = {name: value if name in same else _refine(value, kind) for name, value in net.params.items()}
+    return Network(arch, refined)
 
 
 def _refine(value: Array, kind: str) -> Array:

@@ -96,6 +96,7 @@ def lowered(net: Network) -> Lowered:
     """
     if not isinstance(net, Network):
         raise TypeError(f"net: expected a Network, got {type(net).__name__}")
+    net = net.settled
     arch = net.arch
     if not isinstance(arch, Architecture) or type(arch).lower is not Architecture.lower:
         raise ValueError(f"net: expected a network of vectors whose stages have W = f h M A^T, got {arch.name}")

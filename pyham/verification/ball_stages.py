@@ -136,6 +136,7 @@ def lower(net: Network, digits: int = 40) -> BallStages:
     if _check.integer("digits", digits, 10) > MOST:
         raise ValueError(f"digits: expected an integer from 10 to {MOST}, got {digits}")
     bits = math.ceil(digits * math.log2(10)) + GUARD
+    net = net.settled
     arch = net.arch
     if not isinstance(arch, Architecture):
         raise TypeError(

@@ -78,6 +78,7 @@ def upper(net: Network, kind: str = "sharp", *, dtype: Any = None) -> Array:
 def log_upper(net: Network, kind: str = "sharp", *, dtype: Any = None) -> Array:
     """Natural logarithms (N + 1,) of ``upper``; they do not overflow."""
     _check.choice("kind", kind, KINDS)
+    net = net.settled
     arch, stages = net.arch, net.stages(dtype)
     e, keep = of_stages(stages), keeps(stages)
     if kind == "paper":
@@ -221,6 +222,7 @@ def log_norm(net: Network) -> Array:
     ValueError
         If the network has no interconnection matrix that is the same in all layers.
     """
+    net = net.settled
     J = net.arch.J
     if J is None:
         raise ValueError(f"net: expected a network with one interconnection matrix, got {net.arch.name}")

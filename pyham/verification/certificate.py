@@ -172,6 +172,7 @@ def certify(
     if not isinstance(net, Network):
         raise TypeError(f"net: expected a Network, got {type(net).__name__}")
     _check.choice("arithmetic", arithmetic, ("float", "balls"))
+    named, net = str(net.arch), net.settled
     y = _check.array("x", x, ("B", *net.arch.shape))
     if y.dtype.kind == "c":
         raise TypeError(f"x: expected real samples, got dtype {y.dtype}")
@@ -184,6 +185,7 @@ def certify(
         whole *= net.arch.rows * net.arch.columns
         y = np.moveaxis(y, 1, -1).reshape(-1, net.arch.network.width)
         net = Network(net.arch.network, net.params)
+        named = str(net.arch)
     with np.errstate(all="ignore"):  # what overflows does not hold, and is shown as inf or NaN
         subject = Subject(net, y, whole, backend)
         checks = [_checked(question, subject) for question in questions(subject)]
@@ -197,7 +199,7 @@ def certify(
         facts |= {f"within {radius:g} {name}": value for name, value in _of_region(region).items()}
     elif channels is not None:
         raise ValueError(f"channels: expected none without a radius, got {channels!r}")
-    return Certificate(str(net.arch), len(y), str(y.dtype), tuple(checks), facts)
+    return Certificate(named, len(y), str(y.dtype), tuple(checks), facts)
 
 
 def _of_region(region: regions.Region) -> dict[str, float]:

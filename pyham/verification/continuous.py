@@ -78,6 +78,7 @@ class Field:
         _check.choice("weights", weights, WEIGHTS)
         if not isinstance(net, Network):
             raise TypeError(f"net: expected a Network, got {type(net).__name__}")
+        net = net.settled
         arch = net.arch
         if not arch.keep:
             raise ValueError(f"net: expected a network that discretises an equation, got {arch.name}")

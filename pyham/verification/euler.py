@@ -44,6 +44,7 @@ def defects(
     ValueError
         If the network is not H1: the closed form is that of forward Euler with an interconnection matrix.
     """
+    net = net.settled
     if net.arch.name != "H1":
         raise ValueError(f"net: expected H1, got {net.arch.name}")
     D = layer_jacobians(net, x, backend=backend).astype(np.float64)
@@ -62,6 +63,7 @@ def defects(
 
 def residual(net: Network, x: object, *, transpose: bool = True, backend: Backend = "numba") -> Array:
     """||measured - closed form||_F / (||J||_F max(1, ||D||_F^2)) (N, B): a few eps when the closed form holds."""
+    net = net.settled
     measured, closed, D = defects(net, x, transpose=transpose, backend=backend)
     size = np.maximum(1, np.linalg.norm(D, axis=(-2, -1)) ** 2) * np.linalg.norm(net.arch.J)
     return np.asarray(np.linalg.norm(measured - closed, axis=(-2, -1)) / size)

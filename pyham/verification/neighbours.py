@@ -16,6 +16,7 @@ Array = np.ndarray[Any, Any]
 
 def forward_euler(net: Network) -> Network:
     """The same K, b, J and step by forward Euler: not symplectic, by h^2 a layer."""
+    net = net.settled
     arch = net.arch
     twin: Architecture
     if arch.J is None:

@@ -137,7 +137,7 @@ def _condition(net: Network, keep: list[float]) -> float | None:
     """
     if not symplectic_by_design(net) or set(keep) - {1.0}:
         return None
-    J = net.arch.J
+    J = net.settled.arch.J
     if J is None:
         if not net.arch.depth:
             return 1.0

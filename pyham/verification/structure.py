@@ -16,6 +16,7 @@ def symplectic_by_design(net: Network) -> bool:
 
     H2 and MS3 always, MS1 while all layers share their weights.
     """
+    net = net.settled
     return bool(net.stages().shears) and (net.arch.J is not None or structure(net) is not None)
 
 
@@ -24,6 +25,7 @@ def structure(net: Network) -> Array | None:
 
     MS1 and MS2 have J = K^-T, which is None, too, where K is singular to rounding.
     """
+    net = net.settled
     if net.arch.J is not None:
         J = np.asarray(net.arch.J, np.float64)
         return J if J.ndim == 2 and J.any() else None
@@ -38,6 +40,7 @@ def log_factors(net: Network) -> Array:
 
     What the architecture says of itself, or what its stages' ``keep`` amounts to if it says nothing.
     """
+    net = net.settled
     stages = net.stages()
     if not stages.shears:
         return np.zeros(stages.depth + 1)
@@ -49,6 +52,7 @@ def log_factors(net: Network) -> Array:
 
 def error_of(net: Network) -> float:
     """The relative error ||J^ - J|| / ||J|| of ``structure(net)``: 0 where J is the architecture's own."""
+    net = net.settled
     if net.arch.J is not None or structure(net) is None:
         return 0.0
     K = net.K[0].astype(np.float64)
@@ -76,6 +80,7 @@ def defect(phi: Array, net: Network, *, norm: str = "fro") -> Array:
     Where J = K^-T (MS1), the equivalent Phi K^T Phi^T = K^T is tested: inverting an ill-conditioned K would add errors
     that are not Phi's.
     """
+    net = net.settled
     if net.arch.J is None:
         return symplectic.defect(phi.swapaxes(-1, -2), net.K[0].T, norm=norm)
     return symplectic.defect(phi, net.arch.J, norm=norm)

@@ -38,7 +38,7 @@ def test_numbers_of_the_public_implementation_stand_beside_whole_figures_only(mo
     figure = module.plot(given)
     crosses = [line for axis in figure.axes for line in axis.lines if line.get_marker() == "x"]
     table = module.texts(given)[".md"]
-    assert bool(crosses) == ("crosses" in words(figure)) == (not quick)
+    assert bool(crosses) == ("public implementation" in words(figure)) == (not quick)
     assert ("ublic implementation, corrected" in table or published.CAPTION.capitalize() in table) == (not quick)
     assert ("MNIST" in table) == (module is mnist and not quick)
 
