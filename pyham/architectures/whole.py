@@ -72,7 +72,7 @@ class H1(OnGraph, Whole):
 
     interconnection: Any = "J1"
     dissipation: Any = field(default=None, kw_only=True)
-    damping: float = field(default=0.0, kw_only=True)
+    damping: Any = field(default=0.0, kw_only=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
