@@ -1,7 +1,7 @@
 """What every architecture can say of itself: names, shapes, options, and stages from parameters and back."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -93,6 +93,10 @@ class ArchitectureBase(ABC):
     def effective_J(self, params: Mapping[str, Array]) -> Array | None:
         """J (n, n), or (N, n, n) where it depends on the weights, or None where the network has none."""
         return self.J
+
+    def laws(self) -> Sequence[Any]:
+        """What its networks promise beside what certificates ask of all: each a ``pyham.verification.Law``."""
+        return ()
 
     def log_factors(self) -> Array | None:
         """The logarithms (N,) of the factors by which the layers multiply the two-form, where theory knows them.

@@ -10,6 +10,7 @@ from pyham.commands import (
     distributed,
     explain,
     info,
+    own,
     playground,
     predict,
     program,
@@ -27,6 +28,9 @@ def parser(prog: str | None = None) -> program.Parser:
     """Commands and their options; ``prog`` is the program's name, that by which it was called unless given."""
     whole = program.Parser(
         prog=prog or program.called(), description="Hamiltonian deep neural networks.", epilog=ELSEWHERE
+    )
+    whole.add_argument(
+        "--import", metavar="MODULE", help="first of all: import a module that registers architectures of your own"
     )
     whole.add_argument("--version", action="version", version=pyham.__version__)
     completion.add(whole, lambda: parser("pyham"))
@@ -46,7 +50,12 @@ def main(argv: list[str] | None = None) -> int:
     """Run a command; 0 if all is well, 1 if what it checks does not hold, 2 for wrong arguments or files, 130 after
     Ctrl-C.
     """
-    words = sys.argv[1:] if argv is None else argv
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        words = own.imported(words)
+    except (ImportError, ValueError) as error:
+        program.tell(f"{program.called()}: {error}")
+        return 2
     if words and words[0] in ("validation", "figures", "benchmarks"):
         program.tell(ELSEWHERE)
         return 2

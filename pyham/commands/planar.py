@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import pyham
-from pyham.commands import configuration, protocol_options, seeds
+from pyham.commands import configuration, own, protocol_options, seeds
 from pyham.commands.program import say
 from pyham.commands.progress import Bar
 from pyham.commands.protocol_options import named, option
@@ -89,6 +89,7 @@ def run(options: argparse.Namespace) -> int:
 
 def outcome(run: dict[str, Any]) -> dict[str, float | None]:
     """Accuracies of a training in a sweep, from its data set and its options."""
+    own.imported([])
     parser = configuration.ConfiguredParser()
     add(parser)
     options = parser.parse_args(configuration.words(parser, run["options"]))

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import pyham
-from pyham.commands import configuration, protocol_options, seeds
+from pyham.commands import configuration, own, protocol_options, seeds
 from pyham.commands.planar import NETWORK, add_kinds, percent, stream
 from pyham.commands.program import say
 from pyham.commands.progress import Bar
@@ -115,6 +115,7 @@ def run(options: argparse.Namespace) -> int:
 
 def outcome(run: dict[str, Any]) -> dict[str, float | None]:
     """Measures of a training in a sweep, from its file and its options."""
+    own.imported([])
     parser = configuration.ConfiguredParser()
     add(parser)
     options = parser.parse_args([*configuration.words(parser, run["options"]), "--", run["data"]])

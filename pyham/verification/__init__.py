@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pyham.verification.certificate import Certificate, certify
+    from pyham.verification.laws import Law
     from pyham.verification.layers import certify_layers
 
-__all__ = ["Certificate", "certify", "certify_layers"]
+__all__ = ["Certificate", "Law", "certify", "certify_layers"]
 
-_HOMES = {"Certificate": "certificate", "certify": "certificate", "certify_layers": "layers"}
+_HOMES = {"Certificate": "certificate", "certify": "certificate", "Law": "laws", "certify_layers": "layers"}
 
 
 def __getattr__(name: str) -> Any:

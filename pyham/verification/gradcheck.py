@@ -202,7 +202,8 @@ def _moved(value: Array, k: tuple[int, ...], step: complex) -> Array:
 
 
 def _double(argument: str, value: object, net: Network) -> Array:
-    return _check.array(argument, value, ("B", net.arch.width)).astype(np.float64)
+    shape = net.arch.output_shape if argument == "g" else net.arch.shape
+    return _check.array(argument, value, ("B", *shape)).astype(np.float64)
 
 
 def _relative(value: Array, oracle: Array) -> float:

@@ -1,7 +1,7 @@
 """What a certificate asks of a network on given samples: numbers, tolerances, and neighbours to be told apart."""
 
 from collections.abc import Callable, Iterator
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from pyham.engines.choice import Backend, select
 from pyham.network import Network
 from pyham.verification import bounds, neighbours, rounding, symplectic
+from pyham.verification.laws import Measure
 from pyham.verification.matrices import LARGE, MatrixNumbers
 from pyham.verification.measurements import Passes, Reading
 from pyham.verification.structure import error_of, log_factors, structure, symplectic_by_design
@@ -123,12 +124,22 @@ def questions(of: Subject) -> Iterator[Question]:
         return phi.above(log_upper, np.where(norm > 0, np.log(2) + log_upper[:-1, None] - log_norm, 0))
 
     yield Question("upper bound", "||Phi_j|| <= sharp bound", True, lambda: phi.above(log_upper), ((beyond, scaled),))
+    for law in of.net.arch.laws():
+        control = law.neighbour, partial(_of_law, of, law.control)
+        yield Question(law.name, law.statement, True, partial(_of_law, of, law.measure), (control,))
     if shears:
         statement = f"{one}/bound <= |delta_j|/|delta_N| <= bound"
         yield Question(
             "gradients", statement, True, lambda: _gradients(of, log_upper),
             (("delta_N scaled beyond the bound", lambda: _gradients(of, log_upper, np.log(3) + 2 * log_upper[0])),),
         )  # fmt: skip
+
+
+def _of_law(of: Subject, measure: Measure) -> Reading:
+    """The numbers of a law of the architecture's own, and their tolerances, on the samples with whole sensitivities."""
+    shape = of.passes.stages.depth, of.full
+    measured, tolerance = (np.asarray(part, np.float64) for part in measure(of.net, of.passes.x[: of.full]))
+    return Reading(np.broadcast_to(measured, shape), np.broadcast_to(tolerance, shape))
 
 
 def _gradients(of: Subject, log_upper: Array, log_scale: float = 0.0) -> Reading:
