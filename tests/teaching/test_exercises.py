@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import pyham
 from pyham.teaching import exercises
 from pyham.teaching.exercises import checking
 
@@ -43,6 +44,50 @@ def test_solutions_are_accepted_and_wrong_answers_are_not(name):
         verdict = exercises.check(name, answer)
         assert not verdict and verdict.words.startswith(f"{name}: ") and len(verdict.words) > 12
     assert one.question and len(one.hints) >= 2
+
+
+def no_phi(q, K, g, t):
+    """The Jacobian of the stage whose field is applied for t, not t phi(g t)."""
+    right = exercises.exercise("11.4").right(q, K, g, t)
+    right[: len(q), len(q) :] *= g * t / -np.expm1(-g * t)
+    return right
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("11.1", lambda rates, h, j: np.exp(-h * rates[j:].sum() / 2)),  # sqrt(c_j)
+        ("11.1", lambda rates, h, j: np.exp(-h * rates[: len(rates) - j].sum())),  # the layers in front
+        ("11.1", lambda rates, h, j: np.exp(-h * rates[j + 1 :].sum())),
+        ("11.1", lambda rates, h, j: np.exp(h * rates[j:].sum())),
+        ("11.2", lambda z: (1 - np.exp(-z)) / z if z else 1.0),  # loses its digits near 0
+        ("11.2", lambda z: -np.expm1(-z) / z),  # not at 0
+        ("11.2", lambda z: 1 - z / 2 + z**2 / 6),  # near 0 only
+        ("11.2", lambda z: np.expm1(z) / z if z else 1.0),
+        ("11.3", np.log(1e3) / 3.2),  # gp + gq
+        ("11.3", np.log(1e3) / 12.8),  # c for sqrt(c)
+        ("11.3", np.log(1e3) / 6.3),  # one layer less
+        ("11.4", no_phi),
+        ("11.4", lambda *given: exercises.exercise("11.4").right(*given).T),
+        ("11.4", lambda q, K, g, t: exercises.exercise("11.4").right(q, K, -g, t)),
+        ("11.4", lambda q, K, g, t: exercises.exercise("11.4").right(q, K.T, g, t)),
+    ],
+)
+def test_slips_with_damping_are_refused(name, answer):
+    assert not exercises.check(name, answer)
+
+
+def test_factor_and_jacobian_of_damping_are_those_of_a_network():
+    rates, step = np.array([[0.5, -0.2], [0.1, 0.7]]), 0.3
+    net = pyham.H2(4, 2, step, damping=rates).init(0)
+    phi, J = net.sensitivity(np.ones((1, 4)))[:, 0], net.interconnection
+    for j in range(3):
+        c = exercises.exercise("11.1").right(rates, step, j)
+        np.testing.assert_allclose(phi[j].T @ J @ phi[j], c * J, atol=1e-14)
+    g, q, K = 0.6, np.array([0.4, -1.1]), net.params["Kq"][:1]
+    stage = pyham.Network(pyham.H2(4, 1, step, damping=(g, 0)), {"Kp": 0 * K, "Kq": K, "b": np.zeros((1, 4))})
+    expected = exercises.exercise("11.4").right(q, K[0], g, step)
+    np.testing.assert_allclose(stage.sensitivity([[0.0, 0.0, *q]])[0, 0].T, expected, atol=1e-15)
 
 
 def test_words_say_what_is_wrong():

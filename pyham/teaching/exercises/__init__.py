@@ -7,12 +7,12 @@ exercises of a few tutorials. To add one, write it there: it is found by its nam
 from typing import Any
 
 from pyham import _check
-from pyham.teaching.exercises import backwards, beyond, structure
+from pyham.teaching.exercises import backwards, beyond, damping, structure
 from pyham.teaching.exercises.checking import Exercise, Judgement
 
 __all__ = ["Exercise", "Judgement", "check", "exercises", "hint"]
 
-_ALL = {one.name: one for module in (backwards, structure, beyond) for one in module.EXERCISES}
+_ALL = {one.name: one for module in (backwards, structure, beyond, damping) for one in module.EXERCISES}
 _asked: dict[str, int] = {}
 
 
