@@ -23,6 +23,7 @@ FIGURES = (
     "energy",
     "regularisation",
     "reach",
+    "approximation",
     "regions",
     "accuracy",
     "mnist",
