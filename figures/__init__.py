@@ -19,6 +19,7 @@ FIGURES = (
     "decision_regions",
     "features",
     "sensitivities",
+    "damping",
     "counterexample",
     "energy",
     "regularisation",

@@ -9,7 +9,7 @@ import numpy as np
 
 import pyham
 from pyham import _check
-from pyham.commands.planar import NETWORK, add_kinds
+from pyham.commands.planar import NETWORK, add_kinds, kinds
 from pyham.commands.program import STANDARD_OUTPUT, say
 from pyham.commands.protocol_options import named, option
 from pyham.commands.saved import columns_of, samples
@@ -128,8 +128,8 @@ def network(options: argparse.Namespace) -> Network:
         found: Any = arrays.read_arrays(options.file) if is_npz(options.file) else load(options.file)
         net: Network = getattr(found, "net", found)  # a trained model has its network there
         return net
-    chosen = {name: getattr(options, name) for name in ("architecture", "width", "depth", "step", *NETWORK)}
-    settings = DEFAULTS | {name: value for name, value in chosen.items() if value is not None}
+    chosen = {name: getattr(options, name) for name in ("architecture", "width", "depth", "step")}
+    settings = DEFAULTS | {name: value for name, value in chosen.items() if value is not None} | kinds(options)
     refuse_large(settings["width"] ** 2, settings["depth"], options.layer)
     names = {name: option(name) for name in ("width", "depth", "step", *NETWORK)}
     arch = named(names, pyham.architecture, settings.pop("architecture"), **settings)

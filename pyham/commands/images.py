@@ -9,7 +9,7 @@ import numpy as np
 import pyham
 from pyham import images
 from pyham.commands import configuration, protocol_options
-from pyham.commands.planar import NETWORK, add_kinds, check_files, report, stream, trained
+from pyham.commands.planar import NETWORK, add_kinds, check_files, kinds, report, stream, trained
 from pyham.commands.protocol_options import named, option
 from pyham.data import plane as datasets
 from pyham.images import INITIALIZATIONS, ImageArchitecture
@@ -34,7 +34,10 @@ EPILOG = (
 )
 BY_ARCHITECTURE = ("epochs", "batch", "rate")  # defaults differ
 #: Only some architectures have these: option -> those that do.
-OWN = {"groups": ("ConvH2",), "scheme": ("MS1", "MS3", "H2"), "order": ("MS1", "MS3", "H2"), "interconnection": ("H1",)}
+OWN = {
+    "groups": ("ConvH2",), "scheme": ("MS1", "MS3", "H2"), "order": ("MS1", "MS3", "H2"), "interconnection": ("H1",),
+    "damping": ("MS1", "MS3", "H2", "H1", "ConvH2"), "dissipation": ("H1",),
+}  # fmt: skip
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -110,10 +113,10 @@ def run(options: argparse.Namespace) -> int:
 
 def architecture(options: argparse.Namespace, image: tuple[int, ...]) -> ImageArchitecture:
     """The architecture that the options describe, for images of that shape."""
-    for name, kinds in OWN.items():
-        if getattr(options, name) is not None and options.architecture not in kinds:
-            raise ValueError(f"{option(name)}: expected an option of {options.architecture}, got one of {kinds[0]}")
-    chosen = {name: getattr(options, name) for name in NETWORK if getattr(options, name) is not None}
+    for name, having in OWN.items():
+        if getattr(options, name) is not None and options.architecture not in having:
+            raise ValueError(f"{option(name)}: expected an option of {options.architecture}, got one of {having[0]}")
+    chosen = kinds(options)
     convolutional = options.architecture == "ConvH2"
     chosen["step"] = (0.5 if convolutional else 1.0) if options.step is None else options.step
     chosen["width"] = (4 if convolutional else 8) if options.width is None else options.width

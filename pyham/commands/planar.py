@@ -35,7 +35,8 @@ EPILOG = (
     "same bits. Exit code 0, or 1 when a training of --seeds failed, or 2 for "
     "wrong options or files or numbers that overflow, or 130 after Ctrl-C."
 )
-NETWORK = ("activation", "scheme", "order", "interconnection")  # options that some architectures have
+#: Options that some architectures have.
+NETWORK = ("activation", "scheme", "order", "interconnection", "damping", "dissipation")
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +70,23 @@ def add_kinds(group: Any, activation: str) -> None:
     group.add_argument("--activation", choices=tuple(pyham.ACTIVATIONS), help=activation)
     group.add_argument("--scheme", choices=("semi-implicit", "verlet", "yoshida4"), help="of MS1, MS3 and H2")
     group.add_argument("--order", choices=("p-first", "q-first"), help="of MS1, MS3 and H2")
-    group.add_argument("--interconnection", choices=("J1", "J2"), help="of H1")
+    group.add_argument("--interconnection", choices=("J1", "J2", "learnt"), help="of H1")
+    group.add_argument("--damping", metavar="RATE", help="of MS1, MS3, H2 and H1: a number, P,Q of the first three, or "
+                       "learnt")  # fmt: skip
+    group.add_argument("--dissipation", metavar="R", help="of H1: a number for R I, or learnt")
+
+
+def kinds(options: argparse.Namespace) -> dict[str, Any]:
+    """Those of the options in ``NETWORK`` that are given, as an architecture takes them."""
+    found = {name: getattr(options, name) for name in NETWORK if getattr(options, name) is not None}
+    for name in ("damping", "dissipation"):
+        if name in found and found[name] != "learnt":
+            try:
+                values = [float(word) for word in found[name].split(",")]
+            except ValueError:
+                raise ValueError(f"--{name}: expected a number, or 'learnt', got {found[name]}") from None
+            found[name] = values[0] if len(values) == 1 else values
+    return found
 
 
 def run(options: argparse.Namespace) -> int:
@@ -154,7 +171,7 @@ def network(options: argparse.Namespace, levels: int) -> Network:
     if options.step is None and not 0 < options.final_time < np.inf:
         raise ValueError(f"--final-time: expected a positive finite number, got {options.final_time}")
     step = options.final_time / max(1, options.depth) if options.step is None else options.step
-    chosen = {name: getattr(options, name) for name in NETWORK if getattr(options, name) is not None}
+    chosen = kinds(options)
     names = {name: option(name) for name in ("width", "depth", "step", *NETWORK)}
     arch = named(
         names, pyham.architecture, options.architecture, width=options.width, depth=depth,

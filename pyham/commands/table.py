@@ -9,7 +9,7 @@ import numpy as np
 
 import pyham
 from pyham.commands import configuration, own, protocol_options, seeds
-from pyham.commands.planar import NETWORK, add_kinds, percent, stream
+from pyham.commands.planar import NETWORK, add_kinds, kinds, percent, stream
 from pyham.commands.program import say
 from pyham.commands.progress import Bar
 from pyham.commands.protocol_options import named, option
@@ -233,7 +233,7 @@ def _fit(options: argparse.Namespace, found: Encoded, table: dict[str, Any], cal
     options = argparse.Namespace(**vars(options) | {"loss": options.loss or ("squared" if regression else "softmax")})
     if options.loss == "logistic" and found.columns.classes is not None and len(found.columns.classes) > 2:
         raise ValueError(f"--loss: expected softmax for {len(found.columns.classes)} classes, got logistic")
-    given = {name: getattr(options, name) for name in NETWORK if getattr(options, name) is not None}
+    given = kinds(options)
     if options.width is not None:
         given["width"] = options.width
     plain = (*protocol_options.PLAIN, *NETWORK, "width", "depth", "loss", "lift")
