@@ -1,8 +1,8 @@
 """Gradients at a chosen rate: sensitivities by depth for damping rates from -1 to 1, before and after training.
 
-H2, n = 4, 64 layers, T = 4, on the Swiss roll: p and q are damped at the same rate. det dy_N/dy_j is c_j^(n/2) with
-c_j = exp(-2 rate (T - t_j)), whatever the weights are, so its n-th root lies on a line; every norm is above it. Each rate is
-trained with the same weights to begin with, the same batches and the same number of epochs. On the right how far the
+H2, n = 4, 64 layers, T = 4, on the Swiss roll: p and q are damped at the same rate. det dy_N/dy_j is c_j^(n/2) with c_j
+= exp(-2 rate (T - t_j)), whatever the weights are, so its n-th root lies on a line; every norm is above it. Each rate
+is trained with the same weights to begin with, the same batches and the same number of epochs. On the right how far the
 roots are from their lines, relatively, for all rates, samples and layers, beside 4 eps times the number of stages and
 the condition ||Phi|| ||Phi^-1|| = ||Phi||^2 / c.
 """
