@@ -113,17 +113,18 @@ def left_out(net: pyham.Network, x: Array) -> Array:
 def contracting(lab: Lab, rng: np.random.Generator) -> Result:
     """(c) for the network, on random ones whose bound is below 1."""
     count = 200 if lab.quick else 10_000 if lab.full else 2_000
-    worst, control, largest = -np.inf, np.inf, 0.0
+    worst, controls, largest = -np.inf, [], 0.0
     for _ in range(count):
         net, x = random_contraction(rng)
         bound = bounds.log_upper(net)[0]
         norms = np.linalg.norm(net.sensitivity(x)[0], 2, axis=(-2, -1))
         worst, largest = max(worst, float(np.log(norms.max())) - bound), max(largest, float(bound))
         free = pyham.Network(replace(net.arch, damping=0.0), net.params)
-        control = min(control, float(np.log(np.linalg.norm(free.sensitivity(x)[0], 2, axis=(-2, -1)).max())) - bound)
+        controls.append(float(np.log(np.linalg.norm(free.sensitivity(x)[0], 2, axis=(-2, -1)).max())) - bound)
     limit = 4 * float(np.finfo(float).eps) * 16
-    note = f"{count} random networks, all bounds below exp({largest:.2g}); the least control of all is shown"
-    return Result("contraction, networks", worst, limit, control, "damping left out", note)
+    beyond = sum(control > limit for control in controls)
+    note = f"{count} random networks, all bounds below exp({largest:.2g}); controls: the median, {beyond} violate"
+    return Result("contraction, networks", worst, limit, float(np.median(controls)), "damping left out", note)
 
 
 def contracting_equation(lab: Lab, rng: np.random.Generator) -> Result:

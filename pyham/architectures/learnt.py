@@ -78,10 +78,12 @@ class Learnt(ArchitectureBase):
         found: dict[str, Any] = {}
         for name in self.learnt:
             value = params[PARAMETERS[name]]
+            if value.dtype.kind in "fc":  # in double precision at least, whatever the computation runs in
+                value = value.astype(np.result_type(value.dtype, np.float64))
             if name == "interconnection":
                 value = value - value.T
             elif name == "dissipation":
-                value = value @ value.T
+                value = (value @ value.T + (value @ value.T).T) / 2  # symmetric to the bit
             elif name == "damping":
                 value = _SOFTPLUS.sigma(value)
                 value = value[0] if value.shape == (1,) else value

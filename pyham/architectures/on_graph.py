@@ -197,7 +197,8 @@ class OnGraph(Architecture):
         assert isinstance(edges, Edges)
         of_row = np.maximum(np.diff(edges.starts), 1) ** -0.5
         of_b = np.tile(of_row, self.width // len(of_row))
-        return {name: of_b if name == "b" else of_row[edges.rows] for name in self.shapes}
+        found: dict[str, Any] = {name: of_b if name == "b" else of_row[edges.rows] for name in self.shapes}
+        return found | dict.fromkeys(self.shapes_of_learnt(), 1.0)
 
     def options(self) -> dict[str, Any]:
         found = super().options()

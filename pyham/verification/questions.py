@@ -128,10 +128,11 @@ def questions(of: Subject) -> Iterator[Question]:
         control = law.neighbour, partial(_of_law, of, law.control)
         yield Question(law.name, law.statement, True, partial(_of_law, of, law.measure), (control,))
     if shears:
+        beyond_both = float(np.log(3) + 2 * (log_upper - passes.log_c / 2).max())
         statement = f"{one}/bound <= |delta_j|/|delta_N| <= bound"
         yield Question(
             "gradients", statement, True, lambda: _gradients(of, log_upper),
-            (("delta_N scaled beyond the bound", lambda: _gradients(of, log_upper, np.log(3) + 2 * log_upper[0])),),
+            (("delta_N scaled beyond the bound", lambda: _gradients(of, log_upper, beyond_both)),),
         )  # fmt: skip
 
 

@@ -150,3 +150,14 @@ def test_what_cannot_be_learnt_is_refused_by_name():
         _ = pyham.H2(4, 2, damping="learnt").rates
     with pytest.raises(TypeError):
         pyham.H2(4, 2, X="guessed")
+
+
+def test_rates_of_a_network_on_a_graph_are_learnt():
+    net = pyham.MS3(8, 3, 0.2, damping="learnt", graph="ring", nodes=4).init(0, initialization="scaled-normal")
+    x = np.random.default_rng(0).standard_normal((3, 8))
+    assert net.params["damping"].shape == (3, 2) and pyham.certify(net, x).passed
+    dense = pyham.MS3(8, 3, 0.2, damping="learnt")
+    K = net.K
+    twin = pyham.Network(dense, {"K1": K[:, :4, 4:], "K2": K[:, 4:, :4], "b": net.b, "damping": net.params["damping"]})
+    found, expected = (one.gradient(x, np.ones_like(x)).params["damping"] for one in (net, twin))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * np.abs(expected).max())

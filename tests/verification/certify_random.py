@@ -56,7 +56,24 @@ def vectors(rng, width, depth, step):
         options["X"] = X @ np.diag(np.logspace(0, -rng.uniform(0, 6), width // 2))
     if width == 1 and name == "MS2":
         width = 2
+    if rng.random() < 0.4:
+        options |= fading(rng, name, depth, step, on_graph)
     return pyham.architecture(name, width=width, depth=depth, step=step, **options)
+
+
+def fading(rng, name, depth, step, on_graph):
+    """Damping of all kinds, and dissipation, so strong that a layer multiplies by exp(-5) to exp(5)."""
+
+    def rates(*shape):
+        return rng.choice((-1, 1)) * log_uniform(rng, 1e-3, 5 / max(step, 0.05)) * rng.uniform(0, 1, shape)
+
+    if name == "H1":
+        R = [None, 0.5 if on_graph else "learnt", float(rng.uniform(0, 1))][int(rng.integers(3))]
+        return {"damping": float(rates(1)[0]), "dissipation": R}
+    if name not in SPLIT:
+        return {}
+    kind = int(rng.integers(4))
+    return {"damping": ("learnt", float(rates(1)[0]), tuple(rates(2).tolist()), rates(depth, 2))[kind]}
 
 
 def case(seed, cost=COST, deepest=300):
@@ -76,7 +93,10 @@ def case(seed, cost=COST, deepest=300):
                           size=int(rng.choice((1, 3))), activation=activation)  # fmt: skip
             batch, cost = min(batch, 8), arch.depth * np.prod(arch.shape) ** 3
         elif kind < 0.12:
-            arch = Pixelwise(rows=2, columns=3, network=vectors(rng, min(width, 12), min(depth, 30), step))
+            inner = vectors(rng, min(width, 12), min(depth, 30), step)
+            if inner.learnt:
+                continue
+            arch = Pixelwise(rows=2, columns=3, network=inner)
             batch, cost = min(batch, 20), 0
         else:
             arch = vectors(rng, width, depth, step)
