@@ -70,6 +70,7 @@ def test_descent_lets_the_energy_fall_in_small_steps():
     assert (np.diff(along, axis=0) < 0).all()
 
 
+@pytest.mark.seldom
 def test_the_command_line_imports_trains_and_certifies_it(tmp_path):
     (tmp_path / "my_networks.py").write_text((FOLDER / "descent.py").read_text())
     own = [sys.executable, "-m", "pyham", "--import", "my_networks"]
