@@ -18,11 +18,19 @@ from tests.architectures.own.graph import TiedGraph
 
 EPS = np.finfo(float).eps
 FOLDER = Path(__file__).with_name("own")
+#: Not known to other tests, which go through all architectures that there are.
+REGISTERED = {name: pyham.ARCHITECTURES.pop(name) for name in ("Descent", "TiedImages", "TiedGraph")}
 NETS = {
     "Descent": Descent(4, 6, 0.2),
     "TiedImages": TiedImages(4, 3, 0.3),
     "TiedGraph": TiedGraph(12, 5, 0.2, scheme="verlet", damping=0.3, graph="ring", nodes=3),
 }
+
+
+@pytest.fixture(autouse=True)
+def registered(monkeypatch):
+    for name, kind in REGISTERED.items():
+        monkeypatch.setitem(pyham.ARCHITECTURES, name, kind)
 
 
 @pytest.mark.parametrize("name", NETS)
