@@ -25,6 +25,7 @@ states: from what it is behind the last layer it follows backwards through the s
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -51,7 +52,7 @@ def is_learnt(value: Any) -> bool:
 class Learnt(ArchitectureBase):
     """What an architecture of which some options may be learnt adds."""
 
-    @property
+    @cached_property
     def learnt(self) -> tuple[str, ...]:
         """The options that are parameters."""
         return tuple(name for name in PARAMETERS if is_learnt(getattr(self, name, None)))
