@@ -26,6 +26,7 @@ FIGURES = (
     "reach",
     "approximation",
     "regions",
+    "robustness",
     "accuracy",
     "mnist",
     "distributed",

@@ -285,9 +285,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=4.0, help="until a command hears Ctrl-C (4)")
     parser.add_argument("--jobs", type=int, default=2, help="processes (2)")
     options = parser.parse_args(argv)
-    size = max(1, min(2500, options.count // options.jobs))
-    jobs = [(n, min(size, options.first + options.count - n), options.seconds)
-            for n in range(options.first, options.first + options.count, size)]  # fmt: skip
+    size, end = max(1, min(2500, options.count // options.jobs)), options.first + options.count
+    jobs = [(n, min(size, end - n), options.seconds) for n in range(options.first, end, size)]
     counts, violations = Counter[str](), []
     with multiprocessing.get_context("spawn").Pool(options.jobs, maxtasksperchild=1) as pool:
         for found, wrong in pool.imap_unordered(work, jobs):
