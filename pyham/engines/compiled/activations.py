@@ -5,7 +5,7 @@ the gradient with respect to a.
 """
 
 from pyham.architectures.activations import BUILT_IN, Activation
-from pyham.engines.compiled.elementary import logistic, softplus, tanh
+from pyham.engines.compiled.elementary import constants_of, logistic, softplus, tanh
 from pyham.engines.compiled.settings import part
 
 TANH, LOGISTIC, RELU, SOFTPLUS, IDENTITY = range(5)
@@ -52,15 +52,16 @@ def times_slope(code, s, g_a, count):
     """
     if code == TANH:
         for t in range(count):
-            g_a[t] *= (1 - s[t]) * (1 + s[t])
+            one = constants_of(s[t]).one
+            g_a[t] *= (one - s[t]) * (one + s[t])
     elif code == LOGISTIC:
         for t in range(count):
-            g_a[t] *= s[t] * (1 - s[t])
+            g_a[t] *= s[t] * (constants_of(s[t]).one - s[t])
     elif code == RELU:
         for t in range(count):
-            g_a[t] *= s[t] > 0
+            g_a[t] *= constants_of(s[t]).one if s[t] > 0 else constants_of(s[t]).zero
     elif code == SOFTPLUS:
         for t in range(count):
-            v = s[t]
-            tangent = tanh(v - v / 2)
-            g_a[t] *= (tangent + tangent) / (1 + tangent)
+            c = constants_of(s[t])
+            tangent = tanh(s[t] - c.half * s[t])
+            g_a[t] *= (tangent + tangent) / (c.one + tangent)

@@ -107,7 +107,7 @@ _BY_TYPE = {types.float64: FLOAT64, types.float32: FLOAT32}
 
 
 @intrinsic
-def _constants(typingctx, x):
+def constants_of(typingctx, x):
     """Constants in the type of x."""
     if x not in _BY_TYPE:
         return None
@@ -171,7 +171,7 @@ def _with_sign_of(typingctx, magnitude, x):
 @kernel
 def tanh(x):
     """Hyperbolic tangent, within 2 units in the last place, exactly odd, of magnitude at most 1; in the type of x."""
-    c = _constants(x)
+    c = constants_of(x)
     a = abs(x)
     small = a < c.reach
     base = a if small else c.one
@@ -204,7 +204,7 @@ def _exp_fraction(half_x, c):
 @kernel
 def logistic(x):
     """1 / (1 + exp(-x)) within 2.5 units in the last place, subnormal results included; in the type of x."""
-    c = _constants(x)
+    c = constants_of(x)
     half_x = x * c.half
     up, down = _exp_fraction(c.saturated if half_x > c.saturated else half_x, c)
     return up / (up + down)
@@ -213,7 +213,7 @@ def logistic(x):
 @kernel
 def softplus(x):
     """log(1 + exp(x)) within 4 units in the last place, subnormal results included; in the type of x."""
-    c = _constants(x)
+    c = constants_of(x)
     up, down = _exp_fraction(-c.half * abs(x), c)
     y = up / (down + c.half * up)
     v = y * y
