@@ -37,7 +37,7 @@ from pyham.architectures.stages import StageGradients, Stages
 
 Array = np.ndarray[Any, Any]
 
-CHUNK = 4096  # layers: of a deeper network, K's gradient, which is larger than the free parameters', is built in parts
+CHUNK = 1 << 13  # numbers of A: W and the gradient of K are built in parts of so many, which stay in the cache
 
 
 class Part(NamedTuple):
@@ -147,18 +147,20 @@ class Architecture(Learnt):
             return found
         blocks, b = self.weights(params), params["b"]
         N, L, dtype = self.depth, len(self.steps), b.dtype
-        rows, outputs = self.parts[0].rows, []
+        rows, W_map = self.parts[0].rows, self.maps[1]
         A = np.empty((N, L, *blocks[0].shape[1:]), dtype)
         c = np.empty((N, L, rows.stop - rows.start), dtype)
+        W: Any = None
+        parts = _parts(N, L * A[:1, 0].size)
         for s, (part, fraction) in enumerate(self.steps):
             A[:, s] = blocks[part]
             c[:, s] = b[:, self.parts[part].rows]
             lift = self._lift(part, fraction, dtype)
-            output = lift[None] if not self.interconnected else self.maps[1].composed(lift, A[:, s])
-            outputs.append(self._by_layer(output, part, fraction, slice(0, N)))
-        W = np.empty((N, L, *outputs[0].shape[1:]), dtype)
-        for s, output in enumerate(outputs):
-            W[:, s] = output
+            for layers in parts:
+                output = W_map.composed(lift, A[layers, s]) if self.interconnected else lift[None]
+                if W is None:
+                    W = np.empty((N, L, *output.shape[1:]), dtype)
+                W[layers, s] = self._by_layer(output, part, fraction, layers)
         return self._stages_of(*(stack.reshape(N * L, *stack.shape[2:]) for stack in (A, c, W)))
 
     def _stages_of(self, A: Array, c: Array, W: Array) -> Stages:
@@ -183,15 +185,16 @@ class Architecture(Learnt):
         return {}
 
     def pullback(self, gradients: Any) -> dict[str, Array]:
-        if self.depth <= CHUNK:
+        if gradients.A.size <= CHUNK:
             return self._pullback(gradients)
         L, result = len(self.steps), {}
-        for j in range(0, self.depth, CHUNK):
-            part = self._pullback(StageGradients(*(g[j * L : (j + CHUNK) * L] for g in gradients)), j)
+        for layers in _parts(self.depth, L * gradients.A[0].size):
+            first, last = layers.start, layers.stop
+            part = self._pullback(StageGradients(*(g[first * L : last * L] for g in gradients)), first)
             for name, values in part.items():
-                if not j:
+                if not first:
                     result[name] = np.empty((self.depth, *values.shape[1:]), values.dtype)
-                result[name][j : j + CHUNK] = values
+                result[name][layers] = values
         return result
 
     def _pullback(self, gradients: StageGradients, first: int = 0) -> dict[str, Array]:
@@ -248,7 +251,7 @@ class Architecture(Learnt):
             return self._new_lift(part, fraction, dtype)
         key = part, fraction, dtype
         if key not in self._lifts:
-            self._lifts[key] = self._new_lift(*key)
+            self._lifts[key] = _check.read_only(self._new_lift(*key))
         return self._lifts[key]
 
     @cached_property
@@ -270,3 +273,11 @@ class Architecture(Learnt):
         """J[dst, src], or (J - R)[dst, src], as ``maps[1].composed`` takes it."""
         assert self.coupling is not None
         return self.coupling[self.parts[part].dst, self.parts[part].src]
+
+
+def _parts(depth: int, numbers: int) -> list[slice]:
+    """Slices of layers that have so many ``numbers`` each."""
+    if depth * numbers <= CHUNK:
+        return [slice(0, depth)]
+    step = max(1, CHUNK // numbers)
+    return [slice(first, min(first + step, depth)) for first in range(0, depth, step)]

@@ -17,9 +17,10 @@ A class with these four runs on the reference engine. To be the map of an archit
 (``composed``), since W = f h J A^T in a Hamiltonian network, and what the identity is.
 """
 
+import weakref
 from abc import ABC, abstractmethod
-from functools import lru_cache
-from typing import Any, ClassVar
+from itertools import pairwise
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -28,6 +29,9 @@ from pyham.architectures.convolution import convolve, kernel_gradient
 from pyham.architectures.convolution import transposed as transposed_kernels
 
 Array = np.ndarray[Any, Any]
+
+RUNS = 8  # of a matrix that is applied run by run, at most
+LARGE = 1 << 12  # numbers: of fewer, columns are picked
 
 
 class Map(ABC):
@@ -106,10 +110,10 @@ class Dense(Map):
         return g.T @ y
 
     def composed(self, factor: Array, A: Array) -> Array:
-        return _times(A, factor.T).swapaxes(1, 2)
+        return _times(A, factor.T, _picks(factor)[1]).swapaxes(1, 2)
 
     def composed_transposed(self, factor: Array, dW: Array) -> Array:
-        return _times(dW.swapaxes(1, 2), factor)
+        return _times(dW.swapaxes(1, 2), factor, _picks(factor)[0])
 
     def identity(self, size: int, dtype: np.dtype[Any]) -> Array:
         return np.eye(size, dtype=dtype)
@@ -140,10 +144,10 @@ class Convolution(Map):
         return kernel_gradient(y, g, self.size)
 
     def composed(self, factor: Array, A: Array) -> Array:
-        return _channels_times(factor, transposed_kernels(A))
+        return _channels_times(factor, _picks(factor)[1], transposed_kernels(A))
 
     def composed_transposed(self, factor: Array, dW: Array) -> Array:
-        return transposed_kernels(_channels_times(factor.T, dW))
+        return transposed_kernels(_channels_times(factor.T, _picks(factor)[0], dW))
 
     def identity(self, size: int, dtype: np.dtype[Any]) -> Array:
         kernel = np.zeros((size, size, self.size, self.size), dtype)
@@ -162,35 +166,71 @@ class Convolution(Map):
 DENSE = Dense()
 
 
-def _channels_times(factor: Array, kernels: Array) -> Array:
+def _channels_times(factor: Array, pick: "Pick | None", kernels: Array) -> Array:
     """Kernels (S, d, r, t, t) whose outputs are ``factor`` (d, k) times those of kernels (S, k, r, t, t)."""
     last = np.moveaxis(kernels, 1, -1)
-    product = _times(last.reshape(len(last), -1, last.shape[-1]), factor.T)
+    product = _times(last.reshape(len(last), -1, last.shape[-1]), factor.T, pick)
     return np.moveaxis(product.reshape(*last.shape[:-1], len(factor)), -1, 1)
 
 
-def _times(stack: Array, M: Array) -> Array:
-    """Each of the matrices (N, a, b) times M (b, c).
+class Pick(NamedTuple):
+    """A matrix (b, c) whose columns have one entry other than 0 each: its row, the entry; and runs of such columns.
 
-    Often each column of M has one entry other than 0, as with J1 or X = I: then columns are picked and scaled. That is
-    faster, and it leaves the cores alone: after a product, the threads of BLAS go on waiting actively, on cores that
-    the kernels need.
+    A run: columns, their rows, which follow each other too, and the one entry that they have.
     """
-    if M.dtype.kind != "O":
-        picked = _picked(M.tobytes(), M.shape, M.dtype)
-        if picked is not None:
-            rows, factors = picked
-            return (stack if rows is None else stack[..., rows]) * factors
+
+    rows: Array
+    entries: Array
+    runs: tuple[tuple[slice, slice, Any], ...]
+
+    @classmethod
+    def of(cls, M: Array) -> "Pick | None":
+        """None if a column has others."""
+        if not M.size or (np.count_nonzero(M, axis=0) != 1).any():
+            return None
+        rows = np.abs(M).argmax(axis=0)
+        entries = M[rows, np.arange(M.shape[1])]
+        changes = 1 + np.flatnonzero((np.diff(rows) != 1) | (entries[1:] != entries[:-1]))
+        ends = [0, *map(int, changes), len(rows)]
+        runs = ((slice(i, j), slice(int(rows[i]), int(rows[i]) + j - i), entries[i].item()) for i, j in pairwise(ends))
+        return cls(rows, entries, tuple(runs))
+
+    def times(self, stack: Array) -> Array:
+        """Each of the matrices (N, a, b) times this one; in runs where that is faster than picking columns."""
+        if stack.size < LARGE or len(self.runs) > RUNS:
+            return stack[..., self.rows] * self.entries
+        N, a, _ = stack.shape
+        result, transposed = np.empty((N, len(self.rows), a), stack.dtype), stack.swapaxes(1, 2)
+        for columns, rows, entry in self.runs:
+            np.multiply(transposed[:, rows], entry, out=result[:, columns])
+        return result.swapaxes(1, 2)
+
+
+def _times(stack: Array, M: Array, pick: Pick | None) -> Array:
+    """Each of the matrices (N, a, b) times M (b, c), which may be known as a ``pick``."""
+    if pick is not None:
+        return pick.times(stack)
     N, a, b = stack.shape
     return (stack.reshape(N * a, b) @ M).reshape(N, a, M.shape[1])
 
 
-@lru_cache(maxsize=64)
-def _picked(content: bytes, shape: tuple[int, int], dtype: np.dtype[Any]) -> tuple[Array | None, Array] | None:
-    """The row of the one entry of each column, None for 0, 1, 2 .., and the entries; None if a column has others."""
-    M = np.frombuffer(content, dtype).reshape(shape)
-    if (np.count_nonzero(M, axis=0) != 1).any():
-        return None
-    rows = np.abs(M).argmax(axis=0)
-    factors = M[rows, np.arange(shape[1])]
-    return (None if shape[0] == shape[1] and (rows == np.arange(shape[1])).all() else rows), factors
+def _picks(M: Array) -> tuple[Pick | None, Pick | None]:
+    """Of M and of its transpose; kept for as long as M is, if that cannot change.
+
+    Often J or X has one entry in each row and column, as J1 and I do: then rows are picked and scaled. That is
+    faster, and it leaves the cores alone: after a product, the threads of BLAS go on waiting actively, on cores that
+    the kernels need.
+    """
+    if M.dtype.kind == "O":
+        return None, None
+    matrix, picks = _known.get(id(M), (None, None))
+    if matrix is not None and matrix() is M:
+        return picks
+    picks = Pick.of(M), Pick.of(M.T)
+    if not M.flags.writeable:
+        place = id(M)
+        _known[place] = weakref.ref(M, lambda _: _known.pop(place, None)), picks
+    return picks
+
+
+_known: dict[int, tuple[Any, Any]] = {}

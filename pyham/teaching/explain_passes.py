@@ -150,7 +150,7 @@ class ExplainedPasses:
         lower, step = type(layer.arch).lower, layer.step(of)
         coupling = f"J[{of_dst},{half_of(layer, src)}]" if part else "J"
         words = f"{step} {coupling} A{i}ᵀ" if layer.coupled else f"{step} I".strip()
-        lines = place(lower, "A[:, s] = "), place(lower, "c[:, s] = "), place(lower, "outputs.append")
+        lines = place(lower, "A[:, s] = "), place(lower, "c[:, s] = "), place(lower, "W[layers, s] = ")
         given = (
             ("A", f"K{j}{block}", of.stage.A, "weights that the stage reads with", (), lines[0]),
             ("c", at("b" + j, of_rows), of.stage.c, "biases", (), lines[1]),

@@ -73,7 +73,7 @@ def test_multiprecision_numbers_are_those_of_the_precision_at_the_time():
 
 
 def test_a_deep_network_is_pulled_back_in_parts(monkeypatch, rng):
-    monkeypatch.setattr(base, "CHUNK", 2)
+    monkeypatch.setattr(base, "CHUNK", 24)  # numbers: two layers of three stages with 4 each
     arch = pyham.H2(4, 5, 0.3, scheme="verlet")
     gradients = StageGradients(*rng.standard_normal((3, 15, 2, 2)))._replace(c=rng.standard_normal((15, 2)))
     whole, parts = arch._pullback(gradients), []
