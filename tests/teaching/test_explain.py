@@ -140,7 +140,8 @@ def test_places_are_lines_of_the_files_and_do_what_is_said(case):
     verbs = {
         "a": "A.add(", "u": "maps[1].apply(", "y": "z[stage.dst] =", "g": "g = stage.activation.derivative(a) *",
         "delta": "delta[stage.src] += A_map.transposed", "dA": "A_map.outer(", "dc": "A_map.total(",
-        "dW": "W_map.outer(", "db": "db[", "A": "A[:, s] =", "c": "c[:, s] =", "W": "W[layers, s] =", "loss": "value, start =",
+        "dW": "W_map.outer(", "db": "db[", "A": "A[:, s] =", "c": "c[:, s] =", "W": "W[layers, s] =",
+        "loss": "value, start =",
     }  # fmt: skip
     places = {q.place: q.kind for q in explained(case) if q.place.line}
     assert len(places) > 10
