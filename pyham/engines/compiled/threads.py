@@ -10,7 +10,7 @@ from pyham import _check
 
 BLOCKS = 16  # at most: more than the threads of most machines, so that a slow one does not hold up the others
 WORTHWHILE = 2_000_000  # operations of a block, about 0.05 ms: with fewer, waking a thread takes longer than it saves
-PARTIAL = 32 << 20  # bytes of partial sums: with gradients of many stages, there are fewer blocks
+PARTIAL = 256 << 20  # bytes of partial sums: with gradients of many stages, there are fewer blocks
 
 _threads = 0
 
