@@ -146,7 +146,7 @@ def all_finite(argument: str, value: Array) -> None:
     parts = runs(len(value), value.size // len(value)) if value.size > PART else (...,)
     for run in parts:
         part = value[run]
-        within = np.abs(part) < np.inf if part.dtype == object else np.isfinite(part)
+        within = np.abs(part) < np.inf if part.dtype.kind == "O" else np.isfinite(part)
         if not within.all():
             bad = tuple(int(i) for i in np.argwhere(~within)[0])
             place = bad if run is ... else (bad[0] + run.start, *bad[1:])

@@ -1,5 +1,6 @@
 """The training of a network between what makes its state and an output layer: ``PredictorModel``."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import ModuleType
@@ -159,7 +160,7 @@ class PredictorModel(LayeredModel):
 
     def _fixed(self, x: Samples, labels: Targets, order: Array, size: int) -> Iterator[tuple[Array, Targets, Array]]:
         """Features y_N (n, ..), labels, and in which order they are trained on: all, or of ``Stored`` some batches."""
-        if not (isinstance(x, Stored) or isinstance(getattr(labels, "values", labels), Stored)):
+        if not (isinstance(x, Stored) or isinstance(labels, Stored)):
             yield self.features(x), labels, order
             return
         several = size * max(1, _check.PART // (self._numbers(x) * size))
@@ -196,7 +197,7 @@ class PredictorModel(LayeredModel):
 
     def _numbers(self, x: Samples) -> int:
         """How many a sample has, before the network or in it, whichever are more."""
-        return int(max(np.prod(x.shape[1:]), np.prod(self.arch.shape)))
+        return max(math.prod(x.shape[1:]), math.prod(self.arch.shape))
 
     def outputs(self, x: Array) -> Array:
         """y_N (n, B)."""

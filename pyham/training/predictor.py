@@ -6,6 +6,7 @@ Rows x (B, F) of a table are scaled first; then they go through a learnt matrix,
 behind them.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
@@ -180,7 +181,7 @@ class Predictor:
 
     def _of_logits(self, function: Callable[[Array], Array], x: object, backend: Backend) -> Array:
         """function(z), sample by sample."""
-        numbers = int(np.prod(self.net.arch.shape))
+        numbers = math.prod(self.net.arch.shape)
         if self.images:
             engine = select(backend, self.net.dtype)
             whole = Parts(self.lift, self.net.stages(), *self.head.scaled)

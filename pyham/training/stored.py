@@ -4,6 +4,7 @@ What a training does to all samples before it begins (another dtype, scaling, fu
 are read. Every such step takes sample by sample, so the numbers are those of a training in memory, to the last bit.
 """
 
+import math
 import mmap
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -70,7 +71,7 @@ def converted(samples: Array | Stored, convert: Callable[[Array], Array]) -> Any
 
 def parts(samples: Array | Stored) -> Iterator[Array]:
     """All samples, some at a time."""
-    for run in _check.runs(len(samples), int(np.prod(samples.shape[1:]))):
+    for run in _check.runs(len(samples), math.prod(samples.shape[1:])):
         yield samples[run]
 
 

@@ -9,6 +9,8 @@ import pyham
 from pyham import _check, images
 from pyham.architectures.lift import Scaling
 from pyham.training import Protocol, train
+from pyham.training.samples import outputs_of, samples, weights_of
+from pyham.training.schedules import Cosine
 from pyham.training.stored import Stored, checked, mapped
 from pyham.training.tables import untrained
 
@@ -18,7 +20,7 @@ B, VALIDATION = 700, 300
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
     """Parts of 64 samples, the fewest: what goes through them takes several, the last one longer."""
-    monkeypatch.setattr(_check, "PART", 512)
+    monkeypatch.setattr(_check, "PART", 64)
 
 
 @pytest.fixture
@@ -77,6 +79,17 @@ def test_points_are_learnt_alike(dtype, scheme, weighted, stored, rng):
         assert found.accuracy(stored(x_new), stored(labels_new)) == found.accuracy(x_new, labels_new)
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+def test_only_labels_in_a_file_and_only_samples_in_one_are_learnt_alike(weighted, stored, rng):
+    """In phases of several parts, each of several batches, with a rate that falls; the last batch is shorter."""
+    (x, labels), net = points(rng, 100), pyham.MS3(4, 2, 0.1).init(0)
+    protocol = Protocol(epochs=1, output_epochs=3, batch=7, schedule=Cosine())
+    options = {"protocol": protocol, "rng": 1, "sample_weight": rng.random(100) if weighted else None}
+    kept = train(net, x, labels, validation=(x, labels), **options)
+    same(train(net, x, stored(labels), validation=(x, stored(labels)), **options), kept)
+    same(train(net, stored(x), labels, validation=(stored(x), labels), **options), kept)
+
+
 @pytest.mark.parametrize("lift", ["learnt", "zeros"])
 @pytest.mark.parametrize("loss", ["squared", "poisson"])
 def test_scaled_values_are_learnt_alike(loss, lift, stored, rng):
@@ -118,8 +131,9 @@ def test_a_training_begun_in_memory_goes_on_from_files(stored, tmp_path, rng):
         train(net, x, labels, callback=stop, **options)
     found = train(net, stored(x), stored(labels), resume=True, **options)
     same(found, train(net, x, labels, protocol=protocol, rng=1))
+    x[-1, -1] += 1
     with pytest.raises(ValueError, match="x: expected the data that the training began with, got others"):
-        train(net, stored(x[::-1]), stored(labels), resume=True, **options)
+        train(net, stored(x), stored(labels), resume=True, **options)
 
 
 def test_arrays_in_files_are_recognised(stored, tmp_path, rng):
@@ -179,6 +193,14 @@ def test_train__raises_on_what_is_wrong_in_any_part(place, put, stored, rng):
         train(net, put(x), put(labels[1:]))
     with pytest.raises(TypeError, match=r"^x: expected numbers, got dtype <U1$"):
         train(net, put(np.full((300, 4), "a")), put(labels))
+
+
+def test_weights_of_classes_count_all_parts(stored):
+    labels = stored(np.repeat([0, 1, 0, 2], 100))
+    _, given = samples("", stored(np.zeros((400, 4))), labels, pyham.H1(4, 1, 0.1).init(0), "softmax")
+    weights = weights_of(400, np.full(400, 2.0), given, "balanced")
+    np.testing.assert_allclose(weights, np.repeat([2 / 3, 4 / 3, 2 / 3, 4 / 3], 100), rtol=1e-15)
+    assert outputs_of(given, "softmax") == 3
 
 
 @pytest.mark.parametrize("count", [0, 1, 63, 64, 127, 128, 129, 1000])
