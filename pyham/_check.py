@@ -2,13 +2,15 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+
+PART = 1 << 20  #: numbers of a large array that are looked at, or computed with, at a time: 8 MB in float64
 
 
 def choice(argument: str, value: object, allowed: Iterable[str]) -> str:
@@ -116,20 +118,51 @@ def array(
         result = np.asarray(value)
     except ValueError:
         raise ValueError(f"{argument}: expected {_expected(shape)}, got nested sequences of unequal lengths") from None
-    if result.dtype.kind in "biu":
-        result = result.astype(np.float64)
-    if not result.dtype.isnative:
-        result = result.astype(result.dtype.newbyteorder("="))
+    result = native(result)
     objects = multiprecision and _is_multiprecision(result)
-    if result.dtype.kind not in "fc" and not objects:
-        raise TypeError(f"{argument}: expected numbers, got dtype {result.dtype}")
-    if shape is not None and shape != result.shape and not _fits(shape, result.shape):
-        raise ValueError(f"{argument}: expected {_expected(shape)}, got {result.shape}")
-    within = np.abs(result) < np.inf if objects else np.isfinite(result)
-    if finite and not within.all():
-        bad = tuple(int(i) for i in np.argwhere(~within)[0])
-        raise ValueError(f"{argument}: expected finite numbers, got {result[bad]} at index {bad}")
+    like(argument, result, shape, objects=objects)
+    if finite:
+        all_finite(argument, result)
     return result
+
+
+def native(value: Array) -> Array:
+    """``value`` in the machine's byte order, integers and booleans in float64; itself if it is so already."""
+    if value.dtype.kind in "biu":
+        return value.astype(np.float64)
+    return value if value.dtype.isnative else value.astype(value.dtype.newbyteorder("="))
+
+
+def like(argument: str, value: Array, shape: tuple[int | str, ...] | None, *, objects: bool = False) -> None:
+    """Refuse what has no numbers or another shape, without a look at the numbers; ``objects`` may be such."""
+    if value.dtype.kind not in "biufc" and not objects:
+        raise TypeError(f"{argument}: expected numbers, got dtype {value.dtype}")
+    if shape is not None and shape != value.shape and not _fits(shape, value.shape):
+        raise ValueError(f"{argument}: expected {_expected(shape)}, got {value.shape}")
+
+
+def all_finite(argument: str, value: Array) -> None:
+    """Refuse NaN and infinity; a large array is looked at in parts, so that nothing of its size is made."""
+    parts = runs(len(value), value.size // len(value)) if value.size > PART else (...,)
+    for run in parts:
+        part = value[run]
+        within = np.abs(part) < np.inf if part.dtype.kind == "O" else np.isfinite(part)
+        if not within.all():
+            bad = tuple(int(i) for i in np.argwhere(~within)[0])
+            place = bad if run is ... else (bad[0] + run.start, *bad[1:])
+            raise ValueError(f"{argument}: expected finite numbers, got {part[bad]} at index {place}")
+
+
+def runs(count: int, numbers: int) -> Iterator[slice]:
+    """Slices of ``count`` rows, each for about ``PART`` numbers if a row has so many; one, empty, of no rows.
+
+    All have the same power of two of rows, 64 at least, the last one up to twice as many. Kernels take 64 samples at a
+    time, and BLAS a few: a row's result is the same, to the last bit, as if all rows had been computed at once.
+    """
+    step = 1 << max(6, (PART // max(1, numbers)).bit_length() - 1)
+    starts = range(0, max(1, count - step + 1), step)
+    for start in starts:
+        yield slice(start, count if start == starts[-1] else start + step)
 
 
 def parameters(argument: str, values: object, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Array]:

@@ -2,7 +2,8 @@
 
 The header is two zero bytes, one for the dtype, one for the number of dimensions, and the shape as unsigned 32-bit
 integers. Nothing in a file is trusted: what it states is compared with the size of the file before anything is read,
-and a reader holds no more than the stated data, an eighth more while it grows, and a few pieces of ``PIECE`` bytes.
+and a reader holds no more than the stated data, an eighth more while it grows, and a few pieces of ``PIECE`` bytes. A
+file that is not compressed may be memory-mapped: then nothing but its header is read.
 """
 
 import math
@@ -28,7 +29,9 @@ PIECE = 1 << 18  #: bytes read or decompressed at a time
 EXPANSION = 1032  #: a byte of deflate holds at most this many: 258 from two bits
 
 
-def read_idx(path: str | PathLike[str], *, shape: tuple[int | str, ...] | None = None, dtype: str = "") -> Array:
+def read_idx(
+    path: str | PathLike[str], *, shape: tuple[int | str, ...] | None = None, dtype: str = "", mmap: bool = False
+) -> Array:
     """The array of an IDX file, in the machine's byte order. Whether it is compressed, its first bytes tell.
 
     Parameters
@@ -36,6 +39,8 @@ def read_idx(path: str | PathLike[str], *, shape: tuple[int | str, ...] | None =
     path : the file
     shape : what is expected, a name such as "B" for any length; None for any shape
     dtype : what is expected, "uint8", "int8", "int16", "int32", "float32" or "float64"; "" for any of them
+    mmap : whether to map the file instead of reading it: the result is a ``np.memmap`` that cannot be written to, in
+        the file's byte order, for data that are larger than memory. The file must stay as it is meanwhile
 
     Raises
     ------
@@ -44,11 +49,11 @@ def read_idx(path: str | PathLike[str], *, shape: tuple[int | str, ...] | None =
     OSError
         If the file cannot be opened or read.
     ValueError
-        If the file is truncated, damaged (the checksum of gzip included), longer than it states, no IDX file, or of
-        another shape or dtype than expected.
+        If the file is truncated, damaged (the checksum of gzip included), longer than it states, no IDX file, of
+        another shape or dtype than expected, or compressed where it is to be mapped.
     """
     with open(file_path(path), "rb") as file:
-        return parse(file, str(path), shape=shape, dtype=dtype)
+        return parse(file, str(path), shape=shape, dtype=dtype, mmap=mmap)
 
 
 def write_idx(path: str | PathLike[str], array: Array) -> None:
@@ -83,10 +88,12 @@ def header(array: Array) -> bytes:
     return struct.pack(f">BBBB{array.ndim}I", 0, 0, codes[array.dtype.name], array.ndim, *array.shape)
 
 
-def parse(file: BinaryIO, name: str, *, shape: tuple[int | str, ...] | None = None, dtype: str = "") -> Array:
+def parse(
+    file: BinaryIO, name: str, *, shape: tuple[int | str, ...] | None = None, dtype: str = "", mmap: bool = False
+) -> Array:
     """The array in ``file``, an open and seekable one, called ``name`` in messages; the rest as in ``read_idx``."""
     try:
-        return _parse(file, shape, dtype)
+        return _parse(file, shape, dtype, mmap)
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
@@ -98,10 +105,12 @@ def file_path(path: object) -> Path:
     return Path(path)
 
 
-def _parse(file: BinaryIO, expected: tuple[int | str, ...] | None, dtype: str) -> Array:
+def _parse(file: BinaryIO, expected: tuple[int | str, ...] | None, dtype: str, mapped: bool) -> Array:
     size = file.seek(0, os.SEEK_END)
     file.seek(0)
     packed = file.read(2) == b"\x1f\x8b"
+    if packed and mapped:
+        raise ValueError("expected an uncompressed file, as it is to be memory-mapped, got gzip data")
     file.seek(0)
     pieces = _unpacked(file) if packed else iter(lambda: file.read(PIECE), b"")
 
@@ -122,6 +131,8 @@ def _parse(file: BinaryIO, expected: tuple[int | str, ...] | None, dtype: str) -
     most = EXPANSION * size if packed else size - begin
     if count > most or (count < most and not packed):
         raise ValueError(f"expected {count} bytes of data, {found}, got {'at most ' if packed else ''}{most}")
+    if mapped:
+        return np.memmap(file, kind, "r", begin, shape)
     content = _extend(start[begin:], pieces, count + 1)  # one more, so that a checksum at the end is read too
     if len(content) != count:
         more = "at least " if len(content) > count else ""

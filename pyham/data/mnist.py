@@ -60,7 +60,7 @@ LIMIT = 1 << 26  #: bytes of a download to accept; the largest file has 47 milli
 MIRRORS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
 
 
-def load_mnist(path: str | os.PathLike[str] | None = None) -> MNIST:
+def load_mnist(path: str | os.PathLike[str] | None = None, *, mmap: bool = False) -> MNIST:
     """MNIST: 60000 training and 10000 test images (28, 28) with their labels.
 
     Looked for in this order:
@@ -73,7 +73,8 @@ def load_mnist(path: str | os.PathLike[str] | None = None) -> MNIST:
 
     A file of the cache without that SHA-256 is downloaded again. In folders of your own any digits will do: the files
     must have the usual names (train-images-idx3-ubyte or train-images.idx3-ubyte and so on, plain or with .gz) and fit
-    together.
+    together. With ``mmap`` they are memory-mapped, as by ``pyham.data.idx.read_idx``, for sets larger than memory: then
+    a folder must have them plain, which those of the cache are not.
 
     Raises
     ------
@@ -84,14 +85,17 @@ def load_mnist(path: str | os.PathLike[str] | None = None) -> MNIST:
     OSError
         If a file cannot be read, or the download fails.
     ValueError
-        If a file is damaged, is not what its name says, does not fit the others, or if something else than MNIST came.
+        If a file is damaged, is not what its name says, does not fit the others, is compressed where it is to be
+        mapped, or if something else than MNIST came.
         The message names the file, what was expected and what came.
     """
     if path is not None:
-        return _from_folder("path", idx.file_path(path))
+        return _from_folder("path", idx.file_path(path), mmap)
     named = os.environ.get("PYHAM_DATA")
     if named and (any(_places(Path(named))) or not Path(named).is_dir()):  # a folder that is not there is a mistake
-        return _from_folder("PYHAM_DATA", Path(named))
+        return _from_folder("PYHAM_DATA", Path(named), mmap)
+    if mmap:
+        raise ValueError("mmap: expected a folder with uncompressed files, path or PYHAM_DATA, got the cache")
     return _from_cache(cache_folder())
 
 
@@ -115,7 +119,7 @@ def _places(folder: Path) -> list[Path | None]:
     return places
 
 
-def _from_folder(source: str, folder: Path) -> MNIST:
+def _from_folder(source: str, folder: Path, mmap: bool) -> MNIST:
     """Any digits in the usual files, if they fit together."""
     found = _places(folder)
     places = [place for place in found if place is not None]
@@ -126,7 +130,7 @@ def _from_folder(source: str, folder: Path) -> MNIST:
     for place, file in zip(places, FILES, strict=True):
         shape = ("B", "rows", "columns") if len(file.shape) == 3 else ("B",)
         with open(place, "rb") as stream:
-            arrays.append(idx.parse(stream, str(place), shape=shape, dtype="uint8"))
+            arrays.append(idx.parse(stream, str(place), shape=shape, dtype="uint8", mmap=mmap))
     for images, labels in ((0, 1), (2, 3)):
         _check_labels(places[labels], arrays[labels], places[images], len(arrays[images]))
     if arrays[2].shape[1:] != arrays[0].shape[1:]:

@@ -14,7 +14,7 @@ from pyham.network import Network
 from pyham.training import updates
 from pyham.training.head import Head
 from pyham.training.history import History
-from pyham.training.model import LayeredModel
+from pyham.training.interface import LayeredModel
 from pyham.training.optimizers import Adam, Descent
 from pyham.training.protocol import Protocol
 from pyham.training.trained import kind_of

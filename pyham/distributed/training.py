@@ -86,11 +86,11 @@ def train(
     if settings.noise:
         raise ValueError(f"noise: expected 0 for a distributed network, got {settings.noise}")
     whole = net.gather()
-    data, target = samples("", x, labels, whole, settings.loss)
+    data, target = (part[:] for part in samples("", x, labels, whole, settings.loss))  # of files, all at once
     outputs = outputs_of(target, settings.loss)
     held_out = None
     if validation is not None:
-        held_out = samples("validation ", *validation, whole, settings.loss, outputs)
+        held_out = tuple(part[:] for part in samples("validation ", *validation, whole, settings.loss, outputs))
     readout = Readout(net.layout, reads, reader, outputs, settings.loss)
     stated = distribution(readout) | {"one round": net.one_round is not None}
     saver = Saver(checkpoint, save_every, resume, net, about, stated)

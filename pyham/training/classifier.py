@@ -35,8 +35,11 @@ class Classifier(Predictor):
 
     def predict(self, x: object, *, backend: Backend = "numba") -> Array:
         """Classes (B,): the sign of z, or the largest."""
-        z = self.logits(x, backend=backend)
-        return (z > 0).astype(np.int64) if z.ndim == 1 else z.argmax(axis=1)
+
+        def chosen(z: Array) -> Array:
+            return (z > 0).astype(np.int64) if z.ndim == 1 else z.argmax(axis=1)
+
+        return self._of_logits(chosen, x, backend)
 
     def probabilities(self, x: object, *, backend: Backend = "numba") -> Array:
         """The probability of every class (B, C), as the loss understands the logits."""

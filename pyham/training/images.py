@@ -15,6 +15,7 @@ from pyham.training.optimizers import Adam
 from pyham.training.protocol import Protocol
 from pyham.training.samples import outputs_of
 from pyham.training.schedules import Cosine
+from pyham.training.stored import checked
 
 Array = np.ndarray[Any, Any]
 
@@ -123,5 +124,5 @@ def train(
 
 def _classes_of(labels: object) -> int:
     """One more than the largest label, as far as they are labels: ``samples`` looks at them afterwards."""
-    given = _check.array("labels", labels, ("B",))
+    given = checked("labels", labels, ("B",))
     return max(2, min(outputs_of(given, "softmax"), len(given))) if len(given) else 2

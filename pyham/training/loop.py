@@ -14,10 +14,11 @@ import numpy as np
 
 from pyham import _check
 from pyham.training.history import History, rows
+from pyham.training.interface import Model, Samples, Targets
 from pyham.training.losses import Weighted
-from pyham.training.model import Model, Targets
 from pyham.training.optimizers import Adam, Descent
 from pyham.training.protocol import Phase, Protocol
+from pyham.training.stored import parts
 
 Array = np.ndarray[Any, Any]
 
@@ -30,7 +31,7 @@ class Run:
     Parameters
     ----------
     model : changed in place; after a doubling of the depth, ``run.model`` is another one
-    x, labels : the training data; labels are integers, or values of a regression, or ``Weighted``
+    x, labels : the training data, arrays or ``Stored``; labels are integers, or values of a regression, or ``Weighted``
     protocol : how to train
     generator : of the batches
     validation : None, or (x, labels) on which every epoch's loss and accuracy are measured
@@ -47,11 +48,11 @@ class Run:
     def __init__(
         self,
         model: Model,
-        x: Array,
+        x: Samples,
         labels: Targets,
         protocol: Protocol,
         generator: np.random.Generator,
-        validation: tuple[Array, Targets] | None = None,
+        validation: tuple[Samples, Targets] | None = None,
     ) -> None:
         if protocol.patience is not None and validation is None:
             raise ValueError("validation: expected samples (x, labels), as the protocol has patience, got None")
@@ -221,10 +222,11 @@ class Run:
         """SHA-256 of the training and validation data."""
         digest = hashlib.sha256()
         given = [self.x, self.labels, *(self.validation or ())]
-        parts = [(part.values, part.weights) if isinstance(part, Weighted) else (part,) for part in given]
-        for array in chain(*parts):
+        arrays = [(one.values, one.weights) if isinstance(one, Weighted) else (one,) for one in given]
+        for array in chain(*arrays):
             digest.update(f"{array.dtype.str} {array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
+            for part in parts(array):
+                digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
 
 

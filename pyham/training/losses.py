@@ -39,9 +39,12 @@ _logistic, _softplus = ACTIVATIONS["logistic"].sigma, ACTIVATIONS["softplus"].si
 
 @dataclass(frozen=True, eq=False)
 class Weighted:
-    """Labels or values (B, ..) of samples that count with weights (B,), which have the mean 1 over the whole set."""
+    """Labels or values (B, ..) of samples that count with weights (B,), which have the mean 1 over the whole set.
 
-    values: Array
+    Values may be ``pyham.training.stored.Stored``; those of some rows are an array.
+    """
+
+    values: Any
     weights: Array
 
     def __len__(self) -> int:

@@ -1,10 +1,6 @@
-"""What a training works on: ``Model``, parameters with the gradient of an objective; and ``PredictorModel``.
+"""The training of a network between what makes its state and an output layer: ``PredictorModel``."""
 
-The loop over epochs, batches, rates and files (``pyham.training.loop``) knows models only; another kind of network
-brings another model.
-"""
-
-from abc import ABC, abstractmethod
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from types import ModuleType
@@ -12,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from pyham import _check
 from pyham.architectures.chain import AnyStages
 from pyham.architectures.lift import DenseLift, Lift
 from pyham.engines.choice import Backend, select
@@ -20,119 +17,23 @@ from pyham.network import Network
 from pyham.training import multilevel, updates
 from pyham.training.head import Head, scaled
 from pyham.training.history import History
+from pyham.training.interface import LayeredModel, Samples, Targets
 from pyham.training.losses import CLASSES, LOSSES, Loss, Weighted, of_rows
 from pyham.training.optimizers import Adam, Descent
 from pyham.training.predictor import Predictor
 from pyham.training.protocol import Protocol
+from pyham.training.stored import Stored
 
 Array = np.ndarray[Any, Any]
-Targets = Any  # labels (B,), values (B, C), or either ``Weighted``
 
 PIECE = 1000  # images whose logits are computed at once
-
-
-class Model(ABC):
-    """Parameters and the gradient of an objective in them.
-
-    Attributes
-    ----------
-    theta (P,) : all parameters, changed in place while training
-    depth : layers, for the history
-    steps : ``pyham.training.updates`` or its compiled twin, which the optimiser uses
-    """
-
-    theta: Array
-    depth: int
-    steps: ModuleType
-
-    @abstractmethod
-    def trained(self, phase: str) -> Array:
-        """The part of theta that this phase trains, a view."""
-
-    @abstractmethod
-    def gradient(self, phase: str, x: Array, labels: Targets) -> tuple[float, float, Array]:
-        """Of a batch: the mean loss, the number of samples classified right, the objective's gradient in trained()."""
-
-    @abstractmethod
-    def evaluate(self, phase: str, x: Array, labels: Targets) -> tuple[float, float]:
-        """Mean loss on x (B, ...) and the number of samples classified right."""
-
-    def begin(self, phase: str) -> None:  # noqa: B027  most models have nothing to prepare
-        """Prepare for that phase, from whatever came before."""
-
-    def deepen(self, prolongation: str) -> "Model":
-        """The model of twice the depth."""
-        raise ValueError(f"levels: expected 1, since {type(self).__name__} has no other depths, got more")
-
-    @abstractmethod
-    def describe(self) -> tuple[dict[str, Any], dict[str, Array]]:
-        """Plain data and named arrays: all that is to be kept in a file."""
-
-    @abstractmethod
-    def classifier(self, history: History) -> Any:
-        """What users get, a copy that further training leaves alone; ``net`` is the network in it."""
-
-    def network(self) -> Any:
-        """The network alone, a copy too."""
-        return self.classifier(History.of([])).net
-
-    def batches(self, x: Array, labels: Targets, order: Array, size: int) -> Iterator[tuple[Any, ...]]:
-        """What ``gradient`` is given, batch by batch: samples, labels, and what else a model may want."""
-        for start in range(0, len(order), size):
-            rows = order[start : start + size]
-            yield x[rows], labels[rows]
-
-    def epoch(
-        self, phase: str, descent: Descent, x: Array, labels: Targets, order: Array, size: int, rates: Array
-    ) -> tuple[float, float]:
-        """One pass over the samples in the order ``order``, one step for every batch of ``size``.
-
-        Returns the mean loss and the number of samples classified right, each measured before the step that follows.
-        """
-        total, right = 0.0, 0.0
-        for batch, rate in zip(self.batches(x, labels, order, size), rates.tolist(), strict=True):
-            loss, count, gradient = self.gradient(phase, *batch)
-            descent.step(gradient, rate)
-            total, right = total + loss * len(batch[1]), right + count
-        return total / len(order), right
-
-
-class LayeredModel(Model):
-    """A model whose theta ends with an output layer on y_N, from the index ``split`` on.
-
-    Phases: "weights", the papers' scheme: for every batch a fresh output layer is fitted to the fixed features, and the
-    gradient is that of the weights through it; "output layer", which keeps the weights; "joint", which trains all.
-    """
-
-    split: int
-
-    def __init__(self) -> None:
-        self._features: dict[int, tuple[Array, Any]] = {}
-
-    @abstractmethod
-    def outputs(self, x: Array) -> Any:
-        """y_N of the samples x (B, ...), samples last."""
-
-    def trained(self, phase: str) -> Array:
-        parts = {"weights": self.theta[: self.split], "output layer": self.theta[self.split :], "joint": self.theta}
-        return parts[phase]
-
-    def begin(self, phase: str) -> None:
-        self._features.clear()
-        if phase == "output layer":
-            self.trained(phase)[:] = 0
-
-    def features(self, x: Array) -> Any:
-        """``outputs``, kept for the array x until the next phase."""
-        if id(x) not in self._features:
-            self._features[id(x)] = x, self.outputs(x)  # with x, whose identity would otherwise be another array's
-        return self._features[id(x)][1]
 
 
 class PredictorModel(LayeredModel):
     """A classifier or a regression in training: lift, network and output layer.
 
-    Of points x is what ``Predictor.prepared`` gives. Labels are integers (B,), or values (B, C); or ``Weighted``.
+    Of points x is what ``Predictor.prepared`` gives. Labels are integers (B,), or values (B, C); or ``Weighted``. Both
+    may be ``Stored``: then nothing of their size is kept, the features of the output layer's phase neither.
 
     With ``shift`` s, every image of an epoch is moved by a random number of pixels from -s to s, down and to the right.
     The shifts, and the noise of the protocol, are drawn from a generator seeded with the epoch's order of samples,
@@ -167,7 +68,7 @@ class PredictorModel(LayeredModel):
         """The network as it is now, a copy."""
         return Network(self.arch, self.params)
 
-    def batches(self, x: Array, labels: Targets, order: Array, size: int) -> Iterator[tuple[Any, ...]]:
+    def batches(self, x: Samples, labels: Targets, order: Array, size: int) -> Iterator[tuple[Any, ...]]:
         drawn = np.random.default_rng(order[:16].tolist())
         if not self.first.images:
             for rows, truth in super().batches(x, labels, order, size):
@@ -242,22 +143,40 @@ class PredictorModel(LayeredModel):
         return loss, right, sums.lift, self.arch.pullback(sums.stages)
 
     def epoch(
-        self, phase: str, descent: Descent, x: Array, labels: Targets, order: Array, size: int, rates: Array
+        self, phase: str, descent: Descent, x: Samples, labels: Targets, order: Array, size: int, rates: Array
     ) -> tuple[float, float]:
         if phase != "output layer":
             return super().epoch(phase, descent, x, labels, order, size, rates)
-        adam, slots = self._inner, (s.reshape(self.layer.shape) for s in descent.slots.values())
-        result = self._head_of(labels).fit_epoch(
-            self.code, self.layer, *slots, self.features(x), labels, order, size, descent.t, rates,
-            self.protocol.alpha_c, adam.betas, adam.eps,
-        )  # fmt: skip
-        descent.t += len(rates)
-        return result
+        adam, slots = self._inner, [s.reshape(self.layer.shape) for s in descent.slots.values()]
+        first, total, right = descent.t, 0.0, 0
+        for y, truth, rows in self._fixed(x, labels, order, size):
+            some = rates[descent.t - first :][: -(-len(rows) // size)]
+            total, right = self._head_of(labels).fit_epoch(
+                self.code, self.layer, *slots, y, truth, rows, size, descent.t, some, self.protocol.alpha_c,
+                adam.betas, adam.eps, total, right,
+            )  # fmt: skip
+            descent.t += len(some)
+        return total / max(1, len(order)), right
 
-    def evaluate(self, phase: str, x: Array, labels: Targets) -> tuple[float, float]:
+    def _fixed(self, x: Samples, labels: Targets, order: Array, size: int) -> Iterator[tuple[Array, Targets, Array]]:
+        """Features y_N (n, ..), labels, and in which order they are trained on: all, or of ``Stored`` some batches."""
+        if not (isinstance(x, Stored) or isinstance(labels, Stored)):
+            yield self.features(x), labels, order
+            return
+        several = size * max(1, _check.PART // (self._numbers(x) * size))
+        for start in range(0, len(order), several):
+            rows = order[start : start + several]
+            yield self.outputs(x[rows]), labels[rows], np.arange(len(rows))
+
+    def evaluate(self, phase: str, x: Samples, labels: Targets) -> tuple[float, float]:
         if not self.first.images:
-            y, steps = self.features(x) if phase == "output layer" else self.outputs(x), self._head_of(labels)
-            return steps.head(self.code, self.layer, y, labels, np.empty_like(self.layer), np.empty_like(y))
+            steps, z = self._head_of(labels), np.empty((len(self.layer), len(x)), self.theta.dtype)
+            kept = self.features(x) if phase == "output layer" and not isinstance(x, Stored) else None
+            for run in _check.runs(len(x), self._numbers(x)):
+                y = self.outputs(x[run]) if kept is None else np.ascontiguousarray(kept[:, run])
+                steps.logits(self.layer, y, part := np.empty((len(z), y.shape[1]), z.dtype))
+                z[:, run] = part
+            return steps.value(self.code, z, labels[:])
         parts = Parts(self.lift, self.arch.lower(self.params), *scaled(self.layer, self.gain))
         pieces = [x[start : start + PIECE] for start in range(0, len(x), PIECE)]
         z = np.concatenate([self.engine.logits(parts, piece) for piece in pieces])
@@ -275,6 +194,10 @@ class PredictorModel(LayeredModel):
         head = Head(self.layer.copy(), self.protocol.loss, self.gain)
         lift = None if self.lift is None else type(self.lift)(*(part.copy() for part in self.lift))
         return replace(self.first, net=self.network(), head=head, history=history, lift=lift)
+
+    def _numbers(self, x: Samples) -> int:
+        """How many a sample has, before the network or in it, whichever are more."""
+        return max(math.prod(x.shape[1:]), math.prod(self.arch.shape))
 
     def outputs(self, x: Array) -> Array:
         """y_N (n, B)."""

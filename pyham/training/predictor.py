@@ -6,7 +6,8 @@ Rows x (B, F) of a table are scaled first; then they go through a learnt matrix,
 behind them.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from os import PathLike
 from typing import Any, ClassVar, Self
@@ -26,6 +27,7 @@ from pyham.training.head import Head
 from pyham.training.history import History, rows
 from pyham.training.losses import Loss
 from pyham.training.samples import pixels_of
+from pyham.training.stored import checked, of_parts
 
 Array = np.ndarray[Any, Any]
 
@@ -158,8 +160,11 @@ class Predictor:
         """
         if isinstance(self.lift, Lift):
             lift = Lift(*(part.astype(dtype or part.dtype) for part in self.lift))
-            return lift.apply(normalise(pixels_of("pixels", x, self.net.arch), lift.bias.dtype))
-        given = _check.array("x", x, ("B", self.features))
+            return lift.apply(normalise(pixels_of("pixels", x, self.net.arch)[:], lift.bias.dtype))
+        return self._states(_check.array("x", x, ("B", self.features)), dtype)
+
+    def _states(self, given: Array, dtype: Any = None) -> Array:
+        """y_0 (B, n) of checked points."""
         if self.inputs is None and self.lift is None:
             return given if dtype is None else given.astype(dtype)
         ready, kind = self.prepared(given), dtype or self.net.dtype
@@ -168,12 +173,26 @@ class Predictor:
         return DenseLift(*(part.astype(kind) for part in self.lift)).apply(ready.astype(kind))
 
     def logits(self, x: object, *, backend: Backend = "numba") -> Array:
-        """The output layer's z (B, C), or (B,) after the logistic loss, of x (B, F) or pixels (B, rows, columns)."""
-        if not self.images:
-            return np.asarray(self.net(self.lifted(x), backend=backend) @ self.w + self.mu)
-        engine = select(backend, self.net.dtype)
-        pixels = pixels_of("pixels", x, self.net.arch)
-        return engine.logits(Parts(self.lift, self.net.stages(), *self.head.scaled), pixels)
+        """The output layer's z (B, C), or (B,) after the logistic loss, of x (B, F) or pixels (B, rows, columns).
+
+        Of many samples, and of a memory-mapped file, some are taken at a time.
+        """
+        return self._of_logits(lambda z: z, x, backend)
+
+    def _of_logits(self, function: Callable[[Array], Array], x: object, backend: Backend) -> Array:
+        """function(z), sample by sample."""
+        numbers = math.prod(self.net.arch.shape)
+        if self.images:
+            engine = select(backend, self.net.dtype)
+            whole = Parts(self.lift, self.net.stages(), *self.head.scaled)
+            pixels = pixels_of("pixels", x, self.net.arch)
+            return of_parts(lambda part: function(engine.logits(whole, part)), pixels, numbers)
+        given, w, mu = checked("x", x, ("B", self.features)), self.w, self.mu
+
+        def of_points(part: Array) -> Array:
+            return function(np.asarray(self.net(self._states(part), backend=backend) @ w + mu))
+
+        return of_parts(of_points, given, max(numbers, self.features))
 
     def save(self, path: str | PathLike[str]) -> None:
         """Write everything to one file, atomically; ``pyham.load`` reads it."""

@@ -9,72 +9,88 @@ from pyham.architectures.images import ImageArchitecture
 from pyham.architectures.interface import ArchitectureBase
 from pyham.network import Network
 from pyham.training.losses import VALUES
+from pyham.training.stored import Stored, checked, converted, mapped, parts
 
 Array = np.ndarray[Any, Any]
 
 
-def pixels_of(argument: str, pixels: object, arch: ArchitectureBase) -> Array:
-    """``pixels`` as a contiguous array (B, rows, columns) of dtype uint8."""
+def pixels_of(argument: str, pixels: object, arch: ArchitectureBase) -> Array | Stored:
+    """``pixels`` (B, rows, columns) of dtype uint8: a contiguous array, or ``Stored`` in a memory-mapped file."""
     images = np.asarray(pixels)
     _, rows, columns = arch.shape
     if images.dtype != np.uint8:
         raise TypeError(f"{argument}: expected pixels of dtype uint8, got {images.dtype}")
     if images.ndim != 3 or images.shape[1:] != (rows, columns):
         raise ValueError(f"{argument}: expected shape (B, {rows}, {columns}), got {images.shape}")
+    if mapped(images):
+        return Stored(images, np.ascontiguousarray)
     return images if images.flags.c_contiguous and images.flags.writeable else np.array(images, order="C")
 
 
 def samples(
     prefix: str, x: object, labels: object, net: Network, loss: str, classes: int | None = None,
     features: int | None = None,
-) -> tuple[Array, Array]:  # fmt: skip
+) -> tuple[Any, Any]:  # fmt: skip
     """x (B, F) in the network's dtype, or pixels (B, rows, columns), and labels (B,) as integers, or values (B, C).
 
     Labels are 0 and 1, or each of 0 .. C - 1 at least once; with ``classes`` they are C known ones, of which some may
     be missing. Values may be (B,) too; with ``classes`` there are so many of them. ``features`` is F, the network's
-    width unless given; then x keeps its dtype, as it is still to be scaled. In messages the arguments' names begin with
-    ``prefix``.
+    width unless given; then x keeps its dtype, as it is still to be scaled. What is in a memory-mapped file is looked
+    at in parts, and ``Stored``. In messages the arguments' names begin with ``prefix``.
     """
     images = isinstance(net.arch, ImageArchitecture)
     x_name, labels_name = f"{prefix}pixels" if images else f"{prefix}x", f"{prefix}labels"
+    data: Any
     if images:
         data = pixels_of(x_name, x, net.arch)
     else:
-        data = _check.array(x_name, x, ("B", net.arch.width if features is None else features))
-        data = data.astype(net.dtype) if features is None else data
+        data = checked(x_name, x, ("B", net.arch.width if features is None else features))
+        data = converted(data, lambda part: part.astype(net.dtype)) if features is None else data
     if loss in VALUES:
-        return data, _values(labels_name, labels, len(data), loss, classes).astype(net.dtype)
-    given = _check.array(labels_name, labels, (len(data),))
-    if loss == "logistic" and not np.isin(given, (0, 1)).all():
-        raise ValueError(f"{labels_name}: expected 0 and 1, got {given[~np.isin(given, (0, 1))][0]:g}")
+        values = _values(labels_name, labels, len(data), loss, classes)
+        return data, converted(values, lambda part: part.astype(net.dtype))
+    given = checked(labels_name, labels, (len(data),))
+    for part in parts(given) if loss == "logistic" else ():
+        if len(wrong := part[~np.isin(part, (0, 1))]):
+            raise ValueError(f"{labels_name}: expected 0 and 1, got {wrong[0]:g}")
     if not len(data):
         raise ValueError(f"{x_name}: expected at least one sample, got none")
-    top = classes or min(given.max() + 1, len(given))
-    wrong = given[~np.isin(given, np.arange(top))]
-    if loss == "softmax" and len(wrong):
-        last = classes - 1 if classes else "C - 1"
-        raise ValueError(f"{labels_name}: expected integers from 0 to {last}, got {wrong[0]:g} among {len(given)}")
-    if loss == "softmax" and not classes and len(np.unique(given)) < top:
-        raise ValueError(f"{labels_name}: expected every class from 0 to {given.max():g} at least once")
-    return data, given.astype(np.int64)
+    if loss == "softmax":
+        _check_classes(labels_name, given, classes)
+    return data, converted(given, lambda part: part.astype(np.int64))
 
 
-def _values(argument: str, values: object, count: int, loss: str, outputs: int | None) -> Array:
+def _check_classes(argument: str, given: Array | Stored, classes: int | None) -> None:
+    """Refuse what are no numbers of classes, and unless these are known, a class without a sample."""
+    largest = max(part.max() for part in parts(given))
+    known = np.arange(classes or min(largest + 1, len(given)))
+    seen = np.zeros(len(known), bool)
+    for part in parts(given):
+        if len(wrong := part[~np.isin(part, known)]):
+            last = classes - 1 if classes else "C - 1"
+            raise ValueError(f"{argument}: expected integers from 0 to {last}, got {wrong[0]:g} among {len(given)}")
+        seen |= np.isin(known, part)
+    if not classes and not seen.all():
+        raise ValueError(f"{argument}: expected every class from 0 to {largest:g} at least once")
+
+
+def _values(argument: str, values: object, count: int, loss: str, outputs: int | None) -> Array | Stored:
     """Values (B, C) of a regression."""
-    given = _check.array(argument, values, None)
-    if given.ndim == 1:
-        given = given[:, None]
-    if given.dtype.kind != "f" or given.ndim != 2 or given.shape != (count, outputs or max(1, given.shape[-1])):
+    given = checked(argument, values, None)
+    if len(given.shape) == 1:
+        given = converted(given, lambda part: part[:, None])
+    shape = given.shape
+    if given.dtype.kind != "f" or len(shape) != 2 or shape != (count, outputs or max(1, shape[-1])):
         raise ValueError(f"{argument}: expected real numbers of shape {(count, outputs or 'C')}, got {given.shape}")
     if not count:
         raise ValueError(f"{argument}: expected at least one sample, got none")
-    if loss == "poisson" and given.min() < 0:
-        raise ValueError(f"{argument}: expected numbers >= 0 for the Poisson loss, got {given.min():g}")
+    if loss == "poisson" and (least := min(part.min() for part in parts(given))) < 0:
+        raise ValueError(f"{argument}: expected numbers >= 0 for the Poisson loss, got {least:g}")
     return given
 
 
 def weights_of(
-    count: int, sample_weight: object = None, labels: Array | None = None, class_weight: object = None
+    count: int, sample_weight: object = None, labels: Array | Stored | None = None, class_weight: object = None
 ) -> Array | None:
     """Weights (B,) of samples with the mean 1, or None where all are alike.
 
@@ -94,27 +110,27 @@ def weights_of(
     if class_weight is not None:
         if labels is None:
             raise ValueError("class_weight: expected None in a regression, got weights")
-        classes = int(labels.max()) + 1
+        classes = outputs_of(labels, "softmax")
         if isinstance(class_weight, str):
             _check.choice("class_weight", class_weight, ("balanced",))
-            counts = np.bincount(labels, minlength=classes)
+            counts = sum(np.bincount(part, minlength=classes) for part in parts(labels))
             of_class = count / (np.count_nonzero(counts) * np.maximum(counts, 1))
         else:
             of_class = _check.array("class_weight", class_weight, ("C",))
             if len(of_class) < classes or of_class.min() < 0:
                 raise ValueError(f"class_weight: expected {classes} numbers >= 0, got {of_class}")
-        weights = weights * of_class[labels]
+        weights = weights * np.concatenate([of_class[part] for part in parts(labels)])
     total = weights.sum()
     if not 0 < total < np.inf:
         raise ValueError(f"sample_weight: expected a positive finite sum of all weights, got {total:g}")
     return weights * (count / total)
 
 
-def outputs_of(labels: Array, loss: str) -> int:
+def outputs_of(labels: Array | Stored, loss: str) -> int:
     """Rows of the output layer: one for the logistic loss, one for each class after softmax, one for each value."""
     if loss in VALUES:
         return labels.shape[1]
-    return 1 if loss == "logistic" else int(labels.max()) + 1
+    return 1 if loss == "logistic" else int(max(part.max() for part in parts(labels))) + 1
 
 
 def split(x: Array, labels: Array, share: float, rng: np.random.Generator) -> tuple[Any, Any]:

@@ -32,6 +32,7 @@ from pyham.training.predictor import Predictor
 from pyham.training.protocol import Protocol
 from pyham.training.samples import outputs_of, samples, weights_of
 from pyham.training.saver import Epoch, Saver
+from pyham.training.stored import converted
 from pyham.training.trained import kind_of
 
 
@@ -55,7 +56,8 @@ def train(
 ) -> Any:
     """Train ``net`` on x (B, F), or pixels (B, rows, columns), and labels (B,), or values (B, C) or (B,).
 
-    The parameters' dtype is that of the computation.
+    The parameters' dtype is that of the computation. Arrays in memory-mapped files (``np.memmap``) are read batch by
+    batch and never copied whole; what is learnt is the same, to the last bit.
 
     Parameters
     ----------
@@ -112,8 +114,8 @@ def train(
         if settings.scheme == "joint":
             whole.head.layer[:] = generator.uniform(-1, 1, whole.head.layer.shape) / np.sqrt(alone.arch.width)
     model = PredictorModel(saver.reached(whole), settings, backend, moved)
-    ready, truth = whole.prepared(given), whole.scaled(targets)
-    held_out = None if checked is None else (whole.prepared(checked[0]), whole.scaled(checked[1]))
+    ready, truth = converted(given, whole.prepared), converted(targets, whole.scaled)
+    held_out = checked and (converted(checked[0], whole.prepared), converted(checked[1], whole.scaled))
     weighed = truth if weights is None else Weighted(truth, weights.astype(alone.dtype))
     run = Run(model, ready, weighed, settings, generator, held_out)
     saver.restore(run)

@@ -62,7 +62,8 @@ def head(
     code: int, layer: Array, y: Array, labels: Array | Weighted, gradient: Array, delta: Array
 ) -> tuple[float, float]:  # fmt: skip
     """Loss and number of samples classified right; gradient (C, n + 1) <- dLoss/dlayer, delta (n, B) <- dLoss/dy."""
-    z = layer[:, :-1] @ y + layer[:, -1:]
+    z = np.empty((len(layer), y.shape[1]), y.dtype)
+    logits(layer, y, z)
     loss, right, dz = of_rows(list(LOSSES)[code], z, labels)
     gradient[:, :-1] = dz @ y.T
     gradient[:, -1] = dz.sum(axis=1)
@@ -84,14 +85,14 @@ def fit(
 
 def fit_epoch(
     code: int, layer: Array, m: Array, v: Array, y: Array, labels: Array | Weighted, order: Array, size: int, t: int,
-    rates: Array, alpha_c: float, betas: tuple[float, float], eps: float,
+    rates: Array, alpha_c: float, betas: tuple[float, float], eps: float, total: float, right: float,
 ) -> tuple[float, float]:  # fmt: skip
-    """An epoch of Adam on fixed features, in batches of ``size`` in the order ``order`` (B,), after t steps.
+    """An epoch of Adam on fixed features, or a part of one, in batches of ``size`` in the order ``order`` (B,).
 
-    ``rates`` has one rate for each batch. Returns the mean loss and the number of samples classified right, each
-    taken before the step that it leads to.
+    Before it were t steps, whose losses had the sum ``total`` over their samples, of which ``right`` were classified
+    right. ``rates`` has one rate for each batch. Returns both sums afterwards; a loss is taken before the step that it
+    leads to.
     """
-    total, right = 0.0, 0.0
     gradient = np.empty_like(layer)
     for k, start in enumerate(range(0, len(order), size)):
         rows = order[start : start + size]
@@ -99,4 +100,15 @@ def fit_epoch(
         loss, count = head(code, layer, batch, labels[rows], gradient, np.empty_like(batch))
         total, right = total + loss * len(rows), right + count
         adam(layer, m, v, gradient + alpha_c * layer, t + k + 1, rates[k], betas, eps, 0.0)
-    return total / max(1, len(order)), right
+    return total, right
+
+
+def logits(layer: Array, y: Array, z: Array) -> None:
+    """z (C, B) <- w y + mu."""
+    z[:] = layer[:, :-1] @ y + layer[:, -1:]
+
+
+def value(code: int, z: Array, labels: Array | Weighted) -> tuple[float, float]:
+    """Mean loss of the logits z (C, B), and how many samples they classify right."""
+    loss, right, _ = of_rows(list(LOSSES)[code], z, labels)
+    return loss, right

@@ -234,3 +234,37 @@ def test_arrays_of_as_many_dimensions_as_numpy_has(tmp_path):
     assert np.array_equal(idx.read_idx(tmp_path / "file"), array)
     with pytest.raises(ValueError, match="expected 1 to 32 dimensions, got 33"):
         idx.read_idx(saved(tmp_path, struct.pack(">BBBB33I", 0, 0, 8, 33, *33 * [1]) + b"x"))
+
+
+@given(array=ARRAYS)
+def test_mapped_files_are_what_is_read(array, tmp_path_factory):
+    path = tmp_path_factory.mktemp("idx") / "plain"
+    idx.write_idx(path, array)
+    mapped = idx.read_idx(path, mmap=True)
+    assert isinstance(mapped, np.memmap) and not mapped.flags.writeable
+    assert mapped.shape == array.shape and mapped.dtype == array.dtype.newbyteorder(">")
+    assert mapped.tobytes() == idx.read_idx(path).astype(mapped.dtype).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (PACKED, "expected an uncompressed file, as it is to be memory-mapped, got gzip data"),
+        (DATA[:-1], r"expected 24 bytes of data, uint8 of shape \(2, 3, 4\), got 23"),
+        (DATA + b"\0", r"expected 24 bytes of data, uint8 of shape \(2, 3, 4\), got 25"),
+        (HUGE + bytes(100), "expected an array that this machine can address, got uint8"),
+        (DATA[:3], "expected the 4 bytes that begin an IDX file, got 3"),
+        (content(np.zeros(3, np.int16)), r"expected uint8 of any shape, got int16 of shape \(3,\)"),
+    ],
+)
+def test_map__raises_on_what_is_no_plain_file_as_it_states(data, message, tmp_path):
+    path = saved(tmp_path, data)
+    with pytest.raises(ValueError, match=message) as caught:
+        idx.read_idx(path, mmap=True, dtype="uint8")
+    assert str(caught.value).startswith(f"{path}: expected ")
+
+
+def test_mapped_files_are_not_read(tmp_path):
+    path = saved(tmp_path, struct.pack(">HBB2I", 0, 8, 2, 1 << 20, 1 << 16))
+    os.truncate(path, 12 + (1 << 36))  # 64 GB, sparse
+    assert idx.read_idx(path, mmap=True)[-1, -1] == 0

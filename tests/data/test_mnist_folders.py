@@ -101,3 +101,16 @@ def test_load__raises_on_files_that_are_not_what_they_should_be(name, content, m
     (folder / name).write_bytes(content)
     with pytest.raises(ValueError, match=f"^{folder / name}: {message}"):
         load_mnist(folder)
+
+
+def test_mapped_folders_are_plain_and_not_the_cache(tmp_path, small):
+    folder, arrays = small
+    loaded = load_mnist(folder, mmap=True)
+    assert_holds(loaded, arrays)
+    assert all(isinstance(array, np.memmap) for array in loaded)
+    (folder / TRAIN_IMAGES).unlink()
+    idx.write_idx(folder / f"{TRAIN_IMAGES}.gz", arrays[TRAIN_IMAGES])
+    with pytest.raises(ValueError, match=rf"^{folder / TRAIN_IMAGES}.gz: expected an uncompressed file"):
+        load_mnist(folder, mmap=True)
+    with pytest.raises(ValueError, match=r"^mmap: expected a folder with uncompressed files, .*, got the cache$"):
+        load_mnist(mmap=True)

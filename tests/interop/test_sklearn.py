@@ -100,6 +100,10 @@ def test_partial_fit_is_what_an_epoch_of_fit_is_and_goes_on(digits):
     np.testing.assert_array_equal(*(clf.predict_proba(X_new) for clf in copies))
     with pytest.raises(ValueError, match="y: expected labels among the classes"):
         one.partial_fit(X[:3], [0, 1, 11])
+    with pytest.raises(ValueError, match="classes: expected those of the first call"):
+        one.partial_fit(X, y, classes=np.arange(9))
+    with pytest.raises(ValueError, match="expecting 64 features"):
+        one.partial_fit(X[:, 1:], y)
 
 
 def test_warm_start_goes_on_and_early_stopping_keeps_the_best(digits):

@@ -114,7 +114,7 @@ def test_example_prints_its_comments(page, optional):
     assert output.getvalue().splitlines() == expected
 
 
-@pytest.mark.parametrize("page", ["how-to/graphs.md", "how-to/tables.md"])
+@pytest.mark.parametrize("page", ["how-to/graphs.md", "how-to/memory.md", "how-to/tables.md"])
 def test_executed_example_prints_its_comments(page):
     cells = re.findall(r"```\{code-cell\}\n(.*?)```", PAGES[page], re.DOTALL)
     names: dict = {}

@@ -74,7 +74,7 @@ def test_compiled_epoch_is_the_plain_one(code, rows, classes, size, rng):
     results = []
     for twin in TWINS:
         layer, m, v = start.copy(), np.full_like(start, 0.1), np.full_like(start, 0.2)
-        loss, right = twin.fit_epoch(code, layer, m, v, y, labels, order, size, 3, rates, 1e-4, *ADAM)
+        loss, right = twin.fit_epoch(code, layer, m, v, y, labels, order, size, 3, rates, 1e-4, *ADAM, 0.0, 0)
         results.append((loss, right, layer, m, v))
     for a, b in zip(*results, strict=True):
         assert np.abs(a - b).max() <= 1e-12
@@ -89,10 +89,10 @@ def test_an_epoch_is_its_batches_one_by_one(rng):
         rows = order[13 * k : 13 * (k + 1)]
         gradient = np.empty_like(layer)
         value, count = updates.head(0, expected, y[:, rows], labels[rows], gradient, np.empty((4, len(rows))))
-        loss, right = loss + value * len(rows) / 50, right + count
+        loss, right = loss + value * len(rows), right + count
         updates.adam(expected, m, v, gradient + 1e-4 * expected, k + 1, 0.05, *ADAM, 0.0)
     zeros = np.zeros_like(layer), np.zeros_like(layer)
-    found = compiled_updates.fit_epoch(0, layer, *zeros, y, labels, order, 13, 0, rates, 1e-4, *ADAM)
+    found = compiled_updates.fit_epoch(0, layer, *zeros, y, labels, order, 13, 0, rates, 1e-4, *ADAM, 0.0, 0)
     assert found == (pytest.approx(loss, rel=100 * EPS), right)
     assert np.abs(layer - expected).max() <= 1e-12
 

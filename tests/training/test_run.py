@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from pyham.training import updates
+from pyham.training.interface import Model
 from pyham.training.loop import Run
 from pyham.training.losses import softmax
-from pyham.training.model import Model
 from pyham.training.optimizers import SGD, AdamW
 from pyham.training.protocol import Protocol
 from pyham.training.schedules import Cosine

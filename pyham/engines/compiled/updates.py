@@ -70,9 +70,8 @@ def fit(code, layer, y, labels, steps, rate, alpha_c, betas, eps):
 
 
 @kernel
-def fit_epoch(code, layer, m, v, y, labels, order, size, t, rates, alpha_c, betas, eps):
-    """An epoch of Adam on fixed features, in batches of ``size`` in the order ``order`` (B,), after t steps."""
-    loss_sum, right = 0.0, 0
+def fit_epoch(code, layer, m, v, y, labels, order, size, t, rates, alpha_c, betas, eps, loss_sum, right):
+    """An epoch of Adam on fixed features, or a part of one, in batches of ``size`` in the order ``order`` (B,)."""
     gradient = np.empty_like(layer)
     flat = layer.reshape(-1)
     for k in range(len(rates)):
@@ -92,7 +91,7 @@ def fit_epoch(code, layer, m, v, y, labels, order, size, t, rates, alpha_c, beta
         layer_gradient(z, batch, gradient)
         add_multiple(alpha_c, flat, gradient.reshape(-1))
         adam(flat, m.reshape(-1), v.reshape(-1), gradient.reshape(-1), t + k + 1, rates[k], betas, eps, 0.0)
-    return loss_sum / max(1, len(order)), right
+    return loss_sum, right
 
 
 @kernel
