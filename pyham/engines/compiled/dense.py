@@ -16,7 +16,7 @@ import numpy as np
 from pyham.architectures.stages import StageGradients, Stages
 from pyham.engines.compiled import kernels
 from pyham.engines.compiled.activations import code_of
-from pyham.engines.compiled.buffers import Buffer
+from pyham.engines.compiled.buffers import Buffer, zeros
 from pyham.engines.compiled.threads import Cut
 from pyham.engines.contract import SHORTEST
 from pyham.engines.reference import Reference
@@ -150,7 +150,7 @@ class _Sums:
 
     def __init__(self, stages: Stages, blocks: Cut) -> None:
         shapes = (stages.A.shape, stages.c.shape, stages.W.shape)
-        self.first = tuple(np.zeros(shape, stages.dtype) for shape in shapes)
+        self.first = tuple(zeros(shape, stages.dtype) for shape in shapes)
         self.others: tuple[Array, ...] = ()
         if blocks.count > 1:
             sizes = [math.prod(shape) for shape in shapes]

@@ -4,10 +4,13 @@ A graph's nodes own several rows each, so the pattern of entries (``pyham.archit
 of neighbouring rows with the same columns. Such a block is a small dense matrix whose rows of y lie here and there:
 
 gathered block     out[i : i + R, t : t + V lanes] = start + sum of M[i : i + R, l] y[place l, t : t + V lanes]
-gathered outer     dM[i : i + R, l : l + C] += u[i : i + R, :] v[places l .. l + C - 1, :]^T
 
 so what ``register_blocks`` says of registers holds here too: one place is looked up, and one vector of y loaded, for R
-rows. The transposed product goes through blocks of neighbouring columns with the same rows in the same way.
+rows. The transposed product and the gradient of M go through blocks of neighbouring columns with the same rows:
+
+transposed block   out[k : k + C, t : t + V lanes] = start + sum of M[l, k : k + C] g[place l, t : t + V lanes]
+gathered outer     dM[l : l + R, k : k + C] += g[places l .. l + R - 1, :] y[k : k + C, :]^T
+
 Every number is written once, by one sum in the order of the entries, so the result depends on nothing else.
 """
 
@@ -71,18 +74,19 @@ def gathered_blocks(V: int, *, transposed: bool) -> Any:
 
 
 @intrinsic
-def _gathered_outer(typingctx, u, v, places, out, first, R, L, T):
-    """out[i L + l] += the sum over t < T of u[first + i] v[places[l]], for i < R and l < L."""
+def _gathered_outer(typingctx, u, v, entries, places, out, first, R, L, T):
+    """out[entries[l] + i] += the sum over t < T of u[places[l]] v[first + i], for l < L and i < R."""
 
     def codegen(context, builder, signature, arguments):
-        us, vs, outs = (VectorsAt(builder, signature.args[p], arguments[p]) for p in (0, 1, 3))
-        places = arguments[2]
-        first, R, L, T = arguments[4:]
+        us, vs, outs = (VectorsAt(builder, signature.args[p], arguments[p]) for p in (0, 1, 4))
+        entries, places = arguments[2:4]
+        first, R, L, T = arguments[5:]
 
-        def block(height, i, width, l):
-            inside = [builder.add(i, INDEX(a)) for a in range(height)]
-            rows = [builder.add(first, a) for a in inside]
-            columns = [builder.load(builder.gep(places, [builder.add(l, INDEX(b))])) for b in range(width)]
+        def block(height, l, width, i):
+            lines = [builder.add(l, INDEX(a)) for a in range(height)]
+            rows, targets = ([builder.load(builder.gep(array, [a])) for a in lines] for array in (places, entries))
+            inside = [builder.add(i, INDEX(b)) for b in range(width)]
+            columns = [builder.add(first, b) for b in inside]
 
             def term(step, values):
                 t = (step, INDEX(us.lanes))
@@ -92,16 +96,23 @@ def _gathered_outer(typingctx, u, v, places, out, first, R, L, T):
                 return [multiply_add(builder, *pair, value) for pair, value in zip(pairs, values, strict=True)]
 
             sums = loop(builder, builder.sdiv(T, INDEX(us.lanes)), [us.zero()] * (height * width), term)
-            for number, a in enumerate(inside):
-                target = outs.at((a, L), l)
-                total = totals(builder, sums[number * width : (number + 1) * width])
-                outs.store(builder.fadd(outs.load(target, width), total), target)
+            if width > 1:
+                for number, target in enumerate(targets):
+                    place = outs.at(target, i)
+                    total = totals(builder, sums[number * width : (number + 1) * width])
+                    outs.store(builder.fadd(outs.load(place, width), total), place)
+            else:
+                total = totals(builder, sums)
+                for number, target in enumerate(targets):
+                    place = outs.at(target, i)
+                    one = builder.extract_element(total, INDEX(number))
+                    builder.store(builder.fadd(builder.load(place), one), place)
 
-        in_blocks(builder, R, lambda height, i: in_blocks(builder, L, lambda width, l: block(height, i, width, l)))
+        in_blocks(builder, R, lambda width, i: in_blocks(builder, L, lambda height, l: block(height, l, width, i)))
         return context.get_dummy_value()
 
     index = types.intp
-    return types.none(u, v, places, out, index, index, index, index), codegen
+    return types.none(u, v, entries, places, out, index, index, index, index), codegen
 
 
 _GATHERED_WIDE, _GATHERED = (gathered_blocks(V, transposed=False) for V in (4, 1))
@@ -141,7 +152,8 @@ def gathered_transposed(edges, start, M, g, out, T):
 @part
 def add_gathered_outer(edges, u, v, out, T):
     """out (E,) += the entries of u v^T, u (r, T) and v (k, T), the sum over samples; T a multiple of ``lanes``."""
-    for g in range(edges.row_blocks):
-        first, place = edges.rows[g], edges.starts[edges.rows[g]]
-        R, L = edges.rows[g + 1] - first, edges.starts[first + 1] - place
-        _gathered_outer(u, v, shift(edges.columns, place), shift(out, place), first, R, L, T)
+    for c in range(edges.column_blocks):
+        first, place = edges.columns_of_blocks[c], edges.column_starts[edges.columns_of_blocks[c]]
+        R, L = edges.columns_of_blocks[c + 1] - first, edges.column_starts[first + 1] - place
+        entries, places = shift(edges.by_column, place), shift(edges.rows_by_column, place)
+        _gathered_outer(u, v, entries, places, out, first, R, L, T)

@@ -1,22 +1,21 @@
 """Networks on graphs on compiled kernels: those of ``pyham.engines.compiled.dense``, on the entries of the edges.
 
-All nodes are computed in one call. Time and memory grow with the edges: a tile has so few samples that its rows of all
-nodes stay in the cache, if that is possible, and the blocks of samples, each of which has sums of its own for every
-entry, are so few that these sums take no more memory than a few batches of states.
+All nodes are computed in one call, by threads that share the samples. Time and memory grow with the edges. A tile has
+as many samples as leave its state in the cache, but not fewer than a wide block of the products, below which looking up
+the entries takes longer than the arithmetic. Tiles and blocks are so few and so small that what they need besides the
+batch takes no more memory than some batches of states.
 """
 
-from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
-from pyham.engines.compiled.dense import TILE, VECTOR, CompiledDense, _plain
+from pyham.engines.compiled import dense
+from pyham.engines.compiled.dense import VECTOR, CompiledDense, _plain, _recorded
 from pyham.engines.compiled.threads import Cut
 
-Array = np.ndarray[Any, Any]
-
-CACHE = 512 << 10  # bytes: the rows of a tile of this size stay in the second-level cache
-STEP = 4  # vectors: a wide block of the products
+CACHE = 128 << 10  # bytes of a tile's state: with its adjoint and what is recorded it takes some times as much
+WIDE = 4  # vectors of a wide block
+ROOM = 512 << 20  # bytes for the sums and the scratch memory of all blocks, or as many as BATCHES states of the batch
+BATCHES = 8
 
 
 class CompiledEdges(CompiledDense):
@@ -27,17 +26,18 @@ class CompiledEdges(CompiledDense):
         return *_plain(stages)[:-2], A.places, W.places
 
     def blocks(self, stages: Any, batch: int, columns: int = 1) -> Cut:
-        entries = stages.A.shape[1] + stages.W.shape[1]
-        return _cut(batch, columns, stages.width, stages.c.shape, entries, stages.dtype.itemsize)
+        return _cut(stages, batch, columns)
 
 
-@lru_cache(maxsize=256)
-def _cut(batch: int, columns: int, n: int, c: tuple[int, int], entries: int, itemsize: int) -> Cut:
-    """Tiles of about equal size, whole vectors long; blocks of tiles, with work enough for a thread."""
-    vector, (S, r) = VECTOR // itemsize, c
-    fitting = CACHE // (4 * n * columns * itemsize) // vector * vector
-    most = max(vector, min(TILE, fitting))
-    tiles = max(1, -(-batch // most))
+def _cut(stages: Any, batch: int, columns: int) -> Cut:
+    """As that of ``dense``, with room for all blocks' scratch memory too: a tile of a large network takes much."""
+    n, S, r, itemsize = stages.width, stages.count, stages.c.shape[1], stages.dtype.itemsize
+    vector, numbers = VECTOR // itemsize, stages.A.shape[1] + r + stages.W.shape[1]
+    room = max(ROOM, BATCHES * batch * n * itemsize)
+    of_sample = (S * _recorded(stages) + 4 * n) * itemsize
+    fitting = max(WIDE * vector, CACHE // (n * itemsize))
+    most = min(dense.TILE, fitting, room // (2 * of_sample)) // columns // vector * vector
+    tiles = max(1, -(-batch // max(vector, most)))
     tile = max(1, -(-batch // (tiles * vector))) * vector
-    work = batch * columns * S * (entries + 20 * r)
-    return Cut(batch, tile, work=work, partial=S * (entries + r) * itemsize)
+    work = batch * columns * S * (numbers + 20 * r)
+    return Cut(batch, tile, work=work, partial=S * numbers * itemsize + tile * of_sample, room=room)

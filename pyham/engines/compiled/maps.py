@@ -3,6 +3,9 @@
 A kind is None for matrices M (r, k), or ``EdgePlaces``, the pattern of matrices on the edges of a graph, M (E,). The
 functions are those of ``pyham.architectures.maps``, on a tile of samples: y (k, T), g, a (r, T), T a multiple of the
 vector length.
+
+A network on a graph has more rows than a cache holds. It is worked through in bands of rows, or of columns, so that
+what is computed of a band is still in the cache when the next operation wants it.
 """
 
 from collections.abc import Callable
@@ -11,10 +14,12 @@ from typing import Any, NamedTuple
 from numba import types
 from numba.extending import overload
 
-from pyham.engines.compiled.addresses import address
+from pyham.engines.compiled.addresses import address, shift
 from pyham.engines.compiled.edge_blocks import add_gathered_outer, gathered_product, gathered_transposed
 from pyham.engines.compiled.register_blocks import add_outer, product
 from pyham.engines.compiled.settings import part
+
+BAND = 16  # blocks of rows or columns
 
 
 class EdgePlaces(NamedTuple):
@@ -73,6 +78,48 @@ def _sizes_of_edges(places, M):
 
 
 @part
+def _one_band(kind):
+    return 1
+
+
+@part
+def _whole_matrix(kind, number, size):
+    return None, 0, size
+
+
+@part
+def _row_bands(kind):
+    return -(-kind.row_blocks // BAND)
+
+
+@part
+def _row_band(kind, number, r):
+    rows = shift(kind.rows, number * BAND)
+    blocks = min(BAND, kind.row_blocks - number * BAND)
+    band = EdgePlaces(
+        blocks, rows, kind.starts, kind.columns, kind.column_blocks, kind.columns_of_blocks, kind.column_starts,
+        kind.rows_by_column, kind.by_column,
+    )  # fmt: skip
+    return band, rows[0], rows[blocks]
+
+
+@part
+def _column_bands(kind):
+    return -(-kind.column_blocks // BAND)
+
+
+@part
+def _column_band(kind, number, k):
+    columns = shift(kind.columns_of_blocks, number * BAND)
+    blocks = min(BAND, kind.column_blocks - number * BAND)
+    band = EdgePlaces(
+        kind.row_blocks, kind.rows, kind.starts, kind.columns, blocks, columns, kind.column_starts,
+        kind.rows_by_column, kind.by_column,
+    )  # fmt: skip
+    return band, columns[0], columns[blocks]
+
+
+@part
 def _apply_matrix(kind, start, M, y, out, r, k, T):
     product(start, M, k, 1, y, out, r, k, T)
 
@@ -106,6 +153,13 @@ def _outer_of_edges(kind, g, y, dM, r, k, T):
 kind_of = _either(_no_kind, _kind_of_edges)
 #: sizes_of(places, M): r, k, and how many numbers one of the maps M (S, r, k) or (S, E) has.
 sizes_of = _either(_sizes_of_matrix, _sizes_of_edges)
+#: row_bands(kind): in how many bands of rows the map is to be applied, which are kinds of maps themselves.
+row_bands = _either(_one_band, _row_bands)
+#: row_band(kind, number, r): that band, the first of its rows, and the row behind its last one.
+row_band = _either(_whole_matrix, _row_band)
+#: column_bands(kind), column_band(kind, number, k): the same of columns, for ``transposed`` and ``outer``.
+column_bands = _either(_one_band, _column_bands)
+column_band = _either(_whole_matrix, _column_band)
 #: apply(kind, start, M, y, out, r, k, T): out (r, T) <- start + M y; ``start`` is out itself, or r numbers.
 apply = _either(_apply_matrix, _apply_edges)
 #: transposed(kind, start, M, g, out, r, k, T): out (k, T) <- start + M^T g; ``start`` is out itself, or k numbers.

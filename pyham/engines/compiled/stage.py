@@ -79,8 +79,10 @@ def constants_in(ones, zeros, T, r):
 @part
 def evaluate(form, stage, y_src, a, s, size):
     """s <- sigma(A y_src + c); a is overwritten."""
-    maps.apply(form.A, stage.c, stage.A, y_src, a, form.r, form.k, form.T)
-    apply(form.code, a, s, form.r * form.T)
+    for number in range(maps.row_bands(form.A)):
+        band, first, last = maps.row_band(form.A, number, form.r)
+        maps.apply(band, stage.c, stage.A, y_src, shift(a, -first * form.T), form.r, form.k, form.T)
+        apply(form.code, a, shift(s, first * form.T), (last - first) * form.T)
     if size < form.T:
         for i in range(form.r):
             for t in range(size, form.T):
@@ -91,8 +93,10 @@ def evaluate(form, stage, y_src, a, s, size):
 def update(form, stage, s, y):
     """y[dst] <- keep y[dst] + W s."""
     y_dst = shift(y, stage.dst)
-    keep_times(stage.keep, y_dst, form.d * form.T)
-    maps.apply(form.W, y_dst, stage.W, s, y_dst, form.d, form.r, form.T)
+    for number in range(maps.row_bands(form.W)):
+        band, first, last = maps.row_band(form.W, number, form.d)
+        keep_times(stage.keep, shift(y_dst, first * form.T), (last - first) * form.T)
+        maps.apply(band, y_dst, stage.W, s, y_dst, form.d, form.r, form.T)
 
 
 @part
@@ -110,10 +114,15 @@ def undo(form, stage, y, a, s, size):
 def pull(form, stage, y_src, s, constants, delta, g_a, sums):
     """The adjoint of a stage: delta goes from after it to before it; ``sums`` += those over the tile."""
     delta_src, delta_dst = shift(delta, stage.src), shift(delta, stage.dst)
-    maps.outer(form.W, delta_dst, s, sums.W, form.d, form.r, form.T)
-    maps.transposed(form.W, constants.zeros, stage.W, delta_dst, g_a, form.d, form.r, form.T)
-    times_slope(form.code, s, g_a, form.r * form.T)
-    maps.outer(form.A, g_a, y_src, sums.A, form.r, form.k, form.T)
-    add_outer(g_a, constants.ones, sums.c, form.r, 1, form.T)
+    for number in range(maps.column_bands(form.W)):
+        band, first, last = maps.column_band(form.W, number, form.r)
+        maps.outer(band, delta_dst, s, sums.W, form.d, form.r, form.T)
+        maps.transposed(band, constants.zeros, stage.W, delta_dst, g_a, form.d, form.r, form.T)
+        g_band = shift(g_a, first * form.T)
+        times_slope(form.code, shift(s, first * form.T), g_band, (last - first) * form.T)
+        add_outer(g_band, constants.ones, shift(sums.c, first), last - first, 1, form.T)
     keep_times(stage.keep, delta_dst, form.d * form.T)
-    maps.transposed(form.A, delta_src, stage.A, g_a, delta_src, form.r, form.k, form.T)
+    for number in range(maps.column_bands(form.A)):
+        band, _, _ = maps.column_band(form.A, number, form.k)
+        maps.outer(band, g_a, y_src, sums.A, form.r, form.k, form.T)
+        maps.transposed(band, delta_src, stage.A, g_a, delta_src, form.r, form.k, form.T)

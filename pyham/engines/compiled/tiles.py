@@ -9,7 +9,7 @@ Arguments are addresses (``pyham.engines.compiled.addresses``): y, z (n, T) stat
 
 import numpy as np
 
-from pyham.engines.compiled.addresses import room
+from pyham.engines.compiled.addresses import in_large_pages, room
 from pyham.engines.compiled.settings import part
 
 BAND = 64  # features that are copied of one sample after the other: their rows of a tile stay in the first-level cache
@@ -18,7 +18,9 @@ BAND = 64  # features that are copied of one sample after the other: their rows 
 @part
 def scratch(like, sizes):
     """Memory for pieces of ``sizes`` numbers in the dtype of the array ``like``, not cleared, for ``carve``."""
-    return np.empty(room(like, sizes), like.dtype)
+    memory = np.empty(room(like, sizes), like.dtype)
+    in_large_pages(memory)
+    return memory
 
 
 @part
