@@ -78,6 +78,18 @@ class Edges(Map):
         """The pattern of the transposed matrices; the entries of M^T are ``M[by_column]``."""
         return Edges(self.columns, self.rows, self.shape[::-1])
 
+    @cached_property
+    def places(self) -> tuple[Array, ...]:
+        """What compiled loops need: where blocks of rows begin, starts, columns; the same of columns; by_column.
+
+        A block are neighbouring rows with entries in the same columns, as those of one node of a graph, so its entries
+        are a dense matrix (R, L), row by row. Its first row is ``[0][i]``, that of the next block ``[0][i + 1]``.
+        """
+        rows_by_column = self.rows[self.by_column]
+        of_rows = _alike(self.starts, self.columns), self.starts, self.columns
+        of_columns = _alike(self.column_starts, rows_by_column), self.column_starts, rows_by_column
+        return *of_rows, *of_columns, self.by_column
+
     def find(self, rows: Array, columns: Array) -> Array:
         """Where these entries are among the E, -1 for those that do not exist."""
         k = self.shape[1]
@@ -98,6 +110,8 @@ class Edges(Map):
         return _product(self._sparse(M, transposed=False), y)
 
     def transposed(self, M: Array, g: Array) -> Array:
+        if self._one_a_column:
+            return (g[..., self.rows] * M)[..., self.by_column]
         if np.result_type(M, g).char not in SCIPY:
             return _summed(g, self.rows[self.by_column], M[self.by_column], self.column_starts)
         return _product(self._sparse(M, transposed=True), g)
@@ -143,6 +157,10 @@ class Edges(Map):
         return bool((np.diff(self.starts) == 1).all())
 
     @cached_property
+    def _one_a_column(self) -> bool:
+        return bool((np.diff(self.column_starts) == 1).all())
+
+    @cached_property
     def _small_indices(self) -> tuple[Array, Array]:
         """Columns and starts as SciPy wants them, so that it does not convert them in every call."""
         fits = max(len(self), *self.shape) < 2**31
@@ -179,6 +197,16 @@ def _summed(y: Array, places: Array, factors: Array, starts: Array) -> Array:
 def _rows(y: Array) -> Array:
     """y (..., k) as (samples, k)."""
     return y.reshape(prod(y.shape[:-1]), y.shape[-1])
+
+
+def _alike(starts: Array, columns: Array) -> Array:
+    """Where blocks of rows with the same columns begin, and at last how many rows there are."""
+    counts = np.diff(starts)
+    row = np.repeat(np.arange(len(counts)), counts)
+    before = np.maximum(np.arange(len(columns)) - counts[row], 0)  # the same entry of the row before, if as long
+    others = np.bincount(row[columns != columns[before]], minlength=len(counts))
+    new = (others[1:] > 0) | (counts[1:] != counts[:-1])
+    return np.concatenate([[0], 1 + np.flatnonzero(new), [len(counts)]])
 
 
 class Composition(Edges):

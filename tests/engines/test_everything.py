@@ -5,12 +5,15 @@ Small batches in several blocks of short tiles, so that Python can run the loops
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numba
 import numpy as np
 import pytest
 
 import pyham
+from pyham.architectures.edges import Edges
+from pyham.architectures.maps import DENSE
 from pyham.architectures.stages import StageGradients
 from pyham.engines import choice, contract
 from pyham.engines.compiled import buffers, dense, image_layout, threads
@@ -32,6 +35,8 @@ NETWORKS = {
     "MLP": pyham.MLP(3, 3, 0.5, "softplus"),
     "MS3": pyham.MS3(4, 3, 0.5, "identity", order="q-first"),
     "H2": pyham.H2(4, 5, 0.2, X=np.random.default_rng(0).standard_normal((2, 2))),
+    "H2 on a path": pyham.H2(10, 2, 0.2, graph="path", nodes=5, damping=(0.3, 0.1), X=np.eye(5) + np.eye(5, k=1) / 5),
+    "H1 on a star": pyham.H1(22, 2, 0.3, "softplus", graph="star", nodes=9, blocks=[6, 4, 2, 2, 2, 2, 2, 0, 2]),
     "ConvH2": pyham.images.ConvH2(2, 4, width=2, depths=(2, 1), step=0.4, activation="tanh"),
 }
 
@@ -51,15 +56,27 @@ class Case:
         batch = BATCH if name != "ConvH2" else 5
         self.x = rng.standard_normal((batch, *self.net.arch.shape))
         self.g = rng.standard_normal((batch, *self.net.arch.output_shape))
-        self.passes = Passes(self.net.stages().sections, self.x)
+        self.passes = Passes(self.sections(self.net), self.x)
         self.states = self.passes.states
         self.deltas, self.params = self.back(self.net, self.passes)
         self.phi = self.passes.sensitivities()
-        self.shears = name in ("MS1", "MS3", "H2", "ConvH2")
+        self.shears = name in ("MS1", "MS3", "H2", "H2 on a path", "ConvH2")
+
+    def sections(self, net):
+        """The stages, those on a graph as matrices."""
+        stages = net.stages()
+        if not isinstance(stages.maps[0], Edges):
+            return stages.sections
+        A, W = (kind.dense(M) for kind, M in zip(stages.maps, (stages.A, stages.W), strict=True))
+        return (replace(stages, A=A, W=W, maps=(DENSE, DENSE)),)
 
     def back(self, net, passes):
         deltas, sums = passes.back(self.g)
         sums = tuple(StageGradients(*one) for one in sums)
+        if isinstance(net.stages().maps[0], Edges):
+            dA, dc, dW = sums[0]
+            dA, dW = (dM[:, kind.rows, kind.columns] for kind, dM in zip(net.stages().maps, (dA, dW), strict=True))
+            sums = (StageGradients(dA, dc, dW),)
         return deltas, net.arch.pullback(sums if len(sums) > 1 else sums[0])
 
 
@@ -116,7 +133,7 @@ def test_passes_of_all_layers(case, backend):
 def test_passes_from_states_and_with_other_weights(case, backend):
     net = case.net
     other = net.replace({key: value[::-1] for key, value in net.params.items()})
-    expected = case.back(other, Passes(other.stages().sections, case.x))
+    expected = case.back(other, Passes(case.sections(other), case.x))
     trace, _ = net.trace(case.x, backend=backend), net.trace(case.x[::-1], backend=backend)
     for passed in (Trace(trace.states), trace, copy.deepcopy(trace), pickle.loads(pickle.dumps(trace))):
         close([passed.output], [case.states[-1]])

@@ -87,6 +87,25 @@ def product_blocks(V):
     return blocks
 
 
+def gathered_blocks(V, transposed):
+    def blocks(start, M, entries, places, y, out, first, R, L, T, t):
+        targets, total = out.matrix(first * T + t, R, T, V * LANES, 1)
+        if start.place() != out.place():
+            total = start.matrix(first, R, 1, 1, 0)[1]
+        rows = [y.matrix(places[l] * T + t, 1, 1, V * LANES, 1)[1][0] for l in range(L)]
+        m = [M.matrix(*((entries[l], R, 1) if transposed else (l, R, L)), 1, 0)[1][:, 0] for l in range(L)]
+        out.flat[targets] = total + sum((np.outer(*pair) for pair in zip(m, rows, strict=True)), 0.0)
+
+    return blocks
+
+
+def gathered_outer(u, v, entries, places, out, first, R, L, T):
+    columns = v.matrix(first * T, R, T, T, 1)[1]
+    for l in range(L):
+        targets, before = out.matrix(entries[l], 1, 1, R, 1)
+        out.flat[targets] = before + u.matrix(places[l] * T, 1, 1, T, 1)[1] @ columns.T
+
+
 def outer(u, v, out, r, k, T):
     places, total = out.matrix(0, r, k, k, 1)
     out.flat[places] = total + u.matrix(0, r, T, T, 1)[1] @ v.matrix(0, k, T, T, 1)[1].T
@@ -118,6 +137,9 @@ EVERYWHERE = {
     "lanes": lambda address: LANES, "room": room, "carve": carve, "tanh": math.tanh,
     "logistic": lambda x: 1 / (1 + math.exp(-x)), "softplus": lambda x: max(x, 0.0) + math.log1p(math.exp(-abs(x))),
     "_WIDE": product_blocks(4), "_NARROW": product_blocks(1), "_outer": outer,
+    "in_large_pages": lambda array: None, "_gathered_outer": gathered_outer,
+    "_GATHERED_WIDE": gathered_blocks(4, False), "_GATHERED": gathered_blocks(1, False),
+    "_TRANSPOSED_WIDE": gathered_blocks(4, True), "_TRANSPOSED": gathered_blocks(1, True),
 }  # fmt: skip
 ELEMENTARY = {"_power_of_two": _power_of_two, "_polynomial": _polynomial, "_with_sign_of": np.copysign}
 

@@ -135,7 +135,7 @@ def test_packages_import_what_they_may(package):
 
 def test_only_what_is_written_for_the_compiler_imports_numba():
     users = {name.rpartition(".")[2] for name in modules("pyham") if external(name) & {"numba", "llvmlite"}}
-    assert users <= {"settings", "elementary", "addresses", "register_blocks"}
+    assert users <= {"settings", "elementary", "addresses", "vector_code", "register_blocks", "edge_blocks", "maps"}
 
 
 def test_core_needs_no_extra():

@@ -5,15 +5,19 @@ kernels therefore work with addresses. Numba frees an array after the last use o
 address: a function that takes an address of its own array must ``hold`` the array afterwards.
 """
 
+import sys
 from typing import Any
 
 from llvmlite import binding, ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 WIDTH = 64 if binding.get_host_cpu_features().get("avx512f") else 32  # bytes of a vector
 LINE = 64  # bytes of a line of the cache
 INDEX = ir.IntType(64)
+PAGE, LARGE = 4096, 4 << 20  # bytes of a page, and of memory that is worth large ones
+MADV_HUGEPAGE = 14  # Linux's number for it
 
 
 @intrinsic
@@ -109,6 +113,28 @@ def hold(typingctx, arrays):
         return context.get_dummy_value()
 
     return types.none(arrays), codegen
+
+
+@intrinsic
+def in_large_pages(typingctx, array):
+    """Ask the system to give an array of fresh memory in large pages, where it is large and the system is Linux.
+
+    Small pages cost a fault for every 4 KiB, which took half of the time of a network of 100 000 nodes.
+    """
+
+    def codegen(context, builder, signature, arguments):
+        if sys.platform == "linux":
+            found = context.make_array(signature.args[0])(context, builder, arguments[0])
+            size = builder.mul(found.nitems, INDEX(_bytes(signature.args[0])))
+            with builder.if_then(builder.icmp_signed(">", size, INDEX(LARGE))):
+                first = _whole(builder, builder.ptrtoint(found.data, INDEX), PAGE)
+                number = ir.IntType(32)
+                kind = ir.FunctionType(number, [INDEX, INDEX, number])
+                madvise = cgutils.get_or_insert_function(builder.module, kind, "madvise")
+                builder.call(madvise, [first, builder.sub(size, INDEX(PAGE)), number(MADV_HUGEPAGE)])
+        return context.get_dummy_value()
+
+    return types.none(array), codegen
 
 
 @intrinsic

@@ -16,7 +16,7 @@ import numpy as np
 from pyham.architectures.stages import StageGradients, Stages
 from pyham.engines.compiled import kernels
 from pyham.engines.compiled.activations import code_of
-from pyham.engines.compiled.buffers import Buffer
+from pyham.engines.compiled.buffers import Buffer, zeros
 from pyham.engines.compiled.threads import Cut
 from pyham.engines.contract import SHORTEST
 from pyham.engines.reference import Reference
@@ -33,23 +33,31 @@ SEGMENT = 4 << 20  # bytes of tape for one tile, where the forward pass is run a
 class CompiledDense(Reference):
     """The engine of networks whose maps are matrices."""
 
+    def arguments(self, stages: Any) -> tuple[Any, ...]:
+        """The stages as the kernels take them."""
+        return _plain(stages)
+
+    def blocks(self, stages: Any, batch: int, columns: int = 1) -> Cut:
+        """The cut of a batch, where each sample takes ``columns`` of a tile."""
+        return _blocks(stages, batch, columns)
+
     def forward(self, stages: Any, x: Array) -> Array:
         x, y_N = _own(x), np.empty(x.shape, x.dtype)
-        arguments, blocks = _plain(stages), _blocks(stages, len(x))
+        arguments, blocks = self.arguments(stages), self.blocks(stages, len(x))
         blocks.run(lambda lo, hi, _: kernels.forward(arguments, (lo, hi, blocks.tile), x, y_N))
         return y_N
 
     def trace(self, stages: Any, x: Array) -> Array:
         states = np.empty((stages.depth + 1, *x.shape), stages.dtype)
         states[0] = x
-        arguments, blocks = _plain(stages), _blocks(stages, len(x))
+        arguments, blocks = self.arguments(stages), self.blocks(stages, len(x))
         blocks.run(lambda lo, hi, _: kernels.trace(arguments, (lo, hi, blocks.tile), states))
         return states
 
     def adjoint(self, stages: Any, states: Array, g: Array) -> tuple[Array, StageGradients]:
         states, delta = _own(states), np.empty(states.shape, stages.dtype)
         delta[-1] = g
-        arguments, blocks = _plain(stages), _blocks(stages, len(g))
+        arguments, blocks = self.arguments(stages), self.blocks(stages, len(g))
         sums = _Sums(stages, blocks)
         blocks.run(lambda lo, hi, b: kernels.adjoint(arguments, (lo, hi, blocks.tile), states, delta, sums.of(b)))
         return delta, sums.total()
@@ -57,8 +65,8 @@ class CompiledDense(Reference):
     def run(self, stages: Any, x: Array) -> Trace:
         """The forward pass, recorded for ``back`` unless that is long; states are computed when somebody looks."""
         x, y_N, recorded = x.copy(), np.empty(x.shape, x.dtype), None
-        arguments, blocks = _plain(stages), _blocks(stages, len(x))
-        numbers = blocks.tiles * blocks.tile * _recorded(stages) * len(stages.A)
+        arguments, blocks = self.arguments(stages), self.blocks(stages, len(x))
+        numbers = blocks.tiles * blocks.tile * _recorded(stages) * stages.count
         if numbers * x.itemsize > TAPE:
             y_N = self.forward(stages, x)
         else:
@@ -74,10 +82,12 @@ class CompiledDense(Reference):
         x, recorded = trace.tape(self, stages)
         kept = g.copy()
         if recorded is None:
-            layer = stages.per_layer * _recorded(stages) * TILE * stages.dtype.itemsize
+            tile = self.blocks(stages, len(kept)).tile
+            layer = stages.per_layer * _recorded(stages) * tile * stages.dtype.itemsize
             _, delta_0, gradients = self.checkpointed(stages, x, kept, max(1, SEGMENT // layer))
         else:
-            delta_0, arguments, blocks = np.empty(g.shape, stages.dtype), _plain(stages), _blocks(stages, len(g))
+            arguments, blocks = self.arguments(stages), self.blocks(stages, len(g))
+            delta_0 = np.empty(g.shape, stages.dtype)
             sums, tape = _Sums(stages, blocks), recorded.array
             blocks.run(
                 lambda lo, hi, b: kernels.adjoint_recorded(
@@ -90,7 +100,7 @@ class CompiledDense(Reference):
     def checkpointed(self, stages: Any, x: Array, g: Array, segment: int) -> tuple[Array, Array, StageGradients]:
         """y_N and delta_0 (B, n) and the gradients of A, c, W; every ``segment``-th state of a tile is kept."""
         x, g, y_N, delta_0 = _own(x), _own(g), np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
-        arguments, blocks = _plain(stages), _blocks(stages, len(x))
+        arguments, blocks = self.arguments(stages), self.blocks(stages, len(x))
         sums = _Sums(stages, blocks)
         blocks.run(
             lambda lo, hi, b: kernels.gradient(
@@ -104,7 +114,7 @@ class CompiledDense(Reference):
     ) -> tuple[Array, Array, StageGradients, Array]:
         """As ``checkpointed``, from states rebuilt on the way back; and reports (blocks, 3)."""
         x, g, y_N, delta_0 = _own(x), _own(g), np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
-        arguments, blocks = _plain(stages), _blocks(stages, len(x))
+        arguments, blocks = self.arguments(stages), self.blocks(stages, len(x))
         sums, reports = _Sums(stages, blocks), np.zeros((max(1, blocks.count), 3))
         few = SHORTEST if shortest is None else shortest
         blocks.run(
@@ -121,7 +131,7 @@ class CompiledDense(Reference):
     def inverse(self, stages: Any, y_N: Array) -> Array:
         """y_0 (B, n) from y_N (B, n), where every stage leaves what it reads alone."""
         y_N, y_0 = _own(y_N), np.empty(y_N.shape, y_N.dtype)
-        arguments, blocks = _plain(stages), _blocks(stages, len(y_N))
+        arguments, blocks = self.arguments(stages), self.blocks(stages, len(y_N))
         blocks.run(lambda lo, hi, _: kernels.inverse(arguments, (lo, hi, blocks.tile), y_N, y_0))
         return y_0
 
@@ -130,17 +140,17 @@ class CompiledDense(Reference):
         n, x = stages.width, _own(states[0])
         phi = np.empty((stages.depth + 1, n, n, len(x)), stages.dtype)
         phi[-1] = np.eye(n, dtype=stages.dtype)[:, :, None] if last is None else last.transpose(1, 2, 0)
-        arguments, blocks = _plain(stages), _blocks(stages, len(x), columns=n)
+        arguments, blocks = self.arguments(stages), self.blocks(stages, len(x), columns=n)
         blocks.run(lambda lo, hi, _: kernels.sensitivity(arguments, (lo, hi, blocks.tile), x, phi))
         return phi.transpose(0, 3, 1, 2)
 
 
 class _Sums:
-    """Sums over samples, block by block: dA (S, r, k), dc (S, r), dW (S, d, r)."""
+    """Sums over samples, block by block: dA, dc, dW, shaped like A, c, W of all stages."""
 
     def __init__(self, stages: Stages, blocks: Cut) -> None:
         shapes = (stages.A.shape, stages.c.shape, stages.W.shape)
-        self.first = tuple(np.zeros(shape, stages.dtype) for shape in shapes)
+        self.first = tuple(zeros(shape, stages.dtype) for shape in shapes)
         self.others: tuple[Array, ...] = ()
         if blocks.count > 1:
             sizes = [math.prod(shape) for shape in shapes]
@@ -180,7 +190,7 @@ def _cut(batch: int, columns: int, A: tuple[int, int, int], W: tuple[int, int, i
 
 def _recorded(stages: Stages) -> int:
     """Numbers on the tape for each stage and sample."""
-    return stages.A.shape[1] + stages.A.shape[2]
+    return stages.c.shape[1] + stages.src[0].stop - stages.src[0].start
 
 
 def _own(array: Array) -> Array:
@@ -190,8 +200,8 @@ def _own(array: Array) -> Array:
 
 
 def _plain(stages: Stages) -> tuple[Any, ...]:
-    """The stages as the kernels take them."""
-    return stages.A, stages.c, stages.W, *stages.places, code_of(stages.activation)
+    """The stages as the kernels take them: None stands for the kind of a matrix."""
+    return stages.A, stages.c, stages.W, *stages.places, code_of(stages.activation), None, None
 
 
 DENSE = CompiledDense()

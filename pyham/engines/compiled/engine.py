@@ -1,7 +1,7 @@
 """The compiled engine: for each kind of map the fastest engine that there is for it.
 
-Matrices and convolutions have kernels, and so have the package's own activations; networks of other maps and networks
-with an activation of the user's own run on the reference engine.
+Matrices, matrices on the edges of a graph and convolutions have kernels, and so have the package's own activations;
+networks of other maps and networks with an activation of the user's own run on the reference engine.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,16 +11,18 @@ import numpy as np
 
 from pyham.architectures.activations import BUILT_IN
 from pyham.architectures.chain import AnyStages
+from pyham.architectures.edges import Edges
 from pyham.architectures.maps import Convolution, Dense
 from pyham.engines.compiled.convolutions import CompiledConvolutions
 from pyham.engines.compiled.dense import DENSE
+from pyham.engines.compiled.edges import CompiledEdges
 from pyham.engines.contract import Engine, Loss
 from pyham.engines.reference import REFERENCE
 from pyham.engines.results import ClassifierGradients, Drift, Parts, Pixels, Trace
 
 Array = np.ndarray[Any, Any]
 
-BY_MAP: dict[type[Any], Engine] = {Dense: DENSE, Convolution: CompiledConvolutions()}
+BY_MAP: dict[type[Any], Engine] = {Dense: DENSE, Convolution: CompiledConvolutions(), Edges: CompiledEdges()}
 
 
 class Compiled(Engine):

@@ -14,7 +14,7 @@ from pyham.engines.compiled.activations import times_slope
 from pyham.engines.compiled.addresses import shift
 from pyham.engines.compiled.register_blocks import add_outer, product
 from pyham.engines.compiled.settings import part
-from pyham.engines.compiled.stage import Form, StageAddresses, evaluate, update
+from pyham.engines.compiled.stage import StageAddresses, evaluate, form_of_matrices, update
 from pyham.engines.compiled.tiles import copy, keep_times
 
 
@@ -97,9 +97,9 @@ def ascend(stage, keep, weights, masks, y, tape, a, gathered, size):
     y_src = shift(tape, stage.tape)
     s = shift(y_src, stage.k * T)
     copy(shift(y, matrices.src), y_src, stage.k * T)
-    form = Form(stage.channels, stage.r, stage.k * entries, stage.d, stage.code, T)
+    form = form_of_matrices(stage.channels, stage.r, stage.k * entries, stage.d, stage.code, T)
     evaluate(form, matrices, seen(stage, y_src, stage.k, masks, gathered), a, s, size)
-    form = Form(stage.channels, stage.r * entries, stage.k, stage.d, stage.code, T)
+    form = form_of_matrices(stage.channels, stage.r * entries, stage.k, stage.d, stage.code, T)
     update(form, matrices, seen(stage, s, stage.r, masks, gathered), y)
 
 

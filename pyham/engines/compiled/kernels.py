@@ -5,11 +5,12 @@ cache.
 
 Arguments that recur
 --------------------
-stages : (A, c, W, src, dst, keep, code), the arrays
+stages : (A, c, W, src, dst, keep, code, of_A, of_W), the arrays
     A (S, r, k), c (S, r), W (S, d, r), keep (S,) of one dtype; src, dst (L,) : first indices of the slices, for the L
-    stages of a layer; code : of the activation, ``pyham.engines.compiled.activations.code_of``
+    stages of a layer; code : of the activation, ``pyham.engines.compiled.activations.code_of``; of_A, of_W : None. On
+    a graph A and W are (S, E), the entries of matrices, and of_A, of_W ``pyham.architectures.edges.Edges.places``
 span : (lo, hi, T), the samples to work on, and how many at a time: lo and T are multiples of the vector length
-sums : (dA, dc, dW), the arrays dA (S, r, k), dc (S, r), dW (S, d, r); sums over samples are added to them
+sums : (dA, dc, dW), arrays shaped like A, c, W; sums over samples are added to them
 x, g, y_0, y_N, delta_0 (B, n), states, deltas (N + 1, B, n) : as in the reference, g = dLoss/dy_N
 phi (N + 1, n, n, B) : samples last
 tape : from the aligned address on (tiles, S, (k + r) T), y[src] (k, T) and s = sigma(A y[src] + c) (r, T) of every
@@ -24,7 +25,7 @@ import numpy as np
 from pyham.engines.compiled.activations import times_slope
 from pyham.engines.compiled.addresses import address, aligned, carve, hold, shift
 from pyham.engines.compiled.layers import addresses_of, advance, describe, pull_recorded, record, stage_of, sums_of
-from pyham.engines.compiled.register_blocks import product
+from pyham.engines.compiled.maps import transposed
 from pyham.engines.compiled.settings import kernel
 from pyham.engines.compiled.stage import constants_in, evaluate, pull, undo, update
 from pyham.engines.compiled.tiles import (
@@ -286,12 +287,12 @@ def sensitivity(stages, span, x, phi):
             stage = stage_of(form, net, index)
             slope = shift(slopes, index * form.r * T)
             P_dst, P_src = shift(P, stage.dst * n), shift(P, stage.src * n)
-            product(zeros, stage.W, 1, form.r, P_dst, G, form.r, form.d, n * T)
+            transposed(form.W, zeros, stage.W, P_dst, G, form.d, form.r, n * T)
             for i in range(form.r):
                 for column in range(n):
                     multiply(shift(slope, i * T), shift(G, (i * n + column) * T), T)
             keep_times(stage.keep, P_dst, form.d * n * T)
-            product(P_src, stage.A, 1, form.k, G, P_src, form.k, form.r, n * T)
+            transposed(form.A, P_src, stage.A, G, P_src, form.r, form.k, n * T)
             if index % net.L == 0:
                 store_last(P, phi[index // net.L], start, size, n, T)
     hold(work)

@@ -7,6 +7,7 @@ numbers.
 from typing import Any, NamedTuple
 
 from pyham.engines.compiled.addresses import address, shift
+from pyham.engines.compiled.maps import kind_of, sizes_of
 from pyham.engines.compiled.settings import part
 from pyham.engines.compiled.stage import Form, StageAddresses, Sums, evaluate, pull, update
 from pyham.engines.compiled.tiles import copy
@@ -28,8 +29,10 @@ class Net(NamedTuple):
 @part
 def describe(stages, n, T):
     """The kernels' argument ``stages`` as ``Form`` and ``Net``."""
-    A, c, W, src, dst, keep, code = stages
-    form = Form(n, A.shape[1], A.shape[2], W.shape[1], code, T)
+    A, c, W, src, dst, keep, code, of_A, of_W = stages
+    r, k, numbers_A = sizes_of(of_A, A)
+    d, _, numbers_W = sizes_of(of_W, W)
+    form = Form(n, r, k, d, code, T, kind_of(of_A), kind_of(of_W), numbers_A, numbers_W)
     return form, Net(address(A), address(c), address(W), address(src), address(dst), address(keep), len(A), len(src))
 
 
@@ -38,7 +41,7 @@ def stage_of(form, net, index):
     """Stage number ``index``."""
     place = index % net.L
     return StageAddresses(
-        shift(net.A, index * form.r * form.k), shift(net.c, index * form.r), shift(net.W, index * form.d * form.r),
+        shift(net.A, index * form.numbers_A), shift(net.c, index * form.r), shift(net.W, index * form.numbers_W),
         net.keep[index], net.src[place] * form.T, net.dst[place] * form.T,
     )  # fmt: skip
 
@@ -54,7 +57,7 @@ def addresses_of(sums):
 def sums_of(form, sums, index):
     """Sums of stage number ``index``."""
     return Sums(
-        shift(sums.A, index * form.r * form.k), shift(sums.c, index * form.r), shift(sums.W, index * form.d * form.r)
+        shift(sums.A, index * form.numbers_A), shift(sums.c, index * form.r), shift(sums.W, index * form.numbers_W)
     )
 
 

@@ -33,11 +33,14 @@ from numba.core import event
 
 
 def _digest() -> str:
-    """Of this file and of every file of this room that has jitted functions, which is why it imports this one."""
+    """Of this file and of every file of this room that has jitted functions or writes code in LLVM's language.
+
+    The first import this one, the others llvmlite.
+    """
     sources = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         content = path.read_bytes()
-        if path.name == "settings.py" or b"compiled.settings import" in content:
+        if path.name == "settings.py" or b"compiled.settings import" in content or b"llvmlite import" in content:
             sources.update(content)
     return sources.hexdigest()[:12]
 

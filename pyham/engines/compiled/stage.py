@@ -13,15 +13,16 @@ Arguments are addresses (``pyham.engines.compiled.addresses``): of y, delta (n, 
 
 from typing import Any, NamedTuple
 
+from pyham.engines.compiled import maps
 from pyham.engines.compiled.activations import apply, times_slope
 from pyham.engines.compiled.addresses import shift
-from pyham.engines.compiled.register_blocks import add_outer, product
+from pyham.engines.compiled.register_blocks import add_outer
 from pyham.engines.compiled.settings import part
 from pyham.engines.compiled.tiles import divide, fill, keep_times
 
 
 class Form(NamedTuple):
-    """What all stages share: the sizes n, r, k, d, the activation's code, and T."""
+    """What all stages share: sizes n, r, k, d, the activation's code, T, and of A and W the kind and the numbers."""
 
     n: Any
     r: Any
@@ -29,10 +30,20 @@ class Form(NamedTuple):
     d: Any
     code: Any
     T: Any
+    A: Any
+    W: Any
+    numbers_A: Any
+    numbers_W: Any
+
+
+@part
+def form_of_matrices(n, r, k, d, code, T):
+    """Of stages whose maps are matrices."""
+    return Form(n, r, k, d, code, T, None, None, r * k, d * r)
 
 
 class StageAddresses(NamedTuple):
-    """Addresses of A (r, k), c (r,) and W (d, r), the number keep, and where y[src] and y[dst] begin in y."""
+    """Addresses of the numbers of A, c (r,) and W, the number keep, and where y[src] and y[dst] begin in y."""
 
     A: Any
     c: Any
@@ -43,7 +54,7 @@ class StageAddresses(NamedTuple):
 
 
 class Sums(NamedTuple):
-    """Addresses of dA (r, k), dc (r,), dW (d, r)."""
+    """Addresses of dA, dc (r,), dW, shaped like A, c, W."""
 
     A: Any
     c: Any
@@ -68,8 +79,10 @@ def constants_in(ones, zeros, T, r):
 @part
 def evaluate(form, stage, y_src, a, s, size):
     """s <- sigma(A y_src + c); a is overwritten."""
-    product(stage.c, stage.A, form.k, 1, y_src, a, form.r, form.k, form.T)
-    apply(form.code, a, s, form.r * form.T)
+    for number in range(maps.row_bands(form.A)):
+        band, first, last = maps.row_band(form.A, number, form.r)
+        maps.apply(band, stage.c, stage.A, y_src, shift(a, -first * form.T), form.r, form.k, form.T)
+        apply(form.code, a, shift(s, first * form.T), (last - first) * form.T)
     if size < form.T:
         for i in range(form.r):
             for t in range(size, form.T):
@@ -80,8 +93,10 @@ def evaluate(form, stage, y_src, a, s, size):
 def update(form, stage, s, y):
     """y[dst] <- keep y[dst] + W s."""
     y_dst = shift(y, stage.dst)
-    keep_times(stage.keep, y_dst, form.d * form.T)
-    product(y_dst, stage.W, form.r, 1, s, y_dst, form.d, form.r, form.T)
+    for number in range(maps.row_bands(form.W)):
+        band, first, last = maps.row_band(form.W, number, form.d)
+        keep_times(stage.keep, shift(y_dst, first * form.T), (last - first) * form.T)
+        maps.apply(band, y_dst, stage.W, s, y_dst, form.d, form.r, form.T)
 
 
 @part
@@ -91,7 +106,7 @@ def undo(form, stage, y, a, s, size):
     for t in range(form.r * form.T):
         a[t] = -s[t]
     y_dst = shift(y, stage.dst)
-    product(y_dst, stage.W, form.r, 1, a, y_dst, form.d, form.r, form.T)
+    maps.apply(form.W, y_dst, stage.W, a, y_dst, form.d, form.r, form.T)
     divide(stage.keep, y_dst, form.d * form.T)
 
 
@@ -99,10 +114,15 @@ def undo(form, stage, y, a, s, size):
 def pull(form, stage, y_src, s, constants, delta, g_a, sums):
     """The adjoint of a stage: delta goes from after it to before it; ``sums`` += those over the tile."""
     delta_src, delta_dst = shift(delta, stage.src), shift(delta, stage.dst)
-    add_outer(delta_dst, s, sums.W, form.d, form.r, form.T)
-    product(constants.zeros, stage.W, 1, form.r, delta_dst, g_a, form.r, form.d, form.T)
-    times_slope(form.code, s, g_a, form.r * form.T)
-    add_outer(g_a, y_src, sums.A, form.r, form.k, form.T)
-    add_outer(g_a, constants.ones, sums.c, form.r, 1, form.T)
+    for number in range(maps.column_bands(form.W)):
+        band, first, last = maps.column_band(form.W, number, form.r)
+        maps.outer(band, delta_dst, s, sums.W, form.d, form.r, form.T)
+        maps.transposed(band, constants.zeros, stage.W, delta_dst, g_a, form.d, form.r, form.T)
+        g_band = shift(g_a, first * form.T)
+        times_slope(form.code, shift(s, first * form.T), g_band, (last - first) * form.T)
+        add_outer(g_band, constants.ones, shift(sums.c, first), last - first, 1, form.T)
     keep_times(stage.keep, delta_dst, form.d * form.T)
-    product(delta_src, stage.A, 1, form.k, g_a, delta_src, form.k, form.r, form.T)
+    for number in range(maps.column_bands(form.A)):
+        band, _, _ = maps.column_band(form.A, number, form.k)
+        maps.outer(band, g_a, y_src, sums.A, form.r, form.k, form.T)
+        maps.transposed(band, delta_src, stage.A, g_a, delta_src, form.r, form.k, form.T)

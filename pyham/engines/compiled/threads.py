@@ -47,11 +47,12 @@ class Cut:
     tile : samples of a tile
     work : operations on the whole batch, roughly
     partial : bytes of partial sums that each block keeps
+    room : bytes of partial sums of all blocks; PARTIAL, if not given
     """
 
-    def __init__(self, batch: int, tile: int, *, work: int, partial: int) -> None:
+    def __init__(self, batch: int, tile: int, *, work: int, partial: int, room: int | None = None) -> None:
         self.batch, self.tile, self.tiles = batch, tile, -(-batch // tile)
-        most = max(1, min(BLOCKS, work // WORTHWHILE, PARTIAL // max(1, partial)))
+        most = max(1, min(BLOCKS, work // WORTHWHILE, (room or PARTIAL) // max(1, partial)))
         self.size = tile * max(1, -(-self.tiles // most))
         self.count = -(-batch // self.size)
 

@@ -9,22 +9,27 @@ Arguments are addresses (``pyham.engines.compiled.addresses``): y, z (n, T) stat
 
 import numpy as np
 
-from pyham.engines.compiled.addresses import room
+from pyham.engines.compiled.addresses import in_large_pages, room
 from pyham.engines.compiled.settings import part
+
+BAND = 64  # features that are copied of one sample after the other: their rows of a tile stay in the first-level cache
 
 
 @part
 def scratch(like, sizes):
     """Memory for pieces of ``sizes`` numbers in the dtype of the array ``like``, not cleared, for ``carve``."""
-    return np.empty(room(like, sizes), like.dtype)
+    memory = np.empty(room(like, sizes), like.dtype)
+    in_large_pages(memory)
+    return memory
 
 
 @part
 def load(x, start, size, y, n, T):
     """The first ``size`` columns of y (n, T) <- rows start .. start + size of x (B, n); the others <- 0."""
-    for t in range(size):
-        for i in range(n):
-            y[i * T + t] = x[start + t, i]
+    for first in range(0, n, BAND):
+        for t in range(size):
+            for i in range(first, min(first + BAND, n)):
+                y[i * T + t] = x[start + t, i]
     for i in range(n):
         for t in range(size, T):
             y[i * T + t] = 0
@@ -33,9 +38,10 @@ def load(x, start, size, y, n, T):
 @part
 def store(y, x, start, size, n, T):
     """Rows start .. start + size of x (B, n) <- the first ``size`` columns of y (n, T)."""
-    for t in range(size):
-        for i in range(n):
-            x[start + t, i] = y[i * T + t]
+    for first in range(0, n, BAND):
+        for t in range(size):
+            for i in range(first, min(first + BAND, n)):
+                x[start + t, i] = y[i * T + t]
 
 
 @part
