@@ -180,7 +180,7 @@ class PredictorModel(LayeredModel):
         parts = Parts(self.lift, self.arch.lower(self.params), *scaled(self.layer, self.gain))
         pieces = [x[start : start + PIECE] for start in range(0, len(x), PIECE)]
         z = np.concatenate([self.engine.logits(parts, piece) for piece in pieces])
-        loss, right, _ = of_rows(self.protocol.loss, z.T, labels)
+        loss, right, _ = of_rows(self.protocol.loss, z.T, labels[:])
         return loss, right
 
     def deepen(self, prolongation: str) -> "PredictorModel":

@@ -133,6 +133,8 @@ def test_adam_counts_the_steps_of_all_epochs_of_the_output_layer(rng):
     for epoch in (1, 2):
         model.epoch("output layer", descent, x, np.arange(6) % 2, np.arange(6), 2, np.full(3, 0.1))
         assert descent.t == 3 * epoch
+    loss, right = model.epoch("output layer", descent, x, np.arange(6) % 2, np.arange(6), 2, np.zeros(3))  # no step
+    assert (pytest.approx(loss, rel=1e-12), right) == model.evaluate("output layer", x, np.arange(6) % 2)
     wide = Classifier.untrained(POINTS["H1"].init(rng, dtype=np.longdouble), 2)
     with pytest.raises((TypeError, ValueError), match="float"):
         PredictorModel(wide, Protocol())
