@@ -53,21 +53,25 @@ def classifiers_of_images(dtype: Any) -> None:
 
 def gradients(dtype: Any) -> object:
     """Forward and backward pass, together and apart; states and gradients are computed when they are looked at."""
-    net, x = _network(dtype)
-    net.gradient(x, x)
-    trace = net.trace(x)
-    adjoint = net.adjoint(trace, x)
-    return trace.states, adjoint.delta
+    return _gradients(*_network(dtype))
 
 
 def other_passes(dtype: Any) -> None:
     """With little memory, backwards, and of matrices."""
     net, x = _network(dtype)
-    net.gradient(x, x, memory="checkpoint")
-    net.gradient(x, x, memory="reversible")
-    net.inverse(net(x))
+    _other_passes(net, x)
     pyham.symplectic.defect(net.sensitivity(x), net.interconnection)
     pyham.symplectic.norms(net.sensitivity(x, layers=[0]))
+
+
+def gradients_on_graphs(dtype: Any) -> object:
+    """``gradients`` of a network on a graph."""
+    return _gradients(*_network(dtype, graph="path", nodes=2))
+
+
+def other_passes_on_graphs(dtype: Any) -> None:
+    """``other_passes`` of a network on a graph."""
+    _other_passes(*_network(dtype, graph="path", nodes=2))
 
 
 def trainings(dtype: Any) -> None:
@@ -84,13 +88,27 @@ def trainings(dtype: Any) -> None:
                 train(net, x, labels, protocol=protocol, rng=0).accuracy(x, labels)
 
 
-def _network(dtype: Any) -> tuple[pyham.Network, Any]:
-    return pyham.H2(width=4, depth=4).init(0, dtype=dtype), np.ones((4, 4), dtype)
+def _gradients(net: pyham.Network, x: Any) -> object:
+    net.gradient(x, x)
+    trace = net.trace(x)
+    adjoint = net.adjoint(trace, x)
+    return trace.states, adjoint.delta
+
+
+def _other_passes(net: pyham.Network, x: Any) -> None:
+    net.gradient(x, x, memory="checkpoint")
+    net.gradient(x, x, memory="reversible")
+    net.inverse(net(x))
+    net.sensitivity(x)
+
+
+def _network(dtype: Any, **options: Any) -> tuple[pyham.Network, Any]:
+    return pyham.H2(width=4, depth=4, **options).init(0, dtype=dtype), np.ones((4, 4), dtype)
 
 
 #: What compiles everything, in parts: what takes longest first.
 USES: list[tuple[Kind, Any]] = [
     (use, dtype)
-    for use in (classifiers_of_images, gradients, other_passes, trainings)
+    for use in (classifiers_of_images, gradients_on_graphs, other_passes_on_graphs, gradients, other_passes, trainings)
     for dtype in (np.float64, np.float32)
 ]

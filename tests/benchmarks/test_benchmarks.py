@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks import __main__ as command
-from benchmarks import mnist, planar, programs, report, timing
+from benchmarks import graphs, mnist, planar, programs, report, timing
 from benchmarks.cases import CASES, QUICK, Case
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +42,30 @@ def test_a_program_that_computes_something_else_is_not_timed(factor):
     wrong = [*right[:-1], factor * right[-1]]
     with pytest.raises(ArithmeticError, match="H1 4, 5, 3: other differs from NumPy by"):
         timing.agree(SMALL[0], {"NumPy": right, "other": wrong})
+
+
+@pytest.mark.parametrize("name", graphs.GRAPHS)
+def test_networks_on_graphs_are_those_that_are_compared(name, monkeypatch):
+    row = graphs.measure(name, 9, 0.0)
+    entries = {"ring": 9 * 3, "grid": 9 + 2 * 12, "star": 9 + 2 * 8}
+    assert row["entries"] == entries.get(name, row["entries"]) and row["ratio"] > 0 and row["built"] > 0
+    monkeypatch.setattr(graphs, "_dense", lambda net, same=graphs._dense: same(net.replace({"b": net.b + 1e-9})))
+    with pytest.raises(ArithmeticError, match=f"{name} of 9 nodes: expected the dense engine's gradient, off by"):
+        graphs.measure(name, 9, 0.0)
+
+
+def test_random_graphs_have_three_neighbours_a_node():
+    edges = graphs.random_regular(1000)
+    assert len(edges) == 1500
+    assert np.bincount(edges.ravel()).tolist() == [3] * 1000
+
+
+def test_exponents_are_those_of_the_rows():
+    rows = [
+        {"graph": "ring", "nodes": M, "entries": 3 * M, "built": M, "seconds": M**1.5, "bytes": 0}
+        for M in (1000, 10_000)
+    ]
+    assert graphs.exponents(rows)["ring"] == pytest.approx({"built": 1, "seconds": 1.5})
 
 
 def test_every_program_has_as_many_turns():

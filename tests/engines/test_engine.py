@@ -3,6 +3,7 @@
 import mpmath
 import numpy as np
 import pytest
+from numba import types
 
 import pyham
 from pyham._check import multiprecision
@@ -91,7 +92,7 @@ def test_arguments_are_not_changed_and_their_layout_does_not_matter(batch, backe
 
 
 @pytest.mark.parametrize("batch", [1, 2])
-def test_kernels_are_compiled_once_for_each_dtype(batch, rng):
+def test_kernels_are_compiled_once_for_each_dtype_and_kind_of_map(batch, rng):
     # Numba compiles anew, for seconds, for arguments of another layout, or that may not be written to.
     net = network("H2-plain")
     for x in (rng.standard_normal((batch, n)), np.broadcast_to(rng.standard_normal(n), (batch, n))):
@@ -99,7 +100,9 @@ def test_kernels_are_compiled_once_for_each_dtype(batch, rng):
         everything(net, x, x)
         everything(net, np.asfortranarray(x)[::-1], x)
     for kernel in (kernels.forward, kernels.trace, kernels.adjoint, kernels.sensitivity):
-        assert len({str(signature[0][0].dtype) for signature in kernel.signatures}) == len(kernel.signatures)
+        stages = [signature[0] for signature in kernel.signatures]
+        kinds = {(str(of[0].dtype), *(isinstance(kind, types.NoneType) for kind in of[-2:])) for of in stages}
+        assert len(kinds) == len(stages)
 
 
 @pytest.mark.parametrize("key", ["H2-semi-implicit-p-first", "MLP"])

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,27 +24,37 @@ def image_networks(dtype: type) -> None:
     classifier.accuracy(pixels, labels)
 
 
-def gradients(dtype: type) -> None:
-    net, x = network(dtype)
+def gradients(dtype: type, **options: Any) -> None:
+    net, x = network(dtype, **options)
     net.gradient(x, x)
     net.adjoint(net.trace(x), x)
 
 
-def other_passes(dtype: type) -> None:
-    net, x = network(dtype)
+def other_passes(dtype: type, **options: Any) -> None:
+    net, x = network(dtype, **options)
     net.gradient(x, x, memory="checkpoint")
     net.gradient(x, x, memory="reversible")
     net.inverse(net(x))
     net.sensitivity(x)
 
 
-def network(dtype: type) -> tuple[pyham.Network, np.ndarray]:
-    return pyham.H2(width=4, depth=4).init(0, dtype=dtype), np.zeros((2, 4), dtype)
+def gradients_on_graphs(dtype: type) -> None:
+    gradients(dtype, graph="path", nodes=2)
+
+
+def other_passes_on_graphs(dtype: type) -> None:
+    other_passes(dtype, graph="path", nodes=2)
+
+
+def network(dtype: type, **options: Any) -> tuple[pyham.Network, np.ndarray]:
+    return pyham.H2(width=4, depth=4, **options).init(0, dtype=dtype), np.zeros((2, 4), dtype)
 
 
 #: The longest first.
 SHARES: list[tuple[Callable[[type], None], type]] = [
-    (kernels, dtype) for kernels in (image_networks, gradients, other_passes) for dtype in (np.float64, np.float32)
+    (kernels, dtype)
+    for kernels in (image_networks, gradients_on_graphs, other_passes_on_graphs, gradients, other_passes)
+    for dtype in (np.float64, np.float32)
 ]
 
 

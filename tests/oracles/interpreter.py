@@ -137,7 +137,8 @@ EVERYWHERE = {
     "lanes": lambda address: LANES, "room": room, "carve": carve, "tanh": math.tanh,
     "logistic": lambda x: 1 / (1 + math.exp(-x)), "softplus": lambda x: max(x, 0.0) + math.log1p(math.exp(-abs(x))),
     "_WIDE": product_blocks(4), "_NARROW": product_blocks(1), "_outer": outer,
-    "in_large_pages": lambda array: None, "_gathered_outer": gathered_outer,
+    "in_large_pages": lambda array: None,
+    "fetch": lambda address, count: address.matrix(0, 1, 1, count, 1), "_gathered_outer": gathered_outer,
     "_GATHERED_WIDE": gathered_blocks(4, False), "_GATHERED": gathered_blocks(1, False),
     "_TRANSPOSED_WIDE": gathered_blocks(4, True), "_TRANSPOSED": gathered_blocks(1, True),
 }  # fmt: skip

@@ -138,6 +138,23 @@ def in_large_pages(typingctx, array):
 
 
 @intrinsic
+def fetch(typingctx, pointer, count):
+    """Ask the processor to bring ``count`` numbers into the cache, a line of it or more, while it goes on."""
+
+    def codegen(context, builder, signature, arguments):
+        first, number = arguments[0], ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [first.type, number, number, number])
+        prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+        line = INDEX(LINE * 8 // signature.args[0].dtype.bitwidth)
+        with cgutils.for_range(builder, builder.sdiv(arguments[1], line)) as loop:
+            place = builder.gep(first, [builder.mul(loop.index, line)])
+            builder.call(prefetch, [place, number(0), number(3), number(1)])  # to read, into all caches, data
+        return context.get_dummy_value()
+
+    return types.none(pointer, types.intp), codegen
+
+
+@intrinsic
 def lanes(typingctx, pointer):
     """How many numbers a vector holds."""
 

@@ -19,9 +19,12 @@ from typing import Any
 from numba import types
 from numba.extending import intrinsic
 
-from pyham.engines.compiled.addresses import INDEX, lanes, shift
+from pyham.engines.compiled.addresses import INDEX, fetch, lanes, shift
 from pyham.engines.compiled.settings import part
 from pyham.engines.compiled.vector_code import VectorsAt, in_blocks, loop, multiply_add, starting_values, totals
+
+NEAR = 1 << 15  # numbers: so many rows are in the cache anyway
+MOST = 1024  # entries that are fetched ahead: the centre of a star has more
 
 
 def gathered_blocks(V: int, *, transposed: bool) -> Any:
@@ -120,8 +123,20 @@ _TRANSPOSED_WIDE, _TRANSPOSED = (gathered_blocks(V, transposed=True) for V in (4
 
 
 @part
-def gathered_product(edges, start, M, y, out, T):
+def fetch_next(edges, places, y, k, T):
+    """Ask for the rows of y (k, T) that the next band reads, if y is larger than the cache.
+
+    On a graph without any order neighbours lie anywhere. Rows that are asked for one by one cost a wait each.
+    """
+    if k * T > NEAR:
+        for e in range(edges.next_entry, min(edges.next_end, edges.next_entry + MOST)):
+            fetch(shift(y, places[e] * T), T)
+
+
+@part
+def gathered_product(edges, start, M, y, out, k, T):
     """out (r, T) <- start + M y, y (k, T); T a multiple of ``lanes``; ``edges``: ``maps.EdgePlaces``."""
+    fetch_next(edges, edges.columns, y, k, T)
     wide = 4 * lanes(out)
     whole = T - T % wide
     for g in range(edges.row_blocks):
@@ -150,8 +165,9 @@ def gathered_transposed(edges, start, M, g, out, T):
 
 
 @part
-def add_gathered_outer(edges, u, v, out, T):
+def add_gathered_outer(edges, u, v, out, r, T):
     """out (E,) += the entries of u v^T, u (r, T) and v (k, T), the sum over samples; T a multiple of ``lanes``."""
+    fetch_next(edges, edges.rows_by_column, u, r, T)
     for c in range(edges.column_blocks):
         first, place = edges.columns_of_blocks[c], edges.column_starts[edges.columns_of_blocks[c]]
         R, L = edges.columns_of_blocks[c + 1] - first, edges.column_starts[first + 1] - place

@@ -11,7 +11,7 @@ import numpy as np
 
 from pyham.architectures.activations import BUILT_IN
 from pyham.architectures.chain import AnyStages
-from pyham.architectures.edges import Edges
+from pyham.architectures.edges import Composition, Edges
 from pyham.architectures.maps import Convolution, Dense
 from pyham.engines.compiled.convolutions import CompiledConvolutions
 from pyham.engines.compiled.dense import DENSE
@@ -22,7 +22,10 @@ from pyham.engines.results import ClassifierGradients, Drift, Parts, Pixels, Tra
 
 Array = np.ndarray[Any, Any]
 
-BY_MAP: dict[type[Any], Engine] = {Dense: DENSE, Convolution: CompiledConvolutions(), Edges: CompiledEdges()}
+_EDGES = CompiledEdges()
+BY_MAP: dict[type[Any], Engine] = {
+    Dense: DENSE, Convolution: CompiledConvolutions(), Edges: _EDGES, Composition: _EDGES,
+}  # fmt: skip
 
 
 class Compiled(Engine):
@@ -32,7 +35,8 @@ class Compiled(Engine):
         """The engine of this network's maps and activation."""
         if stages.activation not in BUILT_IN:
             return REFERENCE
-        return BY_MAP.get(type(stages.maps[0]), REFERENCE)
+        first, second = map(type, stages.maps)
+        return BY_MAP.get(first, REFERENCE) if BY_MAP.get(first) is BY_MAP.get(second) else REFERENCE
 
     def forward(self, stages: AnyStages, x: Array) -> Array:
         return self.of(stages).forward(stages, x)

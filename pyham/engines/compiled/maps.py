@@ -23,7 +23,10 @@ BAND = 16  # blocks of rows or columns
 
 
 class EdgePlaces(NamedTuple):
-    """Addresses of what ``pyham.architectures.edges.Edges.places`` lists, and how many blocks there are of either."""
+    """Addresses of what ``pyham.architectures.edges.Edges.places`` lists, and how many blocks there are of either.
+
+    The entries from ``next_entry`` to ``next_end`` belong to the band after this one.
+    """
 
     row_blocks: Any
     rows: Any
@@ -34,6 +37,8 @@ class EdgePlaces(NamedTuple):
     column_starts: Any
     rows_by_column: Any
     by_column: Any
+    next_entry: Any
+    next_end: Any
 
 
 def _either(matrix: Callable[..., Any], edges: Callable[..., Any]) -> Callable[..., Any]:
@@ -63,7 +68,7 @@ def _kind_of_edges(places):
     rows, starts, columns, columns_of_blocks, column_starts, rows_by_column, by_column = places
     return EdgePlaces(
         len(rows) - 1, address(rows), address(starts), address(columns), len(columns_of_blocks) - 1,
-        address(columns_of_blocks), address(column_starts), address(rows_by_column), address(by_column),
+        address(columns_of_blocks), address(column_starts), address(rows_by_column), address(by_column), 0, 0,
     )  # fmt: skip
 
 
@@ -99,6 +104,7 @@ def _row_band(kind, number, r):
     band = EdgePlaces(
         blocks, rows, kind.starts, kind.columns, kind.column_blocks, kind.columns_of_blocks, kind.column_starts,
         kind.rows_by_column, kind.by_column,
+        kind.starts[rows[blocks]], kind.starts[kind.rows[min((number + 2) * BAND, kind.row_blocks)]],
     )  # fmt: skip
     return band, rows[0], rows[blocks]
 
@@ -114,7 +120,8 @@ def _column_band(kind, number, k):
     blocks = min(BAND, kind.column_blocks - number * BAND)
     band = EdgePlaces(
         kind.row_blocks, kind.rows, kind.starts, kind.columns, blocks, columns, kind.column_starts,
-        kind.rows_by_column, kind.by_column,
+        kind.rows_by_column, kind.by_column, kind.column_starts[columns[blocks]],
+        kind.column_starts[kind.columns_of_blocks[min((number + 2) * BAND, kind.column_blocks)]],
     )  # fmt: skip
     return band, columns[0], columns[blocks]
 
@@ -126,7 +133,7 @@ def _apply_matrix(kind, start, M, y, out, r, k, T):
 
 @part
 def _apply_edges(kind, start, M, y, out, r, k, T):
-    gathered_product(kind, start, M, y, out, T)
+    gathered_product(kind, start, M, y, out, k, T)
 
 
 @part
@@ -146,7 +153,7 @@ def _outer_of_matrix(kind, g, y, dM, r, k, T):
 
 @part
 def _outer_of_edges(kind, g, y, dM, r, k, T):
-    add_gathered_outer(kind, g, y, dM, T)
+    add_gathered_outer(kind, g, y, dM, r, T)
 
 
 #: kind_of(places): the kind that an entry of the kernels' argument ``stages`` describes, None or a pattern's arrays.
