@@ -97,6 +97,16 @@ def test_an_epoch_is_its_batches_one_by_one(rng):
     assert np.abs(layer - expected).max() <= 1e-12
 
 
+@pytest.mark.parametrize(("code", "rows", "classes"), CASES)
+def test_logits_and_their_value_are_those_of_the_head(code, rows, classes, rng):
+    layer, y, labels = problem(rng, rows, classes)
+    for twin in TWINS:
+        z = np.full((rows, 50), np.nan)
+        twin.logits(layer, y, z)
+        np.testing.assert_allclose(z, layer[:, :-1] @ y + layer[:, -1:], rtol=0, atol=10 * EPS * np.abs(z).max())
+        assert twin.value(code, z, labels) == twin.head(code, layer, y, labels, np.empty_like(layer), np.empty_like(y))
+
+
 def test_nan_is_not_hidden():
     layer, y = np.zeros((1, 5)), np.full((4, 3), np.nan)
     for twin in TWINS:
