@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pyham.architectures import maps
 from pyham.architectures.convolution import squeeze, unsqueeze
 from pyham.architectures.maps import DENSE, Convolution
 from tests.oracles import recursion
@@ -92,3 +93,32 @@ def test_squeeze_is_a_permutation_of_p_and_the_same_of_q(shape, rng):
     half = shape[1] // 2
     p, q = squeeze(y[:, :half]), squeeze(y[:, half:])
     np.testing.assert_array_equal(squeeze(y), np.concatenate([p, q], axis=1))
+
+
+@given(st.integers(1, 40), st.integers(1, 40), st.sampled_from(["runs", "permutation", "any"]), st.integers(0, 10**6))
+def test_picking_columns_is_a_product(b, c, kind, seed):
+    """Of few and of many numbers, which are treated differently; a number is copied and multiplied once: exactly."""
+    rng = np.random.default_rng(seed)
+    rows = rng.integers(0, b, c) if kind != "runs" else np.sort(rng.integers(0, b, c))
+    M = np.zeros((b, c))
+    M[rows, np.arange(c)] = rng.choice([-1, 1], c) * (1 if kind == "runs" else rng.standard_normal(c))
+    if kind == "any":
+        M[int(rng.integers(b)), int(rng.integers(c))] += 1
+    pick = maps.Pick.of(M)
+    assert (pick is None) == ((M != 0).sum(axis=0) != 1).any()
+    for count in (1, 1 + maps.LARGE // b):
+        stack = rng.standard_normal((count, 1, b))
+        if pick is not None:
+            np.testing.assert_array_equal(pick.times(stack), stack @ M)
+
+
+def test_what_is_known_of_a_matrix_is_of_that_matrix():
+    M = np.eye(3)
+    assert maps._picks(M)[0].entries.tolist() == [1, 1, 1]
+    M *= 2  # it could be written to
+    assert maps._picks(M)[0].entries.tolist() == [2, 2, 2]
+    M.flags.writeable = False
+    assert maps._picks(M) is maps._picks(M)  # now it cannot
+    known = len(maps._known)
+    del M
+    assert len(maps._known) == known - 1
