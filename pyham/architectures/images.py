@@ -28,108 +28,17 @@ import numpy as np
 
 from pyham import _check
 from pyham.architectures.activations import Activation
-from pyham.architectures.base import Architecture
 from pyham.architectures.chain import Chain
 from pyham.architectures.damping import checked_damping
 from pyham.architectures.interconnection import J1
-from pyham.architectures.interface import ArchitectureBase
+from pyham.architectures.learnt import is_learnt
 from pyham.architectures.maps import Convolution, Map
-from pyham.architectures.stages import StageGradients, Stages
+from pyham.architectures.pixelwise import ImageArchitecture, Pixelwise
 from pyham.architectures.vectors import H2, architecture
 
 Array = np.ndarray[Any, Any]
 
-LARGEST = 1 << 24  # numbers of a state, at most: a file may ask for any
-
-
-@dataclass(frozen=True, eq=False)
-class ImageArchitecture(ArchitectureBase):
-    """What both share: images of ``rows`` x ``columns`` pixels.
-
-    Raises
-    ------
-    TypeError, ValueError
-        Naming the argument, what was expected and what came.
-    """
-
-    rows: int = 28
-    columns: int = 28
-
-    def __post_init__(self) -> None:
-        for name in ("rows", "columns"):
-            object.__setattr__(self, name, _check.integer(name, getattr(self, name), 1))
-
-    def limited(self) -> None:
-        """Refuse states that are larger than any image needs."""
-        if prod(self.shape) > LARGEST:
-            raise ValueError(f"rows, columns: expected at most {LARGEST} numbers of a state, got {prod(self.shape)}")
-
-
-@dataclass(frozen=True, eq=False)
-class Pixelwise(ImageArchitecture):
-    """``network`` (an Architecture of width C, or its ``config()``) at every pixel."""
-
-    network: Any = None
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if isinstance(self.network, Mapping):
-            object.__setattr__(self, "network", architecture(**self.network))
-        if not isinstance(self.network, Architecture):
-            raise TypeError(f"network: expected an Architecture, got {type(self.network).__name__}")
-        if self.network.learnt:
-            raise ValueError(f"network: expected one with given numbers, got 'learnt' for {self.network.learnt[0]}")
-        self.limited()
-
-    def __str__(self) -> str:
-        return f"{self.network} at every pixel of {self.rows} x {self.columns}"
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.network.width, self.rows, self.columns
-
-    @property
-    def depth(self) -> int:
-        """Layers N."""
-        return int(self.network.depth)
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        return dict(self.network.shapes)
-
-    @property
-    def keep(self) -> bool:  # type: ignore[override]
-        return bool(self.network.keep)
-
-    def config(self) -> dict[str, Any]:
-        return super().config() | {"network": self.network.config()}
-
-    def log_factors(self) -> Array | None:
-        found: Array | None = self.network.log_factors()
-        return found
-
-    @property
-    def sigma(self) -> Activation | None:
-        return self.network.sigma
-
-    def lower(self, params: Mapping[str, Array]) -> Stages:
-        stages = self.network.lower(params)
-        A, W = stages.A[..., None, None], stages.W[..., None, None]
-        return replace(stages, A=A, W=W, maps=(Convolution(1), Convolution(1)))
-
-    def pullback(self, gradients: Any) -> dict[str, Array]:
-        A, c, W = gradients
-        return dict(self.network.pullback(StageGradients(A[..., 0, 0], c, W[..., 0, 0])))
-
-    def smoothness(self, params: Mapping[str, Array]) -> tuple[Any, dict[str, Array]]:
-        return self.network.smoothness(params)
-
-    def scales(self, initialization: str) -> dict[str, float]:
-        return self.network.scales(initialization)
-
-    def assemble(self, params: Mapping[str, Array]) -> Array:
-        """K (N, C, C) of the network at every pixel."""
-        return self.network.assemble(params)
+__all__ = ["ConvH2", "ConvolutionalH2", "ImageArchitecture", "Pixelwise", "image_architecture"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,7 +57,8 @@ class ConvolutionalH2(H2):
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        return {k: v if k == "b" else (*v, self.size, self.size) for k, v in super().shapes.items()}
+        sides = (self.size, self.size)
+        return {k: (*v, *sides) if k in ("Kp", "Kq") else v for k, v in super().shapes.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,7 +72,8 @@ class ConvH2(ImageArchitecture):
     step : h;  activation : a name, or an Activation; relu, as in Chang et al. 2018, learns faster here than tanh does
     damping : rates of p and q, as of ``H2``; an array has as many rows as there are layers in all groups
 
-    Parameters of group i, with m = C 4^i / 2: Kp<i>, Kq<i> (N_i, m, m, t, t) and b<i> (N_i, 2 m), bp first.
+    Parameters of group i, with m = C 4^i / 2: Kp<i>, Kq<i> (N_i, m, m, t, t) and b<i> (N_i, 2 m), bp first; and
+    damping<i> (N_i, 2) where it is "learnt".
     """
 
     width: int = 4
@@ -190,7 +101,8 @@ class ConvH2(ImageArchitecture):
         object.__setattr__(self, "step", _check.positive("step", self.step))
         if _check.integer("size", self.size, 1) % 2 == 0:
             raise ValueError(f"size: expected an odd integer, got {self.size}")
-        object.__setattr__(self, "damping", checked_damping(self.damping, self.depth))
+        if not is_learnt(self.damping):
+            object.__setattr__(self, "damping", checked_damping(self.damping, self.depth))
         self.limited()
         self.groups  # noqa: B018  builds them now, so that an unknown activation is refused here
 
@@ -213,8 +125,36 @@ class ConvH2(ImageArchitecture):
         )
 
     def options(self) -> dict[str, Any]:
-        found = super().options()
-        return found if np.any(self.damping) else {k: v for k, v in found.items() if k != "damping"}
+        found, damped = super().options(), is_learnt(self.damping) or np.any(self.damping)
+        return found if damped else {k: v for k, v in found.items() if k != "damping"}
+
+    @property
+    def learnt(self) -> tuple[str, ...]:
+        return ("damping",) if is_learnt(self.damping) else ()
+
+    def settled(self, params: Mapping[str, Array]) -> tuple[Any, dict[str, Array]]:
+        if not self.learnt:
+            return self, dict(params)
+        settled = [group.settled(self._of_group(params, i)) for i, group in enumerate(self.groups)]
+        rates = np.concatenate([group.damping for group, _ in settled])
+        return replace(self, damping=rates), {
+            f"{k}{i}": v for i, (_, rest) in enumerate(settled) for k, v in rest.items()
+        }
+
+    def first_values(self) -> dict[str, Array]:
+        return {
+            f"{name}{i}": value for i, group in enumerate(self.groups) for name, value in group.first_values().items()
+        }
+
+    def gradients_at(self, sums: Any, params: Mapping[str, Array], ends: Array) -> dict[str, Array]:
+        """A squeeze permutes the numbers of p, and of q, so that ``ends`` of both are the same in front of it."""
+        if not self.learnt:
+            return self.pullback(sums)
+        found: dict[str, Array] = {}
+        for i in reversed(range(len(self.groups))):
+            of_group, ends = self.groups[i].gradients_until(sums[i], self._of_group(params, i), ends)
+            found |= {f"{name}{i}": value for name, value in of_group.items()}
+        return {name: found[name] for name in self.shapes}
 
     def log_factors(self) -> Array:
         return np.concatenate([group.log_factors() for group in self.groups])
@@ -243,7 +183,7 @@ class ConvH2(ImageArchitecture):
         return _check.read_only(-J1(prod(self.shape)))
 
     def lower(self, params: Mapping[str, Array]) -> Chain:
-        sections = [group.lower(_of_group(params, i)) for i, group in enumerate(self.groups)]
+        sections = [group.lower(self._of_group(params, i)) for i, group in enumerate(self.groups)]
         return Chain([replace(section, squeeze=i > 0) for i, section in enumerate(sections)])
 
     def pullback(self, gradients: Any) -> dict[str, Array]:
@@ -254,18 +194,17 @@ class ConvH2(ImageArchitecture):
         penalty: Any = 0.0
         found: dict[str, Array] = {}
         for i, group in enumerate(self.groups):
-            value, gradients = group.smoothness(_of_group(params, i))
+            value, gradients = group.smoothness(self._of_group(params, i))
             penalty += value
             found |= {f"{name}{i}": gradient for name, gradient in gradients.items()}
         return penalty, found
 
+    def _of_group(self, params: Mapping[str, Array], i: int) -> dict[str, Array]:
+        """The parameters of group i, without its number."""
+        return {name: params[f"{name}{i}"] for name in self.groups[i].shapes}
+
     def scales(self, initialization: str) -> dict[str, float]:
         return {f"{k}{i}": v for i, group in enumerate(self.groups) for k, v in group.scales(initialization).items()}
-
-
-def _of_group(params: Mapping[str, Array], i: int) -> dict[str, Array]:
-    """The parameters of group i, without its number."""
-    return {name: params[f"{name}{i}"] for name in ("Kp", "Kq", "b")}
 
 
 def image_architecture(name: str, **options: Any) -> ImageArchitecture:

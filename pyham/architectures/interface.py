@@ -62,6 +62,11 @@ class ArchitectureBase(ABC):
 
     def gradients(self, sums: Any, params: Mapping[str, Array], output: Array, delta_N: Array) -> dict[str, Array]:
         """``pullback``, and where options are learnt their gradients, which need y_N and dLoss/dy_N (B, n), too."""
+        ends = (output * delta_N).sum(axis=(0, *range(2, np.ndim(output)))) if self.learnt else np.zeros(0)
+        return self.gradients_at(sums, params, ends)
+
+    def gradients_at(self, sums: Any, params: Mapping[str, Array], ends: Array) -> dict[str, Array]:
+        """As ``gradients``, from sums over the samples and pixels of dLoss/dy_N y_N, one for each channel of y_N."""
         return self.pullback(sums)
 
     def first_values(self) -> dict[str, Array]:

@@ -94,10 +94,16 @@ class Learnt(ArchitectureBase):
         other.__dict__.update(options | found)
         return other, {name: value for name, value in params.items() if name not in self.shapes_of_learnt()}
 
-    def gradients(self, sums: Any, params: Mapping[str, Array], output: Array, delta_N: Array) -> dict[str, Array]:
-        """Gradients of all parameters from those of the stages, y_N and dLoss/dy_N (B, n)."""
+    def gradients_at(self, sums: Any, params: Mapping[str, Array], ends: Array) -> dict[str, Array]:
         if not self.learnt:
             return self.pullback(sums)
+        return self.gradients_until(sums, params, ends)[0]
+
+    def gradients_until(self, sums: Any, params: Mapping[str, Array], ends: Array) -> tuple[dict[str, Array], Array]:
+        """Gradients of all parameters from those of the stages, and what ``ends`` (n,) is in front of the network.
+
+        There it is one number for p and one for q, where rates are learnt.
+        """
         arch, rest = self.settled(params)
         found: dict[str, Array] = arch.pullback(sums)
         if set(self.learnt) - {"damping"}:
@@ -110,11 +116,11 @@ class Learnt(ArchitectureBase):
             if "dissipation" in self.learnt:
                 found["L"] = -(dC + dC.T) @ params["L"]
         if "damping" in self.learnt:
-            of_rates = _of_rates(arch, arch.lower(rest), sums, (output * delta_N).sum(axis=0))
+            of_rates, ends = _of_rates(arch, arch.lower(rest), sums, ends)
             theta = params["damping"]
             of_rates = of_rates.sum(keepdims=True)[0] if theta.shape == (1,) else of_rates
             found["damping"] = of_rates * _SOFTPLUS.derivative(theta)
-        return {name: np.asarray(value, sums.W.dtype) for name, value in found.items()}
+        return {name: np.asarray(value, sums.W.dtype) for name, value in found.items()}, ends
 
 
 def check_learnable(arch: Any, on_graph: bool) -> None:
@@ -142,11 +148,14 @@ def _of_coupling(arch: Any, params: Mapping[str, Array], sums: Any) -> Array:
     return dC
 
 
-def _of_rates(arch: Any, stages: Any, sums: Any, ends: Array) -> Array:
-    """Gradients (N, 2) of the rates, or (N, 1) of one part; ``ends`` (n,) is delta_N y_N of all samples."""
+def _of_rates(arch: Any, stages: Any, sums: Any, ends: Array) -> tuple[Array, Array]:
+    """Gradients (N, 2) of the rates, or (N, 1) of one part; and delta_0 y_0 of all samples, of p and of q.
+
+    ``ends`` is delta_N y_N: any even number of entries, of which the first half is p's.
+    """
     L, whole = len(arch.steps), len(arch.parts) == 1
     halves = [0 if whole or arch.parts[part].dst.start == 0 else 1 for part, _ in arch.steps]
-    inner = [ends.sum()] if whole else [ends[: arch.width // 2].sum(), ends[arch.width // 2 :].sum()]
+    inner = [ends.sum()] if whole else [half.sum() for half in np.split(ends, 2)]
     of_W, of_A = (
         (a * b).reshape(len(a), -1).sum(axis=1) for a, b in ((sums.W, stages.W), (sums.A, stages.A))
     )  # <dW, W> and <dA, A> of every stage
@@ -160,7 +169,7 @@ def _of_rates(arch: Any, stages: Any, sums: Any, ends: Array) -> Array:
         inner[half] = inner[half] - of_W[s]  # keep <delta[dst], y[dst]>, y before the stage
         found[j, half] += -time * inner[half] + of_W[s] / amount * time**2 * _phi_slope(rate * time)
         inner[half if whole else 1 - half] += of_A[s]
-    return found
+    return found, np.array(inner)
 
 
 def _phi_slope(z: Any) -> Any:

@@ -140,7 +140,9 @@ class PredictorModel(LayeredModel):
         gain = np.asarray(self.gain, self.theta.dtype)
         self._layer_gradient[:, :-1] = gain * sums.layer
         self._layer_gradient[:, -1] = gain * sums.mu
-        return loss, right, sums.lift, self.arch.pullback(sums.stages)
+        C = self.arch.output_shape[0]
+        ends = (sums.layer * parts.layer).sum(axis=0).reshape(C, -1).sum(axis=1)  # dLoss/dy_N y_N of all samples
+        return loss, right, sums.lift, self.arch.gradients_at(sums.stages, self.params, ends)
 
     def epoch(
         self, phase: str, descent: Descent, x: Samples, labels: Targets, order: Array, size: int, rates: Array

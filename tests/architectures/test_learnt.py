@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 
 import pyham
-from pyham.architectures.images import Pixelwise
 from pyham.architectures.learnt import PARAMETERS
 from pyham.distributed import distribute
 from pyham.training import Protocol, train
@@ -141,8 +140,6 @@ def test_learnt_networks_are_saved_refined_and_begin_as_they_are_said_to(tmp_pat
 def test_what_cannot_be_learnt_is_refused_by_name():
     with pytest.raises(ValueError, match="X: expected a matrix for a network on a graph, got 'learnt'"):
         pyham.H2(8, 2, X="learnt", graph="ring", nodes=4)
-    with pytest.raises(ValueError, match="network: expected one with given numbers, got 'learnt' for X"):
-        Pixelwise(rows=2, columns=2, network=pyham.H2(4, 2, X="learnt"))
     arch = pyham.H2(4, 2, X="learnt")
     with pytest.raises(ValueError, match=r"X: expected a matrix, got 'learnt'; net.settled"):
         _ = arch.J

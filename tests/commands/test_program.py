@@ -157,7 +157,8 @@ def test_warmup_uses_everything_in_both_dtypes(monkeypatch, capsys):
     uses = [(lambda dtype, use=use: used.append((use.__name__, dtype)), dtype) for use, dtype in warmup.USES]
     monkeypatch.setattr(warmup, "USES", uses)
     assert cli.main(["warmup"]) == 0 and "every kernel is compiled" in capsys.readouterr().out
-    names = ("classifiers_of_images", "gradients", "other_passes", "trainings")
+    graphs = ("gradients_on_graphs", "other_passes_on_graphs")
+    names = ("classifiers_of_images", *graphs, "gradients", "other_passes", "trainings")
     assert used == [(name, dtype) for name in names for dtype in (np.float64, np.float32)]
 
 
