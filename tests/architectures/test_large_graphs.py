@@ -56,6 +56,7 @@ def test_graphs_that_differ_in_senders_alone_are_not_equal_and_matrices_are_read
         one.adjacency[0, 0] = False
 
 
+@pytest.mark.seldom
 @pytest.mark.parametrize("name", ["ring", "grid", "star", "path", "pairs", "regular"])
 def test_a_hundred_thousand_nodes_take_memory_for_their_edges_and_a_moment(name):
     value = nx.random_regular_graph(3, LARGE, seed=0) if name == "regular" else name

@@ -32,6 +32,7 @@ def shell(words, redirection, **options):
     return subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=ROOT, check=False, **options)
 
 
+@pytest.mark.seldom
 @pytest.mark.parametrize("words", ["certify {net}", "train swiss-roll --help", "certify {net} --json -"])
 def test_a_reader_that_stops_reading_ends_nothing(words, net):
     done = shell(words.format(net=net), "| true; exit ${PIPESTATUS[0]}")
@@ -125,6 +126,7 @@ def test_a_distributed_training_of_no_epochs_ends(capsys):
     assert "0 messages" in capsys.readouterr().out
 
 
+@pytest.mark.seldom
 def test_command_lines_with_absurd_values_end_as_they_may(slow):
     few = ["--count", "80", "--jobs", "1", "--seconds", "60"]  # nothing is stopped, so nothing need be compiled before
     assert fuzz_commands.main(["--count", "20000"] if slow else few) == 0

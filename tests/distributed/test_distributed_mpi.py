@@ -34,6 +34,7 @@ def run(launcher, ranks, *arguments):
     return result, time.monotonic() - begun
 
 
+@pytest.mark.seldom
 def test_over_mpi_all_bits_and_messages_are_those_of_one_process():
     result, _ = run("mpiexec", 2, "-m", WORKER, "equal", "3", "10")
     assert result.returncode == 0, result.stdout + result.stderr

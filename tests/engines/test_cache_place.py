@@ -68,6 +68,7 @@ def test_on_a_full_disk_everything_works(tmp_path):
     assert done.stderr.count("RuntimeWarning") == 1 and "No space left on device" in done.stderr
 
 
+@pytest.mark.seldom
 def test_the_first_use_says_once_that_it_compiles_and_the_second_process_says_nothing(tmp_path):
     said = []
     for _ in range(2):

@@ -57,6 +57,7 @@ def test_the_contracting_network_brings_all_samples_together(rng):
         assert np.linalg.eigvalsh(phi).max() <= np.exp(-0.1 * step) * (1 + 8 * np.finfo(float).eps)
 
 
+@pytest.mark.seldom
 def test_attacks_find_no_less_than_what_is_certified():
     arrays = robustness.compute(QUICK)
     assert (arrays["certified"] <= arrays["attacked"]).all()

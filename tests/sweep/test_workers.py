@@ -160,6 +160,7 @@ def test_dask_writes_what_one_process_does(path, expected):
     assert sorted(path.read_text().splitlines()) == expected
 
 
+@pytest.mark.seldom
 def test_mpi_writes_what_one_process_does(path, expected):
     pytest.importorskip("mpi4py")
     if not (mpiexec := shutil.which("mpiexec")):
@@ -170,6 +171,7 @@ def test_mpi_writes_what_one_process_does(path, expected):
     assert sorted(path.read_text().splitlines()) == expected
 
 
+@pytest.mark.seldom
 def test_sweep_goes_on_after_its_processes_are_killed(path, expected):
     tally = kill_sweep.disturb(path, runs=12, kills=2, seed=0)
     assert tally.failures == ()

@@ -19,6 +19,7 @@ def test_experiment_is_plain_data_and_back():
     assert again.network().arch.config() == experiment.network().arch.config()
 
 
+@pytest.mark.seldom
 def test_experiments_of_a_sweep_are_the_trainings_of_one_process(tmp_path):
     protocol = Protocol(epochs=1, output_epochs=1).config()
     runs = sweep.grid(architecture=["H1", "H2"], depth=2, samples=200, protocol=protocol, seed=range(2))
